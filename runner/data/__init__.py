@@ -1,0 +1,1 @@
+"""Where files come from: the sources of inputs, brought into the store."""

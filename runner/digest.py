@@ -1,0 +1,57 @@
+"""Content hashes: BLAKE3 in hexadecimal, as `b3sum` prints it. Pure but for `hash_file`, which reads one file."""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NewType
+
+from blake3 import blake3
+
+Digest = NewType("Digest", str)
+"""64 lower-case hexadecimal digits: the BLAKE3 hash of some bytes."""
+
+Hasher = blake3
+"""An incremental hash: `update(bytes)`, `hexdigest()`."""
+
+EMPTY = Digest(blake3(b"").hexdigest())
+
+_MMAP_FROM = 1 << 20
+
+
+def hash_bytes(data: bytes) -> Digest:
+    """The digest of `data`."""
+    return Digest(blake3(data).hexdigest())
+
+
+def hash_file(path: Path) -> Digest:
+    """The digest of the content of a regular file. Raises OSError."""
+    hasher = blake3(max_threads=blake3.AUTO)
+    with path.open("rb", buffering=0) as file:
+        if os.fstat(file.fileno()).st_size >= _MMAP_FROM:
+            hasher.update_mmap(path)
+        else:
+            hasher.update(file.read())
+    return Digest(hasher.hexdigest())
+
+
+def canonical_json(value: Any) -> bytes:
+    """One byte string per value: sorted keys, no blanks, UTF-8; lone surrogates (undecodable file names) are kept.
+
+    Raises TypeError for values that JSON does not have and ValueError for NaN and infinities.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "surrogateescape")
+
+
+def hash_json(value: Any) -> Digest:
+    """The digest of the canonical JSON of `value`."""
+    return hash_bytes(canonical_json(value))
+
+
+def hash_pieces(pieces: Iterable[bytes]) -> Digest:
+    """The digest of the concatenation of `pieces`."""
+    hasher = blake3()
+    for piece in pieces:
+        hasher.update(piece)
+    return Digest(hasher.hexdigest())

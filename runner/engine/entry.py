@@ -1,0 +1,82 @@
+"""What the loop writes into the journal: one function per kind of entry. Pure; `runner.store.record` reads them."""
+
+from dataclasses import asdict
+from typing import Any
+
+from runner.engine.machine import EndRun, Move
+from runner.job import Identity, Job
+from runner.worker.run import Finished
+
+
+def node_moved(move: Move) -> dict[str, Any]:
+    """A node changed its state."""
+    return _compact(
+        {
+            "type": "node-moved",
+            "node": move.node,
+            "state": move.state,
+            "reason": move.reason,
+            "detail": move.detail,
+        }
+    )
+
+
+def execution_created(node: str, counter: int, job: Job) -> dict[str, Any]:
+    """A bound job got a slot."""
+    return {"type": "execution-created", "id": job.id, "node": node, "counter": counter, "job": job_to_json(job)}
+
+
+def execution_started(job: Job, executor: str, identity: Identity) -> dict[str, Any]:
+    """The program of a job runs."""
+    return {
+        "type": "execution-started",
+        "id": job.id,
+        "executor": executor,
+        "identity": {"id": identity.id, **identity.details},
+    }
+
+
+def execution_finished(job: Job, move: Move, finished: Finished) -> dict[str, Any]:
+    """A job is over and everything it left is in the store."""
+    return _compact(
+        {
+            "type": "execution-finished",
+            "id": job.id,
+            "state": move.state,
+            "reason": move.reason,
+            "exit_code": finished.outcome.exit_code,
+            "detail": move.detail,
+            "duration": round(finished.duration, 6),
+            "outputs": [asdict(output) for output in finished.outputs],
+            "log": asdict(finished.log) if finished.log else None,
+            "metrics": dict(finished.metrics),
+            "metric_log": finished.metric_log,
+            "warnings": list(finished.warnings),
+            "work": str(finished.work) if finished.work else None,
+        }
+    )
+
+
+def run_finished(end: EndRun, duration: float) -> dict[str, Any]:
+    """Every node of the run is final."""
+    return _compact({"type": "run-finished", "state": end.state, "reason": end.reason, "duration": round(duration, 6)})
+
+
+def _compact(entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry without what says nothing."""
+    return {key: value for key, value in entry.items() if value is not None}
+
+
+def job_to_json(job: Job) -> dict[str, Any]:
+    """A bound job as JSON data, field by field, for the record."""
+    return {
+        "step": job.step,
+        "image": job.image,
+        "script": {"items": list(job.script.items), "stop_at_failure": job.script.stop_at_failure},
+        "snapshot": job.snapshot,
+        "parameters": dict(job.parameters),
+        "inputs": [asdict(input) for input in job.inputs],
+        "environment": dict(job.environment),
+        "network": job.network,
+        "time_limit": job.time_limit,
+    }

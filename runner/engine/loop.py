@@ -1,0 +1,294 @@
+"""The loop: gives the machine its stimuli, makes its decisions durable, then carries them out. Time and threads.
+
+One turn: take every stimulus that has arrived, ask the machine, append all moves to the journal in one durable write,
+tell the listeners, act. Nothing is shown or started before it is recorded. Each job has a thread of its own that lives
+until the job's end, because a sandbox dies with the thread that started it.
+"""
+
+import heapq
+import time
+from collections.abc import Callable, Mapping, Sequence
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, Protocol
+
+from runner.engine import entry
+from runner.engine.machine import (
+    Action,
+    Begun,
+    Bind,
+    EndRun,
+    JobEnded,
+    JobStarted,
+    Machine,
+    Move,
+    NodeBound,
+    NodeUnbindable,
+    SetTimer,
+    Start,
+    Stimulus,
+    Stop,
+    StopAsked,
+    TimerFired,
+)
+from runner.errors import ExitCode, MlrunError
+from runner.events import Event, Listener, LogArrived, MetricsArrived, NodeChanged, Noticed
+from runner.job import Identity, Job, LogChunk
+from runner.metrics import MetricEvent
+from runner.plan.bind import Left
+from runner.plan.model import Plan, PlannedNode
+from runner.state import FINAL, Reason, State
+from runner.worker.run import Finished, Stopper
+
+_POLL = 0.25
+"""Seconds between two looks into the inbox, where other processes leave requests."""
+
+_REASONS = {ExitCode.DISK: Reason.DISK, ExitCode.IMAGE: Reason.IMAGE}
+
+
+class Recorder(Protocol):
+    """What the loop needs of the store: durable turns, counters and other people's requests."""
+
+    def append(self, entries: Sequence[Mapping[str, Any]]) -> object:
+        """Write one turn; durable when this returns. Raises MlrunError."""
+        ...
+
+    def new_execution_counter(self) -> int:
+        """The next number of an execution of this project."""
+        ...
+
+    def inbox(self) -> list[str]:
+        """Take the requests that arrived since the last call: `stop` or `kill`."""
+        ...
+
+
+class JobListener(Protocol):
+    """What a worker tells while its job runs; called on the worker's thread."""
+
+    def started(self) -> None:
+        """The program runs."""
+
+    def log(self, chunk: LogChunk) -> None:
+        """It printed something."""
+
+    def metric(self, event: MetricEvent) -> None:
+        """It printed a metadata event."""
+
+
+Binder = Callable[[PlannedNode, Mapping[str, Left], int], Job]
+"""Resolves a node, fetches its inputs and gives the job its counter; called on a thread of its own. Raises MlrunError."""
+
+Worker = Callable[[Job, Stopper, JobListener], Finished]
+"""Runs one job to its end on the calling thread."""
+
+
+class _Bug(Exception):
+    """An exception on another thread that nobody foresaw."""
+
+
+class Loop:
+    """Drives one plan to its end. Used once: make it, `run` it on the main thread; `stop` from anywhere."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        slots: int,
+        recorder: Recorder,
+        bind: Binder,
+        work: Worker,
+        identities: Mapping[str, Identity],
+        executor: str,
+        leave: Callable[[Job, Finished], Left],
+        emit: Listener,
+        grace: float,
+    ) -> None:
+        self._plan = plan
+        self._machine = Machine(plan, slots)
+        self._recorder = recorder
+        self._bind = bind
+        self._work = work
+        self._identities = identities
+        self._executor = executor
+        self._leave = leave
+        self._emit = emit
+        self._grace = grace
+        self._arrived: SimpleQueue[Stimulus | _Bug] = SimpleQueue()
+        self._timers: list[tuple[float, str]] = []
+        self._jobs: dict[str, Job] = {}
+        self._counters: dict[str, int] = {}
+        self._finished: dict[str, Finished] = {}
+        self._left: dict[str, Left] = {}
+        self._stoppers: dict[str, Stopper] = {}
+        self._threads: list[Thread] = []
+        self._began = time.monotonic()
+
+    def stop(self, *, kill: bool = False) -> None:
+        """Ask the run to end; safe in a signal handler. Without `kill` the programs get their grace."""
+        self._arrived.put(StopAsked(kill))
+
+    def run(self) -> EndRun:
+        """Drive the plan to its end. Raises MlrunError when the store cannot be written; nothing is left running."""
+        self._began = time.monotonic()
+        self._arrived.put(Begun())
+        try:
+            while True:
+                end = self._turn(self._receive())
+                if end is not None:
+                    return end
+        finally:
+            self._abandon()
+
+    def _receive(self) -> list[Stimulus]:
+        """Block until something arrives, then take all of it."""
+        batch: list[Stimulus] = []
+        while not batch:
+            try:
+                batch.append(self._take(timeout=self._patience()))
+            except Empty:
+                batch += self._due()
+                batch += [StopAsked(kill=request == "kill") for request in self._recorder.inbox()]
+        while not self._arrived.empty():
+            batch.append(self._take(timeout=None))
+        return batch
+
+    def _take(self, timeout: float | None) -> Stimulus:
+        stimulus = self._arrived.get(timeout=timeout)
+        if isinstance(stimulus, _Bug):
+            raise stimulus.__cause__ or stimulus
+        return stimulus
+
+    def _patience(self) -> float:
+        if not self._timers:
+            return _POLL
+        return min(_POLL, max(0.0, self._timers[0][0] - time.monotonic()))
+
+    def _due(self) -> list[Stimulus]:
+        due: list[Stimulus] = []
+        while self._timers and self._timers[0][0] <= time.monotonic():
+            due.append(TimerFired(heapq.heappop(self._timers)[1]))
+        return due
+
+    def _turn(self, batch: list[Stimulus]) -> EndRun | None:
+        actions = [action for stimulus in batch for action in self._machine.handle(stimulus)]
+        entries: list[Mapping[str, Any]] = []
+        events: list[Event] = []
+        for action in actions:
+            self._tell(action, entries, events)
+        if entries:
+            self._recorder.append(entries)
+        for event in events:
+            self._emit(event)
+        for action in actions:
+            self._carry_out(action)
+        return next((action for action in actions if isinstance(action, EndRun)), None)
+
+    def _tell(self, action: Action, entries: list[Mapping[str, Any]], events: list[Event]) -> None:
+        """What the journal and the listeners get to know of an action."""
+        if isinstance(action, EndRun):
+            entries.append(entry.run_finished(action, time.monotonic() - self._began))
+        if not isinstance(action, Move):
+            return
+        name = action.node
+        entries.append(entry.node_moved(action))
+        job, finished = self._jobs.get(name), self._finished.get(name)
+        if job and action.state is State.STARTING:
+            entries.append(entry.execution_created(name, self._counters[name], job))
+        elif job and action.state is State.RUNNING:
+            identity = self._identities[job.image]
+            entries.append(entry.execution_started(job, self._executor, identity))
+        elif job and finished and action.state in FINAL:
+            entries.append(entry.execution_finished(job, action, finished))
+            self._left[name] = self._leave(job, finished)
+            events += [Noticed(warning, name) for warning in finished.warnings]
+        events.append(self._changed(action, finished if action.state in FINAL else None))
+
+    def _changed(self, move: Move, finished: Finished | None) -> NodeChanged:
+        return NodeChanged(
+            move.node,
+            move.state,
+            move.reason,
+            move.detail,
+            execution=self._counters[move.node] if move.node in self._jobs else None,
+            exit_code=finished.outcome.exit_code if finished else None,
+            duration=finished.duration if finished else None,
+            work=str(finished.work) if finished and finished.work else None,
+        )
+
+    def _carry_out(self, action: Action) -> None:
+        match action:
+            case Bind(name):
+                node = self._plan.nodes[name]
+                upstream = {above: self._left.get(above, Left()) for above in node.upstream}
+                self._counters[name] = self._recorder.new_execution_counter()
+                self._spawn(self._bind_node, node, upstream, self._counters[name])
+            case Start(name):
+                self._stoppers[name] = Stopper()
+                self._spawn(self._run_job, name)
+            case Stop(name, kill):
+                self._stoppers[name].stop(0 if kill else self._grace)
+            case SetTimer(name, seconds):
+                heapq.heappush(self._timers, (time.monotonic() + seconds, name))
+            case _:
+                pass
+
+    def _spawn(self, target: Callable[..., None], *arguments: object) -> None:
+        def guarded() -> None:
+            try:
+                target(*arguments)
+            except BaseException as error:  # noqa: BLE001 - any bug there must end the run here
+                bug = _Bug()
+                bug.__cause__ = error
+                self._arrived.put(bug)
+
+        thread = Thread(target=guarded, name=target.__name__, daemon=True)
+        self._threads = [known for known in self._threads if known.is_alive()]
+        self._threads.append(thread)
+        thread.start()
+
+    def _bind_node(self, node: PlannedNode, upstream: Mapping[str, Left], counter: int) -> None:
+        try:
+            job = self._bind(node, upstream, counter)
+        except MlrunError as error:
+            reason = _REASONS.get(error.code, Reason.INPUT)
+            self._arrived.put(NodeUnbindable(node.name, reason, _sentence(error)))
+            return
+        self._jobs[node.name] = job
+        self._arrived.put(NodeBound(node.name, job.time_limit))
+
+    def _run_job(self, name: str) -> None:
+        listener = _Relay(name, self._arrived, self._emit)
+        finished = self._work(self._jobs[name], self._stoppers[name], listener)
+        self._finished[name] = finished
+        outcome = finished.outcome
+        self._arrived.put(JobEnded(name, outcome.succeeded, outcome.reason, outcome.detail))
+
+    def _abandon(self) -> None:
+        """Leave nothing behind, however the loop ended."""
+        for stopper in self._stoppers.values():
+            stopper.stop(0)
+        for thread in self._threads:
+            thread.join(timeout=self._grace)
+
+
+class _Relay:
+    """Passes on what a worker tells: the start to the loop, the rest to the listeners."""
+
+    def __init__(self, node: str, arrived: "SimpleQueue[Stimulus | _Bug]", emit: Listener) -> None:
+        self._node = node
+        self._arrived = arrived
+        self._emit = emit
+
+    def started(self) -> None:
+        self._arrived.put(JobStarted(self._node))
+
+    def log(self, chunk: LogChunk) -> None:
+        self._emit(LogArrived(self._node, chunk.stream, chunk.data))
+
+    def metric(self, event: MetricEvent) -> None:
+        self._emit(MetricsArrived(self._node, event.values))
+
+
+def _sentence(error: MlrunError) -> str:
+    where = f"{error.location}: " if error.location else ""
+    return f"{where}{error.message}" + (f" ({error.hint})" if error.hint else "")

@@ -1,0 +1,97 @@
+"""What the engine tells whoever listens: the terminal, a JSON stream. Events are past; a listener never answers.
+
+State changes are told only after they are durable. `LogArrived` comes from worker threads, the rest from the thread
+of the loop; a listener that draws must lock.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from runner.job import Stream
+from runner.state import Reason, State
+
+
+@dataclass(frozen=True, slots=True)
+class NodeShown:
+    """A node of the plan as listeners need it: its step, its image and the names of the nodes it waits for."""
+
+    name: str
+    step: str
+    image: str
+    upstream: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run is recorded and begins. `kind` is `exec` or `pipeline`."""
+
+    id: str
+    counter: int
+    kind: str
+    name: str
+    executor: str
+    nodes: tuple[NodeShown, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeChanged:
+    """A node moved to `state`. `execution` is the counter of its execution, once there is one."""
+
+    node: str
+    state: State
+    reason: Reason | None = None
+    detail: str | None = None
+    execution: int | None = None
+    exit_code: int | None = None
+    duration: float | None = None
+    work: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogArrived:
+    """A node's program printed some bytes."""
+
+    node: str
+    stream: Stream
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsArrived:
+    """A node's program printed a metadata event."""
+
+    node: str
+    values: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePulled:
+    """An image is being fetched. Bytes; `total` is 0 while unknown."""
+
+    image: str
+    text: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """One line that the user should see; `node` is None when it is about the whole run."""
+
+    text: str
+    node: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """A run reached its final state."""
+
+    id: str
+    counter: int
+    state: State
+    reason: Reason | None
+    duration: float
+
+
+Event = RunStarted | NodeChanged | LogArrived | MetricsArrived | ImagePulled | Noticed | RunEnded
+Listener = Callable[[Event], None]

@@ -1,0 +1,80 @@
+"""The states of a node and of an execution, and the only moves between them. Pure.
+
+One vocabulary everywhere: engine, journal, index, terminal. Valohai's own words (created, started, complete, error,
+stopped) appear only in `execution.json`, where its run-time contract asks for them.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a node, an execution or a run is in its life."""
+
+    WAITING = "waiting"
+    """Its upstream nodes are not all done."""
+    READY = "ready"
+    """Its upstream nodes are done; its inputs are being resolved."""
+    QUEUED = "queued"
+    """It is bound to a job and waits for a free slot."""
+    STARTING = "starting"
+    """Its job has a slot; its folders are being made."""
+    RUNNING = "running"
+    """Its program runs."""
+    STOPPING = "stopping"
+    """Somebody asked it to stop; its program may still save what it has."""
+    SUCCEEDED = "succeeded"
+    """Its program ended with 0 and its outputs are in the store."""
+    FAILED = "failed"
+    """Its program ended otherwise, or we could not run it; the reason tells."""
+    STOPPED = "stopped"
+    """It was stopped on purpose."""
+    INTERRUPTED = "interrupted"
+    """Its runner or its machine went away while it ran; nothing can be said about its end."""
+    SKIPPED = "skipped"
+    """It never started, because something it needs did not succeed or the run ended before."""
+
+
+class Reason(StrEnum):
+    """Why a final state was reached: a closed set."""
+
+    EXIT = "exit"
+    OOM = "oom"
+    TIMEOUT = "timeout"
+    NO_OUTPUT = "no-output"
+    KILLED = "killed"
+    STOP = "stop"
+    RUNTIME = "runtime-restarted"
+    RUNNER_LOST = "runner-lost"
+    IMAGE = "image"
+    INPUT = "input"
+    OUTPUT = "output"
+    DISK = "disk"
+    START = "start"
+    UPSTREAM = "upstream"
+
+
+FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.STOPPED, State.INTERRUPTED, State.SKIPPED})
+
+TRANSITIONS: Mapping[State, frozenset[State]] = {
+    State.WAITING: frozenset({State.READY, State.SKIPPED}),
+    State.READY: frozenset({State.QUEUED, State.FAILED, State.SKIPPED}),
+    State.QUEUED: frozenset({State.STARTING, State.SKIPPED}),
+    State.STARTING: frozenset({State.RUNNING, State.FAILED, State.STOPPING, State.INTERRUPTED}),
+    State.RUNNING: frozenset({State.SUCCEEDED, State.FAILED, State.STOPPING, State.INTERRUPTED}),
+    State.STOPPING: frozenset({State.STOPPED, State.FAILED, State.SUCCEEDED, State.INTERRUPTED}),
+    State.SUCCEEDED: frozenset(),
+    State.FAILED: frozenset(),
+    State.STOPPED: frozenset(),
+    State.INTERRUPTED: frozenset(),
+    State.SKIPPED: frozenset(),
+}
+"""`interrupted` is written by whoever finds that the runner is gone; until then readers compute it from its lease."""
+
+
+class BadTransition(AssertionError):
+    """A move that the table does not have: a bug of ours. The message tells the whole story of the node."""
+
+    def __init__(self, name: str, story: tuple[State, ...], target: State) -> None:
+        path = " → ".join(story)
+        super().__init__(f"node `{name}` cannot become {target}: it went {path}")

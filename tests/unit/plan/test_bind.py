@@ -1,0 +1,195 @@
+"""From a planned node and what its upstreams left to a job."""
+
+import pytest
+
+from runner.errors import ExitCode, MlrunError
+from runner.job import InputFile, JobInput, Network
+from runner.plan.bind import Left, Resolved, make_job, match_names, place_files, resolve, wildcard_root
+from runner.plan.compile import compile_pipeline
+from runner.plan.model import Arguments, Given, PlannedNode
+from runner.spec.model import Input, KeepDirectories
+from runner.spec.project import parse_project
+
+TEXT = """
+- step:
+    name: make
+    image: busybox
+    command: make
+    parameters: [{name: seed, type: integer, optional: true}]
+    inputs: [{name: models, optional: true}, {name: table, optional: true}]
+- step:
+    name: use
+    image: busybox
+    command: use {parameters}
+    parameters: [{name: n, type: integer, default: 3}, {name: set, default: a}]
+    inputs: [{name: data, default: "data/{parameter:set}.csv", optional: OPTIONAL}]
+- pipeline:
+    name: both
+    nodes:
+      - {name: make, type: execution, step: make}
+      - {name: use, type: execution, step: use, edge-merge-mode: MODE}
+    edges: [EDGES]
+"""
+
+
+def node(edges: str, mode: str = "replace", optional: str = "true") -> PlannedNode:
+    text = TEXT.replace("EDGES", edges).replace("MODE", mode).replace("OPTIONAL", optional)
+    project = parse_project(text.encode(), "valohai.yaml")
+    return compile_pipeline(project, project.pipelines["both"], Arguments("/here"), "/p").nodes["use"]
+
+
+def file(name: str) -> InputFile:
+    return InputFile(name, "0" * 64, 1, f"datum://{name}")
+
+
+def names(resolved: Resolved) -> list[str]:
+    return [file.name for file in resolved.carried["data"]]
+
+
+LEFT = Left(
+    parameters={"seed": 9},
+    inputs=(JobInput("models-a", (file("m.pkl"),)), JobInput("table", (file("t.csv"),))),
+    outputs=(file("a.csv"), file("deep/b.csv"), file("deep/c.txt")),
+    metrics={"rows": 12, "share": 0.5, "listed": [1, 2]},
+)
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("a.csv", ("a.csv",)),
+        ("*.csv", ("a.csv", "deep/b.csv")),
+        ("d*", ("deep/b.csv", "deep/c.txt")),
+        ("deep/*.csv", ("deep/b.csv",)),
+        ("b.csv", ("deep/b.csv",)),
+        ("*", ("a.csv", "deep/b.csv", "deep/c.txt")),
+        ("*.pkl", ()),
+        ("nothing", ()),
+    ],
+)
+def test_an_edge_key_matches_paths_and_base_names_and_crosses_folders(key: str, expected: tuple[str, ...]) -> None:
+    assert match_names(key, ("a.csv", "deep/b.csv", "deep/c.txt")) == (expected, None)
+
+
+def test_an_exact_name_wins_over_its_reading_as_a_pattern() -> None:
+    assert match_names("a[1].csv", ("a1.csv", "a[1].csv")) == (("a[1].csv",), None)
+
+
+def test_a_key_without_a_file_is_taken_as_a_prefix_then_as_a_folder() -> None:
+    assert match_names("train", ("train-images.gz", "test.gz")) == (("train-images.gz",), "train*")
+    assert match_names("sets/x", ("sets/x1/a", "sets/y")) == (("sets/x1/a",), "sets/x*")
+    assert match_names("images", ("images/a.png",)) == (("images/a.png",), "images*")
+
+
+def test_edge_files_take_the_place_of_the_default() -> None:
+    resolved = resolve(node("[make.output.*.csv, use.input.data]"), {"make": LEFT})
+    assert names(resolved) == ["a.csv", "b.csv"]
+    assert "data" not in resolved.sources
+
+
+def test_edge_files_add_to_the_default_where_the_node_says_append() -> None:
+    resolved = resolve(node("[make.output.a.csv, use.input.data]", mode="append"), {"make": LEFT})
+    assert names(resolved) == ["a.csv"]
+    assert [source.uri for source in resolved.sources["data"]] == ["data/a.csv"]
+
+
+def test_a_parameter_in_a_source_is_replaced_by_its_effective_value() -> None:
+    resolved = resolve(node("[make.dependency.x, use.dependency.x]"), {"make": LEFT})
+    assert [source.uri for source in resolved.sources["data"]] == ["data/a.csv"]
+
+
+def test_an_input_edge_hands_on_the_files_of_all_inputs_whose_name_matches() -> None:
+    assert names(resolve(node("[make.input.models*, use.input.data]"), {"make": LEFT})) == ["m.pkl"]
+
+
+def test_parameter_and_metadata_edges_carry_typed_values() -> None:
+    assert resolve(node("[make.parameter.seed, use.parameter.n]"), {"make": LEFT}).parameters["n"] == 9
+    assert resolve(node("[make.metadata.rows, use.parameter.n]"), {"make": LEFT}).parameters["n"] == 12
+
+
+@pytest.mark.parametrize("key", ["share", "listed"])
+def test_a_metadata_value_of_the_wrong_type_is_refused(key: str) -> None:
+    with pytest.raises(MlrunError, match=f"make.metadata.{key}"):
+        resolve(node(f"[make.metadata.{key}, use.parameter.n]"), {"make": LEFT})
+
+
+def test_metadata_that_was_never_printed_is_an_input_error_that_lists_what_was() -> None:
+    with pytest.raises(MlrunError, match="printed no metadata `loss`") as caught:
+        resolve(node("[make.metadata.loss, use.parameter.n]"), {"make": LEFT})
+    assert caught.value.code is ExitCode.INPUT
+    assert caught.value.hint == "its metadata: `listed`, `rows`, `share`"
+
+
+def test_an_edge_that_matches_nothing_is_an_error_unless_the_input_is_optional() -> None:
+    with pytest.raises(MlrunError, match=r"`make.output.\*.pkl` matches no file for `use.input.data`") as caught:
+        resolve(node("[make.output.*.pkl, use.input.data]", optional="false"), {"make": LEFT})
+    assert caught.value.hint == "`make` left `a.csv`, `deep/b.csv`, `deep/c.txt`"
+    assert resolve(node("[make.output.*.pkl, use.input.data]"), {"make": LEFT}).carried["data"] == ()
+
+
+def declared(keep: KeepDirectories, filename: str | None = None) -> Input:
+    return Input("data", node("").step.location, filename=filename, keep_directories=keep)
+
+
+@pytest.mark.parametrize(
+    ("keep", "expected"),
+    [
+        (KeepDirectories.NONE, ["x.png", "y.png"]),
+        (KeepDirectories.SUFFIX, ["cat/x.png", "dog/y.png"]),
+        (KeepDirectories.FULL, ["set/cat/x.png", "set/dog/y.png"]),
+    ],
+)
+def test_files_keep_as_much_of_their_path_as_the_input_asks_for(keep: KeepDirectories, expected: list[str]) -> None:
+    files = (file("set/cat/x.png"), file("set/dog/y.png"))
+    assert [placed.name for placed in place_files(declared(keep), files, "set/*.png")] == expected
+
+
+def test_filename_renames_a_single_file_only() -> None:
+    wish = declared(KeepDirectories.NONE, "one.csv")
+    assert [placed.name for placed in place_files(wish, (file("d/a.csv"),), "*")] == ["one.csv"]
+    assert len(place_files(wish, (file("a"), file("b")), "*")) == 2
+
+
+@pytest.mark.parametrize(
+    ("pattern", "root"), [("a/b*/c", "a/"), ("*.csv", ""), ("a/b/c.csv", "a/b/"), ("a/[bc]/d", "a/")]
+)
+def test_the_wildcard_root_is_the_folders_before_the_first_wildcard(pattern: str, root: str) -> None:
+    assert wildcard_root(pattern) == root
+
+
+def bound(planned: PlannedNode, resolved: Resolved, **fetched: tuple[InputFile, ...]):  # type: ignore[no-untyped-def]
+    return make_job(
+        planned,
+        resolved,
+        fetched,
+        id="id",
+        snapshot="s",
+        identities={"VH_JOB_ID": "exec-id"},
+        documents={},
+        network=Network.NONE,
+    )
+
+
+def test_a_job_has_the_filled_in_script_and_its_files() -> None:
+    planned = node("[make.metadata.rows, use.parameter.n], [make.output.a.csv, use.input.data]")
+    job = bound(planned, resolve(planned, {"make": LEFT}))
+    assert job.script.items == ("use --n=12 --set=a",)
+    assert job.inputs == (JobInput("data", (file("a.csv"),)),)
+    assert job.documents["parameters"] == {"n": 12, "set": "a"}
+
+
+def test_a_required_input_that_got_nothing_is_refused_at_the_end_too() -> None:
+    planned = node("[make.dependency.x, use.dependency.x]", optional="false")
+    with pytest.raises(MlrunError, match="input `data` got no files"):
+        bound(planned, resolve(planned, {"make": LEFT}))
+
+
+def test_what_the_command_line_gives_to_an_input_takes_the_place_of_an_edge() -> None:
+    text = TEXT.replace("EDGES", "[make.output.a.csv, use.input.data]").replace("MODE", "replace")
+    project = parse_project(text.replace("OPTIONAL", "true").encode(), "valohai.yaml")
+    given = Arguments("/here", {"use": Given({}, {"data": ("mine.csv",)})})
+    planned = compile_pipeline(project, project.pipelines["both"], given, "/p").nodes["use"]
+    resolved = resolve(planned, {"make": LEFT})
+    assert [source.uri for source in resolved.sources["data"]] == ["mine.csv"]
+    assert resolved.carried == {}
+    assert planned.upstream == ("make",)
