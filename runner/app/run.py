@@ -26,11 +26,14 @@ from runner.provenance.host import describe_host
 from runner.settings import Settings
 from runner.spec.model import Project
 from runner.spec.project import load_project, parse_project
+from runner.state import State
 from runner.store.identity import new_id
 from runner.store.journal import timestamp
 from runner.store.record import Code, Run
-from runner.store.store import RunWriter, Store
-from runner.worker.run import Finished, Stopper, run_job
+from runner.store.store import Store
+from runner.store.writer import RunWriter
+from runner.worker.run import Finished, run_job
+from runner.worker.stopper import Stopper
 
 _DATUM = uuid.UUID("c4b52d3c-55a5-5f07-9b5a-8d2b5f0a7a11")
 """The name space of datum ids: an output has the same id wherever it is looked at."""
@@ -53,10 +56,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A run that is over, and the number of the signal that ended it, if one did."""
+    """A run that is over, and the exit code of the command that ran it."""
 
     run: Run
-    signal: int | None
+    exit: int
 
 
 def open_project(place: Place, commit: str | None) -> Project:
@@ -87,10 +90,20 @@ def run_plan(request: Request, emit: Listener) -> Ended:
     loop = _loop(request, store, writer, code, executor, images, emit)
     with _signals(loop) as caught:
         end = loop.run()
-    run = store.run(writer.id)
     writer.close()
+    run = store.run(writer.id)
+    store.close()
     emit(RunEnded(run.id, run.counter, end.state, end.reason, run.duration or 0.0))
-    return Ended(run, caught[0] if caught else None)
+    return Ended(run, _exit_code(end.state, caught, loop))
+
+
+def _exit_code(state: State, caught: list[int], loop: Loop) -> int:
+    """0 for success, 128 + n for a run that signal n stopped, else what its first failure asks for."""
+    if state is State.SUCCEEDED:
+        return ExitCode.OK
+    if state is State.STOPPED:
+        return 128 + caught[0] if caught else ExitCode.STEP_FAILED
+    return loop.exit
 
 
 def _check_inputs(request: Request) -> None:
@@ -112,14 +125,14 @@ def capture_code(request: Request, store: Store) -> Code:
                 code=ExitCode.USAGE,
                 hint="`git init` there, or `--no-git` to record the folder as it is",
             )
-        captured = capture_folder(store.objects, request.place.root)
+        captured = capture_folder(store.objects, request.place.root, store.layout.cache)
         return Code(captured.snapshot, dirty=True, not_captured=captured.not_captured)
     head = repository.head()
     if request.commit is not None:
         revision = repository.resolve(request.commit)
         captured = repository.capture_commit(store.objects, revision)
         return Code(captured.snapshot, revision, None, head.remote, request.commit, False, captured.not_captured)
-    captured = repository.capture(store.objects)
+    captured = repository.capture(store.objects, store.layout.cache)
     return Code(
         captured.snapshot,
         head.commit,

@@ -41,6 +41,7 @@ def fetch(uri: str, objects: StreamWriter) -> InputFile:
         try:
             digest, size = objects.put_stream(_download(parts, public))
         except urllib.error.HTTPError as error:
+            error.close()
             if error.code < 500 or wait is None:
                 raise _failed(public, f"the server answered {error.code} {error.reason}") from error
         except (OSError, HTTPException, ValueError) as error:

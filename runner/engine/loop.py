@@ -38,7 +38,8 @@ from runner.metrics import MetricEvent
 from runner.plan.bind import Left
 from runner.plan.model import Plan, PlannedNode
 from runner.state import FINAL, Reason, State
-from runner.worker.run import Finished, Stopper
+from runner.worker.run import Finished
+from runner.worker.stopper import Stopper
 
 _POLL = 0.25
 """Seconds between two looks into the inbox, where other processes leave requests."""
@@ -57,8 +58,12 @@ class Recorder(Protocol):
         """The next number of an execution of this project."""
         ...
 
-    def inbox(self) -> list[str]:
-        """Take the requests that arrived since the last call: `stop` or `kill`."""
+    def inbox(self) -> list[dict[str, Any]]:
+        """Take the requests that arrived since the last call; their `type` is `stop` or `kill`."""
+        ...
+
+    def drop_log(self, execution_id: str) -> None:
+        """Remove the log folder of an execution whose record names the log's objects."""
         ...
 
 
@@ -76,7 +81,7 @@ class JobListener(Protocol):
 
 
 Binder = Callable[[PlannedNode, Mapping[str, Left], int], Job]
-"""Resolves a node, fetches its inputs and gives the job its counter; called on a thread of its own. Raises MlrunError."""
+"""Resolves a node, fetches its inputs, gives the job its counter; called on a thread of its own. Raises MlrunError."""
 
 Worker = Callable[[Job, Stopper, JobListener], Finished]
 """Runs one job to its end on the calling thread."""
@@ -121,11 +126,17 @@ class Loop:
         self._left: dict[str, Left] = {}
         self._stoppers: dict[str, Stopper] = {}
         self._threads: list[Thread] = []
+        self._exits: dict[str, ExitCode] = {}
         self._began = time.monotonic()
 
     def stop(self, *, kill: bool = False) -> None:
         """Ask the run to end; safe in a signal handler. Without `kill` the programs get their grace."""
         self._arrived.put(StopAsked(kill))
+
+    @property
+    def exit(self) -> ExitCode:
+        """What the command should end with if the run failed: the code of the first node that did."""
+        return next(iter(self._exits.values()), ExitCode.STEP_FAILED)
 
     def run(self) -> EndRun:
         """Drive the plan to its end. Raises MlrunError when the store cannot be written; nothing is left running."""
@@ -147,7 +158,7 @@ class Loop:
                 batch.append(self._take(timeout=self._patience()))
             except Empty:
                 batch += self._due()
-                batch += [StopAsked(kill=request == "kill") for request in self._recorder.inbox()]
+                batch += [StopAsked(kill=request["type"] == "kill") for request in self._recorder.inbox()]
         while not self._arrived.empty():
             batch.append(self._take(timeout=None))
         return batch
@@ -177,6 +188,9 @@ class Loop:
             self._tell(action, entries, events)
         if entries:
             self._recorder.append(entries)
+        for written in entries:
+            if written["type"] == "execution-finished":
+                self._recorder.drop_log(written["id"])
         for event in events:
             self._emit(event)
         for action in actions:
@@ -250,6 +264,7 @@ class Loop:
         try:
             job = self._bind(node, upstream, counter)
         except MlrunError as error:
+            self._exits[node.name] = error.code
             reason = _REASONS.get(error.code, Reason.INPUT)
             self._arrived.put(NodeUnbindable(node.name, reason, _sentence(error)))
             return
@@ -261,7 +276,10 @@ class Loop:
         finished = self._work(self._jobs[name], self._stoppers[name], listener)
         self._finished[name] = finished
         outcome = finished.outcome
-        self._arrived.put(JobEnded(name, outcome.succeeded, outcome.reason, outcome.detail))
+        if not outcome.succeeded and finished.asked is None:
+            self._exits[name] = finished.exit
+        detail = f"{outcome.detail} ({finished.hint})" if outcome.detail and finished.hint else outcome.detail
+        self._arrived.put(JobEnded(name, outcome.succeeded, outcome.reason, detail))
 
     def _abandon(self) -> None:
         """Leave nothing behind, however the loop ended."""

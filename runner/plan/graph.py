@@ -1,24 +1,13 @@
 """Order in a graph of names. Pure; linear in nodes and edges."""
 
 from collections.abc import Iterable, Mapping
-from graphlib import CycleError, TopologicalSorter
-
-
-class Cycle(ValueError):
-    """A graph that has no order; `path` names the nodes of one cycle, the first one again at the end."""
-
-    def __init__(self, path: tuple[str, ...]) -> None:
-        super().__init__(" → ".join(path))
-        self.path = path
+from graphlib import TopologicalSorter
 
 
 def order(upstream: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
-    """All names, each after its upstreams, otherwise in the order given. Raises Cycle."""
+    """All names, each after its upstreams, otherwise in the order given. Raises graphlib.CycleError."""
     sorter = TopologicalSorter({name: tuple(names) for name, names in upstream.items()})
-    try:
-        sorter.prepare()
-    except CycleError as error:
-        raise Cycle(tuple(reversed(error.args[1]))) from None
+    sorter.prepare()
     place = {name: index for index, name in enumerate(upstream)}
     ordered: list[str] = []
     while sorter.is_active():

@@ -1,0 +1,41 @@
+# What a person types. How the machine is made ready for it is in tests/machine/.
+
+MACHINE := tests/machine
+BIN     := .venv/bin
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast check bench docs venv clean
+
+help:  ## print this page
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
+
+demo:  ## train and check two models in a new project (./demo, or DEMO=FOLDER); needs no Docker
+	@$(MACHINE)/venv.sh sklearn
+	@$(MACHINE)/demo.sh
+
+test: check  ## every check and every test, on a real Docker engine where one answers or may be started
+	@echo "steps without Docker run in: $$($(MACHINE)/executor.sh)"
+	$(BIN)/python $(MACHINE)/engine.py run -- $(BIN)/python -m pytest $(PYTEST)
+
+test-fast: venv  ## the tests that need neither a container engine nor the installed command
+	$(BIN)/python -m pytest -m 'not docker and not e2e' $(PYTEST)
+
+check: venv  ## style, types and layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: venv  ## print the benchmarks, each beside a peer or the physical floor
+	$(BIN)/python -m benchmarks
+
+docs: venv  ## write the pages that are generated from help texts and schema
+	$(BIN)/python docs/generate.py
+
+venv:  ## make or refresh .venv with everything a developer needs (PYTHON=… chooses the interpreter)
+	@$(MACHINE)/venv.sh sklearn dev
+
+clean:  ## remove what can be made again; demo projects stay, they may hold your work
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find runner tests steps benchmarks docs -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Verbs and rendering: the only room that reads the command line and writes to the terminal."""

@@ -1,0 +1,122 @@
+"""How single values are written in tables and pages: times, sizes, numbers, digests. Pure."""
+
+import json
+import unicodedata
+from datetime import UTC, datetime
+
+from runner.cli.terminal import clean_line
+
+_NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
+_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
+_SPANS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+_RELATIVE_DAYS = 30
+
+
+def moment(text: str) -> datetime:
+    """A recorded time. Raises ValueError."""
+    return datetime.fromisoformat(text)
+
+
+def seconds_between(start: str, end: datetime) -> float:
+    """From a recorded time to `end`, never negative: clocks of two boots may disagree."""
+    return max(0.0, (end - moment(start)).total_seconds())
+
+
+def relative_time(text: str | None, now: datetime) -> str:
+    """`12 s ago`, `3 d ago`; the date when it was more than a month ago; empty for None."""
+    if text is None:
+        return ""
+    passed = seconds_between(text, now)
+    if passed >= _RELATIVE_DAYS * 86400:
+        return local_time(text)[:10]
+    for span, unit in _SPANS:
+        if passed >= span:
+            return f"{int(passed // span)} {unit} ago"
+    return "just now"
+
+
+def local_time(text: str | None) -> str:
+    """A recorded time in the zone of this machine, to the second: `2026-11-21 10:44:02`; empty for None."""
+    return "" if text is None else moment(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def now() -> datetime:
+    """This moment."""
+    return datetime.now(UTC)
+
+
+def size_text(size: int) -> str:
+    """`512 B`, `1.5 KiB`, `12 MiB`: binary units (IEC 80000-13), two or three digits."""
+    if size < 1024:
+        return f"{size} B"
+    value = float(size)
+    for unit in _UNITS:
+        value /= 1024
+        if value < 1023.5 or unit == _UNITS[-1]:
+            break
+    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def value_text(value: object) -> str:
+    """A value of a metric, parameter or field in one clean line; floats with at most five significant digits."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    return exact_text(value)
+
+
+def exact_text(value: object) -> str:
+    """A value with nothing left out, in one clean line; lists and objects as JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return clean_line(value)
+    if type(value) is int or type(value) is float:
+        return repr(value)
+    return clean_line(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def number(value: object) -> float | None:
+    """`value` as a number if it is one, recorded NaN and infinities (which are text) included; else None."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        try:
+            return float(value)
+        except OverflowError:
+            return float("inf") if value > 0 else float("-inf")
+    if isinstance(value, float):
+        return value
+    return float(value) if isinstance(value, str) and value in _NO_NUMBERS else None
+
+
+def width(text: str) -> int:
+    """How many columns of a terminal `text` takes: East Asian wide characters two, combining marks none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.category(char) in {"Mn", "Me", "Cf"} else 1 + (unicodedata.east_asian_width(char) in "WF")
+        for char in text
+    )
+
+
+def shorten(text: str, room: int) -> str:
+    """`text`, cut to `room` columns with `…` at its end if it is longer."""
+    if width(text) <= room:
+        return text
+    kept = ""
+    taken = 1
+    for char in text:
+        taken += width(char)
+        if taken > room:
+            break
+        kept += char
+    return kept + "…"

@@ -1,0 +1,228 @@
+"""Outputs copied out of the store into a folder of the user's: never through a link, never outside, never unasked over
+another file. Every copy is checked against its digest before it gets its name.
+"""
+
+import errno
+import fnmatch
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from runner.cli.terminal import clean_line
+from runner.digest import Digest, Hasher
+from runner.errors import ExitCode, MlrunError
+from runner.store.durable import disk_error, temporary_name
+from runner.store.record import OutputFile
+from runner.store.tree import path_bytes
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_TARGET = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_PIECE = 1 << 20
+_NAMED = 5
+"""How many conflicts a message names."""
+
+
+class Objects(Protocol):
+    """What a delivery needs of the store."""
+
+    def open(self, digest: Digest, size: int | None = None) -> BinaryIO:
+        """An object for reading, of this size."""
+        ...
+
+
+class Found(StrEnum):
+    """What is at an output's place in the folder."""
+
+    NOTHING = "nothing"
+    SAME = "same"
+    OTHER = "other"
+    """A regular file with other content."""
+    IN_THE_WAY = "in the way"
+    """Something that is no regular file, or a link or file where a folder is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What was done: names that were copied, and names that lay there with the same content already."""
+
+    copied: tuple[str, ...]
+    unchanged: tuple[str, ...]
+
+
+def choose_outputs(outputs: Iterable[OutputFile], patterns: Sequence[str]) -> list[OutputFile]:
+    """The outputs whose path or base name matches one of the patterns (`*` crosses `/`), all without patterns."""
+    return [
+        output
+        for output in outputs
+        if not patterns
+        or any(
+            fnmatch.fnmatchcase(output.name, pattern) or fnmatch.fnmatchcase(output.name.rpartition("/")[2], pattern)
+            for pattern in patterns
+        )
+    ]
+
+
+def deliver(objects: Objects, outputs: Sequence[OutputFile], folder: Path, *, force: bool) -> Delivered:
+    """Copy the outputs below `folder`, which is made if need be. With `force` other regular files are replaced.
+
+    All places are looked at before the first copy. Raises MlrunError: OUTPUT when something is in the way, DISK when
+    there is no room, STORE for damaged objects.
+    """
+    for output in outputs:
+        _check_name(output.name)
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        found = {output.name: _look(top, output) for output in outputs}
+        _refuse_conflicts(found, folder, force=force)
+        for output in outputs:
+            if found[output.name] is not Found.SAME:
+                with _writing(folder, output.size):
+                    _copy(objects, output, top, replace=force)
+    finally:
+        os.close(top)
+    same = tuple(name for name, what in found.items() if what is Found.SAME)
+    return Delivered(tuple(name for name in found if name not in same), same)
+
+
+def _check_name(name: str) -> None:
+    if not name or "\0" in name or not {"", ".", ".."}.isdisjoint(name.split("/")):
+        raise MlrunError(f"`{clean_line(name)}` is no name of an output", code=ExitCode.STORE)
+
+
+def _refuse_conflicts(found: dict[str, Found], folder: Path, *, force: bool) -> None:
+    blocked = [name for name, what in found.items() if what is Found.IN_THE_WAY]
+    if blocked:
+        raise MlrunError(
+            f"in `{clean_line(str(folder))}` a link, a folder or another odd thing is in the way of {_listed(blocked)}",
+            code=ExitCode.OUTPUT,
+            hint="links are never followed and only files are replaced: name another folder",
+        )
+    different = [name for name, what in found.items() if what is Found.OTHER]
+    if different and not force:
+        raise MlrunError(
+            f"`{clean_line(str(folder))}` has other content under {_listed(different)}; nothing was copied",
+            code=ExitCode.OUTPUT,
+            hint="`--force` replaces these files; or name another folder",
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(f"`{clean_line(name)}`" for name in names[:_NAMED])
+    return shown + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+
+
+def _parts(name: str) -> tuple[list[bytes], bytes]:
+    *folders, last = path_bytes(name).split(b"/")
+    return folders, last
+
+
+def _look(top: int, output: OutputFile) -> Found:
+    folders, last = _parts(output.name)
+    try:
+        with _descend(top, folders, make=False) as folder:
+            status = os.stat(last, dir_fd=folder, follow_symlinks=False)
+            if not stat.S_ISREG(status.st_mode):
+                return Found.IN_THE_WAY
+            same = status.st_size == output.size and _digest(last, folder) == output.digest
+            return Found.SAME if same else Found.OTHER
+    except FileNotFoundError:
+        return Found.NOTHING
+    except OSError as error:
+        if error.errno in {errno.ENOTDIR, errno.ELOOP, errno.EISDIR}:
+            return Found.IN_THE_WAY
+        return Found.OTHER
+
+
+def _digest(name: bytes, folder: int) -> Digest:
+    hasher = Hasher()
+    with open(os.open(name, _FILE, dir_fd=folder), "rb", buffering=0) as file:
+        while piece := file.read(_PIECE):
+            hasher.update(piece)
+    return Digest(hasher.hexdigest())
+
+
+@contextmanager
+def _descend(top: int, folders: Sequence[bytes], *, make: bool) -> Iterator[int]:
+    """The folder below `top`, opened component by component, none of them a link. Raises OSError."""
+    here = os.dup(top)
+    try:
+        for name in folders:
+            if make:
+                with suppress(FileExistsError):
+                    os.mkdir(name, dir_fd=here)
+            below = os.open(name, _FOLDER, dir_fd=here)
+            os.close(here)
+            here = below
+        yield here
+    finally:
+        os.close(here)
+
+
+def _copy(objects: Objects, output: OutputFile, top: int, *, replace: bool) -> None:
+    """Write beside the place, check, and only then give the name: a half copy is never seen under it."""
+    folders, last = _parts(output.name)
+    with _descend(top, folders, make=True) as folder:
+        temporary = os.fsencode(temporary_name())
+        try:
+            with objects.open(output.digest, output.size) as source:
+                target = os.open(temporary, _TARGET, 0o666, dir_fd=folder)
+                with open(target, "wb", buffering=0) as file:
+                    _check_digest(output, _pump(source, file))
+            if replace:
+                os.rename(temporary, last, src_dir_fd=folder, dst_dir_fd=folder)
+            else:
+                _name_it(temporary, last, folder)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=folder)
+
+
+def _name_it(temporary: bytes, last: bytes, folder: int) -> None:
+    """Unlike rename(2), link(2) fails when somebody made a file of this name meanwhile; not every disk has links."""
+    try:
+        os.link(temporary, last, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}:
+            raise
+        os.rename(temporary, last, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def _pump(source: BinaryIO, target: BinaryIO) -> str:
+    hasher = Hasher()
+    while piece := source.read(_PIECE):
+        hasher.update(piece)
+        rest = memoryview(piece)
+        while rest:
+            rest = rest[target.write(rest) :]
+    return hasher.hexdigest()
+
+
+def _check_digest(output: OutputFile, found: str) -> None:
+    if found != output.digest:
+        raise MlrunError(
+            f"the store is damaged: the object `{output.digest}` of `{clean_line(output.name)}` has other content",
+            code=ExitCode.STORE,
+            hint="put the file back from a backup, or run again what made it",
+        )
+
+
+@contextmanager
+def _writing(folder: Path, size: int = 0) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise disk_error(error, folder, size) from error
+        raise MlrunError(
+            f"cannot write into `{clean_line(str(folder))}`: {os.strerror(error.errno or errno.EIO)}",
+            code=ExitCode.OUTPUT,
+            hint="name another folder",
+        ) from error

@@ -1,0 +1,238 @@
+"""`mlrun doctor`: which executors work here and why not, versions, store, git and project."""
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from runner import __version__
+from runner.app.executor import AUTO
+from runner.app.place import locate
+from runner.cli.cell import size_text
+from runner.cli.terminal import clean, clean_line, paint, print_json
+from runner.errors import ExitCode, MlrunError
+from runner.executors import EXECUTORS, Site
+from runner.job import Probe
+from runner.provenance.git import find_repository
+from runner.settings import Settings, load_settings, settings_file
+from runner.store.layout import FORMAT, Layout
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+EXAMPLES = """Examples:
+
+  mlrun doctor
+
+  mlrun doctor --json"""
+
+_PROGRAM_SECONDS = 5
+_PROGRAMS = {
+    "git": ("git", "--version"),
+    "bubblewrap": ("bwrap", "--version"),
+    "docker": ("docker", "version", "--format", "{{.Server.Version}}"),
+}
+"""How a program says its version. The last word of its first line is shown."""
+
+
+@app.command(epilog=EXAMPLES)
+def examine(
+    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> int:
+    """Say which executors work here and why others do not, and what else a run depends on.
+
+    Exit code: 0 if some executor works, 20 if none does.
+    """
+    settings = load_settings()
+    probes = probe_executors(settings)
+    report = {
+        "executors": {name: asdict(probe) for name, probe in probes.items()},
+        "auto": automatic(settings, probes),
+        "versions": versions(),
+        "store": describe_store(settings),
+        "settings": describe_settings(settings),
+        "git": describe_repository(),
+        "project": describe_project(),
+    }
+    if json:
+        print_json(report)
+    else:
+        print(page(report))
+    return ExitCode.OK if any(probe.works for probe in probes.values()) else ExitCode.EXECUTOR
+
+
+def probe_executors(settings: Settings) -> dict[str, Probe]:
+    """What each executor says of itself."""
+    site = Site(settings.store, settings.store / "cache")
+    return {name: _probe(name, site) for name in EXECUTORS}
+
+
+def _probe(name: str, site: Site) -> Probe:
+    """An executor whose module cannot even be loaded does not work; the others may."""
+    try:
+        return EXECUTORS[name](site).probe()
+    except ImportError as error:
+        return Probe(False, f"cannot be loaded: {error}", "install mlrun again, with its dependencies")
+
+
+def automatic(settings: Settings, probes: Mapping[str, Probe]) -> str | None:
+    """The executor that a run takes if nobody names one; None when it would refuse."""
+    names = AUTO if settings.executor == "auto" else (settings.executor,)
+    return next((name for name in names if probes[name].works), None)
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of what takes part; None for what is not there."""
+    found: dict[str, str | None] = {"mlrun": __version__, "python": f"{platform.python_version()} ({sys.executable})"}
+    return found | {name: _version(command) for name, command in _PROGRAMS.items()}
+
+
+def _version(command: tuple[str, ...]) -> str | None:
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROGRAM_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    words = done.stdout.decode("utf-8", "replace").split("\n")[0].split()
+    return words[-1] if words else None
+
+
+def describe_store(settings: Settings) -> dict[str, Any]:
+    """Where the store is and how it fares; looks, and makes nothing."""
+    layout: Layout | None = None
+    problem = None
+    try:
+        layout = Layout.open_existing(settings.store)
+    except MlrunError as error:
+        problem = error.message
+    return {
+        "path": str(settings.store),
+        "exists": layout is not None or problem is not None,
+        "problem": problem,
+        "format": FORMAT if layout else None,
+        "runs": len(os.listdir(layout.runs)) if layout else 0,
+        "index_size": layout.index.stat().st_size if layout and layout.index.exists() else None,
+        "free": _free(settings.store),
+    }
+
+
+def _free(path: Path) -> int | None:
+    """Free bytes of the disk that `path` is, or would be, on."""
+    for folder in (path, *path.parents):
+        try:
+            status = os.statvfs(folder)
+        except OSError:
+            continue
+        return status.f_bavail * status.f_frsize
+    return None
+
+
+def describe_settings(settings: Settings) -> dict[str, Any]:
+    """The effective settings and the file they come from."""
+    file = settings_file(os.environ)
+    return {
+        "file": str(file),
+        "exists": file.exists(),
+        "executor": settings.executor,
+        "network": str(settings.network),
+        "jobs": settings.jobs or os.cpu_count(),
+        "grace": settings.grace,
+    }
+
+
+def describe_repository() -> dict[str, Any] | None:
+    """The git repository of the current folder; None outside one."""
+    repository = find_repository(Path.cwd())
+    if repository is None:
+        return None
+    try:
+        return {"root": str(repository.root), "problem": None, **asdict(repository.head())}
+    except MlrunError as error:
+        return {"root": str(repository.root), "problem": error.message}
+
+
+def describe_project() -> dict[str, Any]:
+    """The YAML file that verbs would use here."""
+    try:
+        place = locate(Path.cwd())
+    except MlrunError as error:
+        return {"file": None, "problem": error.message}
+    return {"file": str(place.file), "root": str(place.root), "name": place.ref.name, "id": place.ref.id}
+
+
+def page(report: Mapping[str, Any]) -> str:
+    """The report for people."""
+    lines = ["executors"]
+    for name, probe in report["executors"].items():
+        mark = paint("works", "32", sys.stdout) if probe["works"] else paint("no   ", "31;1", sys.stdout)
+        lines.append(f"  {name:<8} {mark}  {clean(probe['sentence'])}")
+        if probe["hint"] and not probe["works"]:
+            lines.append(f"                  hint: {clean(probe['hint'])}")
+    lines += _automatic_lines(report)
+    lines += ["", "versions"]
+    lines += [f"  {name:<10} {clean_line(version or 'not found')}" for name, version in report["versions"].items()]
+    for title, rows in (
+        ("store", _store_rows(report["store"])),
+        ("settings", _settings_rows(report["settings"])),
+        ("git", _repository_rows(report["git"])),
+        ("project", _project_rows(report["project"])),
+    ):
+        lines += ["", title]
+        lines += [f"  {name:<10} {clean_line(text)}" for name, text in rows.items()]
+    return "\n".join(lines)
+
+
+def _automatic_lines(report: Mapping[str, Any]) -> list[str]:
+    asked, taken = report["settings"]["executor"], report["auto"]
+    if taken:
+        return [f"  a run takes {taken}" + (" (settings)" if asked != "auto" else "")]
+    works = [name for name, probe in report["executors"].items() if probe["works"]]
+    other = f"; `--executor {works[0]}` would work" if works else ""
+    return [f"  a run is refused: {asked} finds no executor that works{other}"]
+
+
+def _store_rows(store: Mapping[str, Any]) -> dict[str, str]:
+    rows = {"path": store["path"]}
+    if store["problem"]:
+        rows["problem"] = store["problem"]
+    elif store["exists"]:
+        index = "none yet" if store["index_size"] is None else size_text(store["index_size"])
+        rows |= {"format": str(store["format"]), "runs": str(store["runs"]), "index": index}
+    else:
+        rows["state"] = "not made yet; the first run makes it"
+    return rows | ({"free disk": size_text(store["free"])} if store["free"] is not None else {})
+
+
+def _settings_rows(settings: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "file": settings["file"] + ("" if settings["exists"] else " (not there: defaults)"),
+        "executor": settings["executor"],
+        "network": settings["network"],
+        "jobs": str(settings["jobs"]),
+        "grace": f"{settings['grace']:g} s",
+    }
+
+
+def _repository_rows(git: Mapping[str, Any] | None) -> dict[str, str]:
+    if git is None:
+        return {"root": "none: this folder is in no git repository"}
+    if git["problem"]:
+        return {"root": git["root"], "problem": git["problem"]}
+    return {
+        "root": git["root"],
+        "commit": git["commit"] or "none yet",
+        "branch": git["branch"] or "none (detached)",
+        **({"remote": git["remote"]} if git["remote"] else {}),
+    }
+
+
+def _project_rows(project: Mapping[str, Any]) -> dict[str, str]:
+    if project["file"] is None:
+        return {"file": project["problem"]}
+    return {"file": project["file"], "name": project["name"]}

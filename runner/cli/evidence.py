@@ -1,0 +1,94 @@
+"""What an execution left as it ran, while it runs and after: log and metric events. Reads the store, writes nothing."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from runner.errors import ExitCode, MlrunError
+from runner.state import FINAL
+from runner.store.record import Execution, Run
+from runner.store.store import Store
+from runner.worker.log import LogFiles, metrics_file
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One metric event: `time` in UTC as in the journal, `offset` of its line in standard output."""
+
+    time: str
+    offset: int
+    values: Mapping[str, Any]
+
+
+def log_files(store: Store, run: Run, execution: Execution) -> LogFiles:
+    """Where the log is: objects once it is complete, until then the files that are being written."""
+    if execution.log is not None:
+        log = execution.log
+        return LogFiles(*(store.objects.path(digest) for digest in (log.stdout, log.stderr, log.index)))
+    return LogFiles.below(_folder(store, run.id, execution.id))
+
+
+def log_sizes(store: Store, run: Run, execution: Execution) -> dict[str, int]:
+    """Bytes of each stream so far; empty when there is no log."""
+    files = log_files(store, run, execution)
+    try:
+        return {"stdout": files.stdout.stat().st_size, "stderr": files.stderr.stat().st_size}
+    except FileNotFoundError:
+        return {}
+
+
+def metric_events(store: Store, run: Run, execution: Execution) -> Iterator[Event]:
+    """All events in order. Raises MlrunError (STORE) when the record of a finished execution is damaged."""
+    if execution.metric_log is not None:
+        yield from _events(store.objects.path(execution.metric_log), live=False)
+    elif execution.state not in FINAL or execution.log is None:
+        yield from _events(metrics_file(_folder(store, run.id, execution.id)), live=True)
+
+
+def last_metrics(store: Store, run: Run, execution: Execution) -> dict[str, Any]:
+    """The last value per key, of an execution under way as far as it got."""
+    if execution.metrics or execution.log is not None:
+        return dict(execution.metrics)
+    return live_metrics(store, run.id, execution.id)
+
+
+def live_metrics(store: Store, run: str, execution: str) -> dict[str, Any]:
+    """The last value per key of what has no end in the record, by the ids of run and execution."""
+    values: dict[str, Any] = {}
+    for event in _events(metrics_file(_folder(store, run, execution)), live=True):
+        values |= event.values
+    return values
+
+
+def _folder(store: Store, run: str, execution: str) -> Path:
+    return store.layout.run(run).logs / execution
+
+
+def _events(file: Path, *, live: bool) -> Iterator[Event]:
+    try:
+        with file.open("rb") as lines:
+            for line in lines:
+                if line.endswith(b"\n"):
+                    yield _event(line)
+    except FileNotFoundError:
+        if not live:
+            raise _damaged(file, "is missing") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(file, f"has a line that is no event: {error}") from error
+
+
+def _event(line: bytes) -> Event:
+    event = json.loads(line)
+    moment = datetime.fromtimestamp(event["time"] / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return Event(moment, int(event["offset"]), dict(event["values"]))
+
+
+def _damaged(file: Path, what: str) -> MlrunError:
+    return MlrunError(
+        f"the store is damaged: `{file}` {what}",
+        code=ExitCode.STORE,
+        hint="the metrics are still in the log: `mlrun logs EXECUTION`",
+    )

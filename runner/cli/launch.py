@@ -1,0 +1,233 @@
+"""What `exec` and `pipeline` share: their common options, the run itself on a display, and how its end is told."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Generic, TypeVar
+
+import typer
+
+from runner.app import verdict
+from runner.app.place import Place, locate
+from runner.app.run import Ended, Request, open_project, run_plan
+from runner.cli.display import choose_display, ended_sentence, failures, final_table
+from runner.cli.option import OwnOption, Parsed, Table, parse
+from runner.cli.terminal import clean_line, print_json, say
+from runner.errors import ExitCode, usage_error
+from runner.plan.model import Arguments, Plan
+from runner.settings import Settings, executor_name, load_settings, network_name
+from runner.spec.model import Pipeline, Project, Step
+from runner.state import State
+from runner.store.record import to_json
+
+Image = Annotated[str | None, typer.Option("--image", metavar="I", help="Run in this image instead of the file's.")]
+ExecutorOption = Annotated[
+    str | None, typer.Option("--executor", metavar="E", help="auto (the default), docker, sandbox or process.")
+]
+Title = Annotated[str | None, typer.Option("--title", metavar="T", help="A title for the record.")]
+Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="T", help="A tag for the record; may be repeated.")]
+Variables = Annotated[
+    list[str] | None,
+    typer.Option("--var", metavar="K=V", help="Set an environment variable of the step; may be repeated."),
+]
+Commit = Annotated[
+    str | None, typer.Option("--commit", metavar="REV", help="Run the code and the file of this commit.")
+]
+Yaml = Annotated[str | None, typer.Option("--yaml", metavar="FILE", help="Use this file instead of `valohai.yaml`.")]
+NoGit = Annotated[bool, typer.Option("--no-git", help="Go on outside git: the folder is recorded as it is.")]
+KeepGoing = Annotated[
+    bool, typer.Option("--keep-going", help="Do not stop at the first failing command: the last one decides.")
+]
+NetworkOption = Annotated[
+    str | None, typer.Option("--network", metavar="N", help="default, host or none: the network that steps see.")
+]
+Jobs = Annotated[int | None, typer.Option("-j", "--jobs", metavar="N", min=1, help="Run so many at the same time.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the record of the run as JSON; logs go to stderr.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Our own options of `exec` and `pipeline`, before or after STEP or NAME."""
+
+    image: str | None
+    executor: str | None
+    title: str | None
+    tag: list[str] | None
+    var: list[str] | None
+    commit: str | None
+    yaml: str | None
+    no_git: bool
+    keep_going: bool
+    network: str | None
+    jobs: int | None
+    dry_run: bool
+    json: bool
+
+    def settings(self) -> Settings:
+        """The user's settings with these options applied. Raises MlrunError (code USAGE)."""
+        settings = load_settings()
+        if self.executor:
+            settings = replace(settings, executor=executor_name(self.executor))
+        if self.network:
+            settings = replace(settings, network=network_name(self.network))
+        return replace(settings, jobs=self.jobs or settings.jobs)
+
+    def environment(self) -> dict[str, str]:
+        """`--var K=V` as a mapping. Raises MlrunError (code USAGE)."""
+        values = {}
+        for text in self.var or []:
+            name, equals, value = text.partition("=")
+            if not equals or not name:
+                raise usage_error(f"`--var {text}` has no `=`", hint="write `--var NAME=VALUE`")
+            if name.startswith("VH_") and name not in AGENT_CONTROLS:
+                raise usage_error(f"`{name}` is set by mlrun itself and cannot be changed")
+            values[name] = value
+        return values
+
+
+AGENT_CONTROLS = {"VH_NO_DATA_CACHE", "VH_NO_IMAGE_CACHE", "VH_CLEAN", "VH_CPU_LIMIT", "VH_DOCKER_NETWORK"}
+"""The `VH_*` variables that are the user's to set (Valohai's agent controls)."""
+
+
+def own_options(context: typer.Context) -> dict[str, OwnOption]:
+    """Our options as typer knows them, for recognising them after STEP."""
+    return {
+        flag: OwnOption(parameter.name or "", takes_value=not getattr(parameter, "is_flag", False))
+        for parameter in context.command.params
+        for flag in parameter.opts
+        if flag.startswith("-") and parameter.name != "help"
+    }
+
+
+def merge(context: typer.Context, options: Options, parsed: Parsed) -> Options:
+    """The options with those that stood after STEP or NAME; what they say wins, lists add up."""
+    kinds = {parameter.name: parameter for parameter in context.command.params}
+    changes: dict[str, Any] = {}
+    for setting, text in parsed.own:
+        parameter = kinds[setting]
+        if getattr(parameter, "is_flag", False):
+            changes[setting] = True
+        elif getattr(parameter, "multiple", False):
+            changes[setting] = [*(changes.get(setting) or getattr(options, setting) or []), text]
+        else:
+            changes[setting] = parameter.type(text, param=parameter, ctx=context)
+    return replace(options, **changes)
+
+
+def refuse_broken(understood: Understood[Any], asked: Sequence[Step | Pipeline]) -> None:
+    """Raise MlrunError (code SPEC) if the file has errors in what was asked for."""
+    verdict.refuse_broken(understood.project, asked, understood.options.settings().store / "cache")
+
+
+def arguments(options: Options, parsed: Parsed) -> Arguments:
+    """What the command line gives, for the planner."""
+    return Arguments(
+        folder=str(Path.cwd()),
+        nodes=parsed.given(),
+        parameters=parsed.pipeline_values(),
+        image=options.image,
+        environment=options.environment(),
+        keep_going=options.keep_going,
+    )
+
+
+Subject = TypeVar("Subject")
+
+
+@dataclass(frozen=True, slots=True)
+class Understood(Generic[Subject]):
+    """A whole command line, read with the file that it names."""
+
+    place: Place
+    project: Project
+    subject: Subject
+    parsed: Parsed
+    options: Options
+
+
+def understand(
+    context: typer.Context,
+    options: Options,
+    rest: Sequence[str],
+    choose: Callable[[Project], Subject],
+    table: Callable[[Project, Subject], Table],
+) -> Understood[Subject]:
+    """Read what stands after STEP or NAME: `choose` finds it in the file, `table` tells its options.
+
+    Our options may stand there too. If they name another file or commit, that one decides what the rest means.
+    """
+    own = own_options(context)
+    while True:
+        place = locate(Path.cwd(), options.yaml)
+        project = open_project(place, options.commit)
+        subject = choose(project)
+        parsed = parse(rest, table(project, subject), own)
+        merged = merge(context, options, parsed)
+        if (merged.yaml, merged.commit) == (options.yaml, options.commit):
+            return Understood(place, project, subject, parsed, merged)
+        options = replace(options, yaml=merged.yaml, commit=merged.commit)
+
+
+def launch(place: Place, project: Project, plan: Plan, options: Options) -> int:
+    """Run the plan on a display; returns the exit code."""
+    settings = options.settings()
+    if options.dry_run:
+        print(plan_text(plan))
+        return ExitCode.OK
+    request = Request(
+        plan=plan,
+        place=place,
+        project=project,
+        settings=settings,
+        argv=tuple(sys.argv[1:]),
+        title=options.title,
+        tags=tuple(options.tag or ()),
+        commit=options.commit,
+        git=not options.no_git,
+    )
+    with choose_display(plan.kind, json=options.json) as display:
+        ended = run_plan(request, display)
+    _tell_end(ended, display.board, options)
+    return ended.exit
+
+
+def _tell_end(ended: Ended, board: Any, options: Options) -> None:
+    run = ended.run
+    for line in failures(board):
+        print(line, file=sys.stderr)
+    if options.json:
+        print_json(to_json(run))
+    elif run.kind == "pipeline":
+        print(final_table(board))
+    if board.ended:
+        say_raw(ended_sentence(board.ended, run.kind))
+    if run.state is State.SUCCEEDED and any(execution.outputs for execution in run.executions.values()):
+        last = list(run.executions.values())[-1]
+        say(f"outputs: `mlrun outputs {last.counter}` lists them, `-d DIR` copies them out")
+
+
+def say_raw(text: str) -> None:
+    """A line of talk that carries our own colours."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def plan_text(plan: Plan) -> str:
+    """What would run, one node per paragraph, in order."""
+    lines = [f"{plan.kind} `{clean_line(plan.name)}`: {len(plan.nodes)} nodes would run"]
+    for node in plan.nodes.values():
+        after = f" after {', '.join(node.upstream)}" if node.upstream else ""
+        lines.append(clean_line(f"  {node.name}: step `{node.step.name}` in `{node.step.image}`{after}"))
+        lines += [clean_line(f"    {name} = {value}") for name, value in node.parameters.items()]
+        lines += [
+            clean_line(f"    {name} ← {source.uri}") for name, sources in node.inputs.items() for source in sources
+        ]
+        lines += [clean_line(f"    {edge.target.key} ← {edge.source}") for edge in node.edges]
+    return "\n".join(lines)
+
+
+def described(rows: Mapping[str, str]) -> str:
+    """Two aligned columns."""
+    width = max((len(name) for name in rows), default=0)
+    return "\n".join(f"  {name:<{width}}  {text}".rstrip() for name, text in rows.items())

@@ -1,0 +1,124 @@
+"""The entry point: finds the verb, loads its module only then, and turns every error into one line and an exit code."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runner import __version__
+from runner.cli.terminal import say, show_error
+from runner.errors import ExitCode, MlrunError, did_you_mean, usage_error
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A verb of the command: the module that holds its `app`, and one line for the help page."""
+
+    module: str
+    summary: str
+
+
+GROUPS: dict[str, dict[str, Verb]] = {
+    "Start": {
+        "init": Verb("init", "make a project folder with a working example"),
+        "lint": Verb("lint", "check YAML files and say what is wrong where"),
+        "doctor": Verb("doctor", "say which executors work here, and why not"),
+    },
+    "Run": {
+        "exec": Verb("exec", "run one step"),
+        "pipeline": Verb("pipeline", "run a whole pipeline"),
+        "stop": Verb("stop", "stop a run that is under way"),
+    },
+    "Look": {
+        "list": Verb("list", "table of executions or runs: filter, sort, export"),
+        "show": Verb("show", "everything recorded about an execution or a run"),
+        "logs": Verb("logs", "what an execution printed; -f follows it"),
+        "metrics": Verb("metrics", "the metrics of executions, last values or all events"),
+        "outputs": Verb("outputs", "the files an execution left; -d copies them out"),
+    },
+}
+
+VERBS = {name: verb for group in GROUPS.values() for name, verb in group.items()}
+
+
+def help_page() -> str:
+    """The text of `mlrun --help`."""
+    lines = [
+        "usage: mlrun VERB [OPTIONS] [ARGUMENTS]",
+        "",
+        "Run any valohai.yaml on your own machine: isolated steps, metrics from their logs, everything recorded.",
+    ]
+    for title, verbs in GROUPS.items():
+        lines += ["", f"{title}:"]
+        lines += [f"  {name:<10} {verb.summary}" for name, verb in verbs.items()]
+    lines += [
+        "",
+        "Options:",
+        "  --version  print the version",
+        "  --help     print this page; `mlrun VERB --help` explains a verb, with examples",
+        "",
+        "Example:",
+        "  mlrun init iris && cd iris && mlrun pipeline 'Training Pipeline'",
+    ]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and leave the process with its exit code."""
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command; returns the exit code and never raises."""
+    try:
+        return _dispatch(arguments)
+    except MlrunError as error:
+        show_error(error)
+        return error.code
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone; python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except Exception as error:
+        if os.environ.get("MLRUN_DEBUG"):
+            raise
+        say(f"this is a bug in mlrun {__version__}: {type(error).__name__}: {error}")
+        say("hint: `MLRUN_DEBUG=1` in the environment shows where; please report it")
+        return ExitCode.BUG
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in {"--help", "-h", "help"}:
+        print(help_page())
+        return ExitCode.OK
+    name = arguments[0]
+    if name == "--version":
+        print(f"mlrun {__version__}")
+        return ExitCode.OK
+    verb = VERBS.get(name)
+    if verb is None:
+        raise usage_error(f"there is no verb `{name}`", hint=did_you_mean(name, VERBS))
+    return call(name, importlib.import_module(f"runner.cli.{verb.module}"), arguments[1:])
+
+
+def call(name: str, module: object, arguments: list[str]) -> int:
+    """Call the typer application of a verb's module; its usage errors become ours."""
+    # Not at the top: `--help` and `--version` must not wait for it.
+    import typer
+
+    command = typer.main.get_command(module.app)  # type: ignore[attr-defined]
+    try:
+        result = command.main(args=arguments, prog_name=f"mlrun {name}", standalone_mode=False)
+    except typer.TyperException as error:
+        hint = f"`mlrun {name} --help` explains it"
+        raise usage_error(_lower(error.format_message()), hint=hint) from None
+    except typer.Abort:
+        return ExitCode.INTERRUPTED
+    return result if isinstance(result, int) else ExitCode.OK
+
+
+def _lower(message: str) -> str:
+    return message[:1].lower() + message[1:].rstrip(".")

@@ -1,0 +1,85 @@
+"""`mlrun outputs`: the files an execution left, listed or copied out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runner.cli.cell import counted, size_text
+from runner.cli.delivery import choose_outputs, deliver
+from runner.cli.subject import EXECUTION_HELP, find_execution
+from runner.cli.table import Column, print_table
+from runner.cli.terminal import clean_line, print_json, say
+from runner.errors import ExitCode, did_you_mean, usage_error
+from runner.state import FINAL
+from runner.store.record import Execution, OutputFile
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+EXAMPLES = """Examples:
+
+  mlrun outputs 12
+
+  mlrun outputs latest -d results --glob '*.pkl'
+
+  mlrun outputs 12 --json"""
+
+_DIGITS = 16
+"""Digits of a digest in a table; JSON has them all."""
+
+
+@app.command(epilog=EXAMPLES)
+def show_outputs(
+    execution: Annotated[str, typer.Argument(metavar="[EXECUTION]", help=EXECUTION_HELP)] = "latest",
+    folder: Annotated[
+        str | None, typer.Option("--dir", "-d", metavar="DIR", help="Copy the files into this folder.")
+    ] = None,
+    glob: Annotated[
+        list[str] | None,
+        typer.Option("--glob", metavar="PATTERN", help="Only files whose path or name matches; may be repeated."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="With -d, replace files that have other content.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+) -> int:
+    """List the outputs of an execution with size and digest (BLAKE3), or copy them out with -d.
+
+    Copies are checked against their digests, never written through a link, and never over a file with other content
+    unless --force is given.
+    """
+    if force and folder is None:
+        raise usage_error("`--force` needs `-d DIR`", hint="name the folder to copy into")
+    found = find_execution(execution)
+    outputs = choose_outputs(found.execution.outputs, glob or [])
+    if glob and found.execution.outputs and not outputs:
+        names = [clean_line(output.name) for output in found.execution.outputs]
+        raise usage_error(f"no output matches {', '.join(f'`{clean_line(pattern)}`' for pattern in glob)}",
+                          hint=did_you_mean(glob[0], names))  # fmt: skip
+    if folder is not None:
+        delivered = deliver(found.store.objects, outputs, Path(folder), force=force)
+        unchanged = f", {len(delivered.unchanged)} were there already" if delivered.unchanged else ""
+        say(f"copied {counted(len(delivered.copied), 'file')} into {folder}{unchanged}")
+    if json:
+        print_json([_to_json(output) for output in outputs])
+    elif folder is None and outputs:
+        _print(outputs)
+    if not found.execution.outputs:
+        say(_none_sentence(found.execution))
+    return ExitCode.OK
+
+
+def _to_json(output: OutputFile) -> dict[str, object]:
+    return {"name": output.name, "size": output.size, "digest": output.digest}
+
+
+def _print(outputs: Sequence[OutputFile]) -> None:
+    columns = [Column("name"), Column("size", right=True), Column("digest")]
+    print_table(
+        columns, [[clean_line(output.name), size_text(output.size), output.digest[:_DIGITS]] for output in outputs]
+    )
+
+
+def _none_sentence(execution: Execution) -> str:
+    if execution.state in FINAL:
+        return f"execution {execution.counter} left no outputs"
+    return f"execution {execution.counter} is {execution.state}; outputs are there once it has ended"

@@ -1,0 +1,216 @@
+"""`mlrun show`: everything recorded about an execution or a run."""
+
+import shlex
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+
+import typer
+
+from runner.cli.board import duration_text
+from runner.cli.cell import exact_text, local_time, now, relative_time, size_text, value_text
+from runner.cli.display import COLOURS
+from runner.cli.evidence import last_metrics, log_sizes
+from runner.cli.page import Page
+from runner.cli.row import elapsed, flat
+from runner.cli.subject import RUN_PREFIX, SUBJECT_HELP, Found, find
+from runner.cli.terminal import clean_line, paint, print_json
+from runner.errors import ExitCode
+from runner.state import Reason, State
+from runner.store.record import Execution, Run, to_json
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+EXAMPLES = """Examples:
+
+  mlrun show
+
+  mlrun show 12
+
+  mlrun show run:5 --json"""
+
+_DIGITS = 16
+_HEADER = ("id", "counter", "kind", "name", "project", "title", "tags", "argv", "code", "spec", "executor", "host",
+           "version", "owner", "created", "state", "reason", "finished", "duration")  # fmt: skip
+"""What the JSON of an execution tells of its run."""
+
+
+@app.command(epilog=EXAMPLES)
+def show(
+    subject: Annotated[
+        str, typer.Argument(metavar="[EXECUTION|RUN]", help=f"Default: the latest run. {SUBJECT_HELP}")
+    ] = "run:latest",
+    json: Annotated[bool, typer.Option("--json", help="Print the record as JSON, with nothing shortened.")] = False,
+) -> int:
+    """Print everything recorded about an execution, or about a run and all its executions."""
+    found = find(subject)
+    if json:
+        print_json(_document(found))
+    else:
+        print(execution_page(found) if found.chosen else run_page(found))
+    return ExitCode.OK
+
+
+def _document(found: Found) -> dict[str, Any]:
+    if not found.chosen:
+        return to_json(found.run)
+    execution = to_json(found.execution) | {"metrics": last_metrics(found.store, found.run, found.execution)}
+    run = to_json(found.run)
+    return execution | {"run": {name: run[name] for name in _HEADER}}
+
+
+def run_page(found: Found) -> Page:
+    """A run: its header, its nodes, then each execution in short."""
+    run = found.run
+    page = Page()
+    page.head(f"run {run.counter}  {clean_line(run.name)}  {_painted(run.state)}")
+    page.facts(None, _run_facts(run))
+    page.facts("code", _code_facts(run))
+    page.facts("machine", _machine_facts(run.host))
+    page.table(
+        "nodes",
+        [
+            (
+                clean_line(node.name),
+                "" if node.step == node.name else clean_line(node.step),
+                str(node.state),
+                _numbers(run, node.executions),
+                _why(node.reason, None, node.detail) if node.state is not State.SUCCEEDED else "",
+            )
+            for node in run.nodes.values()
+        ],
+    )
+    for execution in run.executions.values():
+        one = replace(found, chosen=execution)
+        page.head(_execution_head(execution))
+        _add_execution(page, one)
+    return page
+
+
+def execution_page(found: Found) -> Page:
+    """An execution, with what it shares with its run."""
+    run, execution = found.run, found.execution
+    page = Page()
+    page.head(_execution_head(execution))
+    whose = f"{RUN_PREFIX}{run.counter}, {run.kind} `{clean_line(run.name)}`"
+    _add_execution(page, found, [("run", whose), ("node", clean_line(execution.node)), *_run_words(run)])
+    page.facts("code", _code_facts(run))
+    page.facts("machine", _machine_facts(run.host))
+    return page
+
+
+def _painted(state: State) -> str:
+    return paint(state, COLOURS.get(state, "0"), sys.stdout)
+
+
+def _execution_head(execution: Execution) -> str:
+    node = "" if execution.node == execution.step else f" as {clean_line(execution.node)}"
+    return f"execution {execution.counter}  {clean_line(execution.step)}{node}  {_painted(execution.state)}"
+
+
+def _numbers(run: Run, ids: tuple[str, ...]) -> str:
+    return ", ".join(f"#{run.executions[id].counter}" for id in ids)
+
+
+def _why(reason: Reason | None, exit_code: int | None, detail: str | None) -> str:
+    parts = [str(reason)] if reason and (reason is not Reason.EXIT or exit_code is None) else []
+    parts += [f"exit code {exit_code}"] if exit_code is not None else []
+    parts += [clean_line(detail)] if detail else []
+    return ", ".join(parts)
+
+
+def _run_facts(run: Run) -> Iterator[tuple[str, str | None]]:
+    yield "id", run.id
+    yield from _run_words(run)
+    yield "executor", run.executor
+    yield from _times(run.created, None, run.finished)
+    yield "duration", duration_text(elapsed(run.state, run.duration, run.created, now()))
+    yield "reason", str(run.reason) if run.reason else None
+    yield "driven by", f"process {run.owner.pid} on {clean_line(run.owner.host)}"
+    yield "spec", f"{clean_line(run.project.file)} ({run.spec[:_DIGITS]})"
+
+
+def _run_words(run: Run) -> Iterator[tuple[str, str | None]]:
+    yield "command line", clean_line(shlex.join(["mlrun", *run.argv]))
+    yield "title", clean_line(run.title) if run.title else None
+    yield "tags", clean_line(", ".join(run.tags))
+    yield "project", clean_line(f"{run.project.name} ({run.project.root})")
+    yield "mlrun", run.version
+
+
+def _times(created: str, started: str | None, finished: str | None) -> Iterator[tuple[str, str | None]]:
+    yield "created", f"{local_time(created)} ({relative_time(created, now())})"
+    yield "started", local_time(started)
+    yield "finished", local_time(finished)
+
+
+def _code_facts(run: Run) -> Iterator[tuple[str, str | None]]:
+    code = run.code
+    differs = " (dirty: the snapshot differs from it)" if code.dirty else ""
+    yield "commit", f"{code.commit}{differs}" if code.commit else "none"
+    yield "branch", _cleaned(code.branch)
+    yield "describe", _cleaned(code.describe)
+    yield "remote", _cleaned(code.remote)
+    yield "snapshot", code.snapshot
+    for path in code.not_captured:
+        yield "not captured", clean_line(path)
+
+
+def _cleaned(text: str | None) -> str | None:
+    return None if text is None else clean_line(text)
+
+
+def _machine_facts(host: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
+    for name, value in host.items():
+        yield clean_line(name), size_text(value) if name == "memory" and isinstance(value, int) else exact_text(value)
+
+
+def _add_execution(page: Page, found: Found, more: Iterable[tuple[str, str | None]] = ()) -> None:
+    execution = found.execution
+    job = execution.job
+    page.facts(None, [*_execution_facts(found), *more])
+    page.text("command", "\n".join(map(str, job.get("script", {}).get("items", ()))))
+    page.facts("parameters", ((clean_line(name), exact_text(value)) for name, value in job["parameters"].items()))
+    page.table("inputs", list(_input_rows(job)))
+    page.facts("variables", ((clean_line(name), clean_line(text)) for name, text in job["environment"].items()))
+    metrics = dict(flat(last_metrics(found.store, found.run, execution)))
+    page.facts("metrics", ((clean_line(name), value_text(value)) for name, value in metrics.items()))
+    page.table(
+        "outputs",
+        [(clean_line(file.name), size_text(file.size), file.digest[:_DIGITS]) for file in execution.outputs],
+    )
+    page.facts("warnings", (("-", clean_line(text)) for text in execution.warnings))
+
+
+def _execution_facts(found: Found) -> Iterator[tuple[str, str | None]]:
+    execution = found.execution
+    yield "id", execution.id
+    yield "ended by", _why(execution.reason, execution.exit_code, execution.detail)
+    yield from _times(execution.created, execution.started, execution.finished)
+    yield "duration", duration_text(elapsed(execution.state, execution.duration, execution.started, now()))
+    yield "image", _cleaned(str(execution.job.get("image")))
+    yield "executor", execution.executor
+    if execution.identity:
+        yield "identity", clean_line(str(execution.identity.get("id")))
+        yield "platform", _cleaned(execution.identity.get("platform"))
+        yield "interpreter", _cleaned(execution.identity.get("interpreter"))
+    sizes = log_sizes(found.store, found.run, execution)
+    yield "log", ", ".join(f"{name} {size_text(size)}" for name, size in sizes.items())
+    if execution.work:
+        yield "kept folder", clean_line(execution.work)
+        yield "repeat it by", clean_line(f"bash {shlex.quote(f'{execution.work}/rerun.sh')}")
+
+
+def _input_rows(job: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, str]]:
+    for declared in job["inputs"]:
+        for file in declared["files"]:
+            yield (
+                clean_line(declared["name"]),
+                clean_line(file["name"]),
+                size_text(file["size"]),
+                file["digest"][:_DIGITS],
+                clean_line(f"from {file['origin']}"),
+            )
+        if not declared["files"]:
+            yield clean_line(declared["name"]), "(empty)", "", "", ""

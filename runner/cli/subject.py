@@ -1,0 +1,186 @@
+"""What a command line means: the store and the project it looks at, and the execution or run that a word names."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from runner.app.place import locate
+from runner.cli.board import duration_text
+from runner.cli.evidence import live_metrics
+from runner.cli.row import Row, execution_row, run_row
+from runner.cli.terminal import clean_line
+from runner.errors import ExitCode, MlrunError, usage_error
+from runner.settings import load_settings
+from runner.state import FINAL
+from runner.store.history import is_abandoned
+from runner.store.identity import is_id
+from runner.store.journal import Follower
+from runner.store.record import Execution, Run, Story, interrupted
+from runner.store.store import Store
+
+EXECUTION_HELP = "Its number, `latest` or the start of its id."
+SUBJECT_HELP = (
+    "An execution: its number, `latest` or the start of its id. A run: `run:N`, `run:latest` or the start of its id."
+)
+
+RUN_PREFIX = "run:"
+_RUN_SIGN = "="
+_HEXADECIMAL = frozenset("0123456789abcdef-")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A run, and an execution of it if that is what was named."""
+
+    store: Store
+    run: Run
+    chosen: Execution | None = None
+
+    @property
+    def execution(self) -> Execution:
+        """The execution that was named; only for what `find_execution` gave."""
+        if self.chosen is None:
+            raise ValueError("a run was named, not an execution")
+        return self.chosen
+
+
+def open_store() -> Store:
+    """The user's store, only to be read; where there is none yet, nothing has run."""
+    return Store.open(load_settings().store, create=False)
+
+
+def project_here() -> str | None:
+    """The id of the project of the current folder; None outside one, where ids and `latest` still name things."""
+    try:
+        return locate(Path.cwd()).ref.id
+    except MlrunError as error:
+        if error.code is not ExitCode.SPEC:
+            raise
+        return None
+
+
+def execution_rows(moment: datetime, limit: int | None, *, all_projects: bool) -> list[Row]:
+    """The newest executions of this project or of all, newest first; those under way with their metrics so far."""
+    store = open_store()
+    records = store.executions(None if all_projects else project_here(), limit)
+    return [execution_row(_with_live_metrics(store, record), moment) for record in records]
+
+
+def _with_live_metrics(store: Store, record: dict[str, Any]) -> dict[str, Any]:
+    if record["state"] in FINAL:
+        return record
+    return record | {"metrics": live_metrics(store, record["run"], record["id"])}
+
+
+def run_rows(moment: datetime, limit: int | None, *, all_projects: bool) -> list[Row]:
+    """The newest runs of this project or of all, newest first."""
+    return [run_row(record, moment) for record in open_store().runs(None if all_projects else project_here(), limit)]
+
+
+def find_execution(text: str) -> Found:
+    """The execution that `text` names. Raises MlrunError (USAGE) when there is none or more than one."""
+    if text.startswith((RUN_PREFIX, _RUN_SIGN)):
+        raise usage_error(f"`{text}` names a run, and this needs an execution", hint="`mlrun show RUN` lists them")
+    store = open_store()
+    return _execution(store, project_here(), text)
+
+
+def find(text: str) -> Found:
+    """The execution or run that `text` names. Raises MlrunError (USAGE) when there is none or more than one."""
+    store, project = open_store(), project_here()
+    for sign in (RUN_PREFIX, _RUN_SIGN):
+        if text.startswith(sign):
+            return Found(store, store.find_run(project, text.removeprefix(sign)))
+    if not _may_be_id(text):
+        return _execution(store, project, text)
+    try:
+        return _execution(store, project, text)
+    except MlrunError as error:
+        if error.code is not ExitCode.USAGE:
+            raise
+        return _run_instead(store, project, text, error)
+
+
+def _execution(store: Store, project: str | None, text: str) -> Found:
+    run, execution = store.find_execution(project, text)
+    return Found(store, run, execution)
+
+
+def _may_be_id(text: str) -> bool:
+    """Whether `text` could be the start of an id, and so mean a run as well; a number alone is a counter."""
+    return (set(text.lower()) <= _HEXADECIMAL and not text.isdecimal()) or is_id(text)
+
+
+def _run_instead(store: Store, project: str | None, text: str, refusal: MlrunError) -> Found:
+    try:
+        return Found(store, store.find_run(project, text))
+    except MlrunError as error:
+        if error.code is ExitCode.USAGE:
+            raise refusal from None
+        raise
+
+
+def find_under_way() -> Found | None:
+    """The one run of this project that is under way; None without one.
+
+    Raises MlrunError (USAGE) when there are several.
+    """
+    store = open_store()
+    going = [record for record in store.runs(project_here()) if record["state"] not in FINAL]
+    if len(going) > 1:
+        numbers = ", ".join(f"`{RUN_PREFIX}{record['counter']}`" for record in going)
+        raise usage_error(f"{len(going)} runs are under way: {numbers}", hint="name one of them")
+    return Found(store, store.run(going[0]["id"])) if going else None
+
+
+@dataclass(slots=True)
+class Watch:
+    """Follows a run through its journal, reading only what is added."""
+
+    found: Found
+    _follower: Follower = field(init=False)
+    _story: Story = field(default_factory=Story, init=False)
+
+    def __post_init__(self) -> None:
+        self._follower = Follower(self.found.store.layout.run(self.found.run.id).journal)
+
+    def run(self) -> Run:
+        """The run as it is in this moment, `interrupted` when nobody drives it any more."""
+        # Whether its owner is gone is asked first: one that ends in between has told the end by then.
+        gone = is_abandoned(self.found.store.layout.run(self.found.run.id))
+        for entry in self._follower.poll():
+            self._story.add(entry)
+        run = self._story.run()
+        return interrupted(run) if gone else run
+
+    def execution(self) -> Execution:
+        """The execution that was named, as it is in this moment."""
+        return self.run().executions[self.found.execution.id]
+
+    def is_under_way(self) -> bool:
+        """Whether the execution that was named, or else the run, has not ended."""
+        run = self.run()
+        one = run if self.found.chosen is None else run.executions[self.found.chosen.id]
+        return one.state not in FINAL
+
+
+def run_sentence(run: Run) -> str:
+    """What became of a run, in a few words."""
+    return _sentence("run", run)
+
+
+def execution_sentence(execution: Execution) -> str:
+    """What became of an execution, in a few words."""
+    return _sentence("execution", execution)
+
+
+def _sentence(noun: str, what: Run | Execution) -> str:
+    words = f"{noun} {what.counter} {'' if what.state in FINAL else 'is '}{what.state}"
+    if what.duration is not None:
+        words += f" in {duration_text(what.duration)}"
+    if what.reason is not None:
+        words += f" ({what.reason})"
+    if isinstance(what, Execution) and what.detail:
+        words += f": {clean_line(what.detail)}"
+    return words

@@ -1,0 +1,61 @@
+"""How we speak: data on stdout, talk on stderr, nothing from a repository or a step reaches the terminal raw."""
+
+import json
+import os
+import re
+import sys
+from typing import Any, TextIO
+
+from runner.errors import MlrunError
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    r"""`text` with control codes, direction marks and undecodable bytes shown as `\x1b`, `\u202e`, `\udcff`.
+
+    Tabs and newlines stay. What a step or a YAML file says can then neither move the cursor nor pose as our words.
+    """
+    return _CONTROL.sub(lambda match: _escape(ord(match[0])), text)
+
+
+def clean_line(text: str) -> str:
+    """Like `clean`, for one line: newlines and tabs are shown too."""
+    return clean(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _escape(code: int) -> str:
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def colourful(stream: TextIO) -> bool:
+    """Whether colours may be used on `stream`: a terminal, no `NO_COLOR`, not `TERM=dumb`."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, code: str, stream: TextIO) -> str:
+    """`text` in the SGR colour `code` (such as `31`) if `stream` shows colours."""
+    return f"\x1b[{code}m{text}\x1b[0m" if colourful(stream) else text
+
+
+def say(text: str) -> None:
+    """One line of talk, on stderr."""
+    print(clean(text), file=sys.stderr, flush=True)
+
+
+def show_error(error: MlrunError) -> None:
+    """An error as `place: message`, its problems below, and the hint on its own line."""
+    where = f"{clean_line(str(error.location))}: " if error.location else ""
+    mark = paint("error:", "31;1", sys.stderr)
+    print(f"{where}{mark} {clean(error.message)}", file=sys.stderr)
+    for problem in error.problems:
+        print(f"  {clean(str(problem))}", file=sys.stderr)
+        if problem.hint:
+            print(f"    hint: {clean(problem.hint)}", file=sys.stderr)
+    if error.hint:
+        print(f"{paint('hint:', '36', sys.stderr)} {clean(error.hint)}", file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """Strict JSON on stdout, one document, two blanks of indent."""
+    print(json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False, default=str))

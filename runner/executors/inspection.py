@@ -1,0 +1,67 @@
+"""How a container ended: the one place that reads an engine's inspection. Pure.
+
+A number alone decides nothing: 137 may be the program's own code, a lack of memory, somebody's `kill -9`, or an engine
+that was restarted. What the wrapper inside reported tells the first from the others.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runner.executors import wrapper
+from runner.executors.wrapper import Report
+from runner.job import Outcome
+from runner.state import Reason
+
+ENDED = frozenset({"exited", "dead", "stopped"})
+"""States in which a container will do nothing more; `stopped` is Podman's word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What the watcher saw besides: a request to stop that found the job alive, an engine that went away meanwhile."""
+
+    stopped: bool = False
+    engine_lost: bool = False
+
+
+def is_over(inspection: Mapping[str, Any]) -> bool:
+    """Whether the container will do nothing more."""
+    return str(inspection["State"].get("Status", "")).lower() in ENDED
+
+
+def read_outcome(inspection: Mapping[str, Any], report: Report, watch: Watch) -> Outcome:
+    """The outcome of the container that `inspection` (GET /containers/ID/json) describes."""
+    state = inspection["State"]
+    status, code = str(state.get("Status", "")).lower(), int(state.get("ExitCode") or 0)
+    oom, said = bool(state.get("OOMKilled")), str(state.get("Error") or "").strip()
+    limit = int(inspection.get("HostConfig", {}).get("Memory") or 0)
+    if status == "created":
+        return Outcome(Reason.START, None, said or "the container was made but never started")
+    if watch.stopped:
+        return Outcome(Reason.STOP, code, "stopped on request", oom)
+    if status not in ENDED:
+        return Outcome(Reason.RUNTIME, None, f"the container engine says the container is `{status}`", oom)
+    if oom and code == 137:
+        return Outcome(Reason.OOM, code, _out_of_memory(limit), oom_killed=True)
+    if report.exit_code is not None:
+        return _own_end(report, code, oom=oom)
+    if watch.engine_lost and code in (137, 143, 255):
+        return Outcome(Reason.RUNTIME, None, "the container engine was restarted and killed the step")
+    if said:
+        return Outcome(Reason.START, None, said)
+    if code > 128:
+        return Outcome(Reason.KILLED, code, f"killed from outside (signal {code - 128})", oom)
+    return _own_end(report, code, oom=oom)
+
+
+def _own_end(report: Report, code: int, *, oom: bool) -> Outcome:
+    warning = "a process of the step ran out of memory and was killed" if oom else None
+    if code == 0:
+        return Outcome(Reason.EXIT, 0, warning, oom)
+    detail = wrapper.sentence(report, code)
+    return Outcome(Reason.EXIT, code, f"{detail}; {warning}" if warning else detail, oom)
+
+
+def _out_of_memory(limit: int) -> str:
+    return f"out of memory: the limit is {limit >> 20} MiB" if limit else "out of memory: the kernel killed a process"

@@ -1,0 +1,39 @@
+"""A folder outside git as a source of code. Knows `.vhignore`, and that `.git` is never code."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from runner.provenance.ignore import Ignore
+from runner.provenance.tree import Captured, Objects, TreeReader
+
+
+def capture_folder(objects: Objects, root: Path, cache: Path | None = None) -> Captured:
+    """Take a folder outside git into the store: everything that `.vhignore` does not leave out.
+
+    `cache` is a folder for the stat cache. Raises MlrunError: POLICY when it holds too much, INPUT for files that the
+    disk cannot give.
+    """
+    with TreeReader(root, objects, cache) as reader:
+        paths = sorted(_walk(os.fsencode(root), b"", reader.ignore))
+        reader.check_untracked(paths)
+        for path in paths:
+            reader.read(path)
+        return reader.finish(dirty=True)
+
+
+def _walk(folder: bytes, prefix: bytes, ignore: Ignore) -> Iterator[bytes]:
+    """Paths of everything that is no folder; folders that are left out are not looked into."""
+    try:
+        with os.scandir(folder) as found:
+            entries = list(found)
+    except PermissionError:
+        yield prefix.removesuffix(b"/")
+        return
+    for entry in entries:
+        path = prefix + entry.name
+        if entry.is_dir(follow_symlinks=False):
+            if entry.name != b".git" and not ignore.leaves_out_folder(path):
+                yield from _walk(entry.path, path + b"/", ignore)
+        elif entry.name != b".git" and not ignore.leaves_out(path):
+            yield path

@@ -1,0 +1,36 @@
+"""The machine a run happened on, read from the kernel's own files. Linux only; starts no program."""
+
+import os
+import platform
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+def describe_host() -> dict[str, Any]:
+    """Facts for the record: name, kernel, processor, memory in bytes, distribution, the runner's Python."""
+    system = os.uname()
+    return {
+        "hostname": system.nodename,
+        "kernel": f"{system.sysname} {system.release}",
+        "machine": system.machine,
+        "processor": _after("/proc/cpuinfo", ("model name", "Processor", "cpu model")),
+        "processors": os.cpu_count(),
+        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "distribution": (_after("/etc/os-release", ("PRETTY_NAME",), "=") or "").strip('"') or None,
+        "python": f"{platform.python_implementation()} {platform.python_version()} ({sys.executable})",
+    }
+
+
+def _after(file: str, names: Iterable[str], sign: str = ":") -> str | None:
+    """The text after the first line's sign whose name is one of `names`; None when it is not to be had."""
+    try:
+        with Path(file).open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                name, _, value = line.partition(sign)
+                if name.strip() in names:
+                    return value.strip()
+    except OSError:
+        return None
+    return None

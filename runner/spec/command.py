@@ -1,0 +1,253 @@
+"""Placeholders: from a step's command list and its values to the script that runs. Pure.
+
+Follows Valohai's interpolation (`docs/yaml.md`) with one difference: a value is data in every context. Bare, its words
+are quoted; inside quotes these are closed and opened again around it; where quoting cannot help, a value with anything
+but plain characters refuses the run.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from shlex import quote
+from string import Formatter
+
+from runner.errors import Location, MlrunError, spec_error
+from runner.job import Scalar, Script, Value
+from runner.spec.model import CommandItem, Multiple, Parameter, ParameterType, Step
+from runner.spec.shell import Context, Quoting, contexts
+from runner.spec.value import text_of
+
+_PLACEHOLDER = re.compile(r"\{(.+?)\}")
+_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]*")
+_SHELLS = re.compile(r"(ba|da|a|k|mk|z)?sh|busybox")
+
+Values = Mapping[str, Value | None]
+"""Effective values by parameter name, as `runner.spec.value.effective_values` gives them; None passes nothing."""
+
+
+def build_script(
+    step: Step, values: Values, *, command: tuple[CommandItem, ...] = (), stop_at_failure: bool = True
+) -> Script:
+    """The script of a step; `command` replaces the step's own where a pipeline node overrides it.
+
+    No default is applied here. Raises MlrunError (SPEC), located at the command, for a value that cannot be made data
+    where its placeholder stands, and for a `pass-as` that cannot be filled in.
+    """
+    commands = command or step.command
+    pieces = [_find(item.text, item.location, step, values) for item in commands]
+    places = _contexts([item.text for item in commands], pieces)
+    items = []
+    for item, found in zip(commands, pieces, strict=True):
+        text = _replace(item.text, found, [next(places) for _ in found]).strip()
+        if text:
+            items.append(text)
+    return Script(tuple(items), stop_at_failure)
+
+
+def interpolate_uri(uri: str, step: Step, values: Values) -> str:
+    """The URI of an input with `{parameter:NAME}` and `{parameter-value:NAME}` replaced by bare values.
+
+    Unknown names and parameters without a value stay as they are written.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        kind, _, name = match[1].partition(":")
+        value = values.get(name) if kind in ("parameter", "parameter-value") else None
+        return match[0] if value is None else text_of(value, _separator(step, name))
+
+    return _PLACEHOLDER.sub(replace, uri)
+
+
+def unknown_placeholders(step: Step, text: str) -> list[str]:
+    """The placeholders of a text that name no parameter of the step."""
+    declared = {parameter.name for parameter in step.parameters}
+    found = []
+    for match in _PLACEHOLDER.finditer(text):
+        kind, _, name = match[1].partition(":")
+        if kind in ("parameter", "parameter-value") and name not in declared:
+            found.append(match[0])
+    return found
+
+
+def check_templates(parameter: Parameter) -> str | None:
+    """Why a parameter can never be passed as its file says, in one sentence; None when it can."""
+    samples: Mapping[ParameterType, Scalar] = {
+        ParameterType.STRING: "x",
+        ParameterType.INTEGER: 1,
+        ParameterType.FLOAT: 0.5,
+        ParameterType.FLAG: True,
+    }
+    sample = "x" if parameter.multiple is Multiple.SEPARATE else samples[parameter.type]
+    try:
+        for template in (parameter.pass_as, parameter.pass_true_as, parameter.pass_false_as):
+            _fill(template or "", parameter, sample)
+    except MlrunError as error:
+        return error.message
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A placeholder of an item and the words that it stands for."""
+
+    start: int
+    end: int
+    text: str
+    words: tuple[str, ...]
+    location: Location
+
+
+def _find(text: str, location: Location, step: Step, values: Values) -> list[_Piece]:
+    found = []
+    for match in _PLACEHOLDER.finditer(text):
+        words = _words(match[1], step, values)
+        if words is not None:
+            found.append(_Piece(match.start(), match.end(), match[0], tuple(words), location))
+    return found
+
+
+def _words(name: str, step: Step, values: Values) -> list[str] | None:
+    """What a placeholder stands for; None when it is none of ours and stays as it is written."""
+    if name == "source-path" and step.source_path is not None:
+        return [step.source_path]
+    if name in ("parameters", "params"):
+        return [word for parameter in step.parameters for word in _format(parameter, values)]
+    kind, _, key = name.partition(":")
+    if kind == "parameter" and (parameter := step.parameter(key)):
+        return _format(parameter, values)
+    if kind == "parameter-value" and key in values:
+        value = values[key]
+        return [] if value is None else [text_of(value, _separator(step, key))]
+    return None
+
+
+def _separator(step: Step, name: str) -> str:
+    parameter = step.parameter(name)
+    return parameter.separator if parameter else ","
+
+
+def _format(parameter: Parameter, values: Values) -> list[str]:
+    """The words by which a parameter is passed."""
+    value = values.get(parameter.name)
+    template = None if value is None else _template(parameter, value)
+    if template is None or value is None:
+        return []
+    if parameter.multiple is Multiple.NONE:
+        if isinstance(value, list):
+            raise spec_error(f"parameter `{parameter.name}` takes one value, not a list", parameter.location)
+        return _fill(template, parameter, value)
+    atoms = value if isinstance(value, list) else [value]
+    if parameter.multiple is Multiple.REPEAT:
+        return [word for atom in atoms for word in _fill(template, parameter, atom)]
+    return _fill(template, parameter, text_of(atoms, parameter.separator)) if atoms else []
+
+
+def _template(parameter: Parameter, value: Value) -> str | None:
+    if parameter.type is not ParameterType.FLAG:
+        return parameter.pass_as or "--{name}={value}"
+    if parameter.pass_true_as or parameter.pass_false_as:
+        return (parameter.pass_true_as if value else parameter.pass_false_as) or None
+    return (parameter.pass_as or "--{name}") if value else None
+
+
+_FORMAT = re.compile(r"(.?[<>=^])?[ +-]?#?0?\d{0,3}[,_]?(\.\d{1,3})?[a-zA-Z%]?")
+"""The format specifications that cannot ask for a gigabyte of blanks."""
+
+_CONVERSIONS: Mapping[str, Callable[[object], str]] = {"r": repr, "s": str, "a": ascii}
+
+
+def _fill(template: str, parameter: Parameter, value: Scalar) -> list[str]:
+    """The words of a template: it is split at blanks before the value is put in, so that the value never is."""
+    fields: Mapping[str, Scalar] = {"name": parameter.name, "value": value, "v": value}
+    try:
+        return [_fill_word(word, fields) for word in template.split()]
+    except (ValueError, KeyError) as error:
+        said = f"unknown field `{error.args[0]}`" if isinstance(error, KeyError) else str(error)
+        raise spec_error(
+            f"`{template}` of parameter `{parameter.name}` cannot be filled in: {said}", parameter.location,
+            "it may hold `{name}`, `{value}` and `{v}`; write other braces twice",
+        ) from None  # fmt: skip
+
+
+def _fill_word(word: str, fields: Mapping[str, Scalar]) -> str:
+    parts = []
+    for literal, name, form, conversion in Formatter().parse(word):
+        parts.append(literal)
+        if name is None:
+            continue
+        value = fields[name]
+        if not _FORMAT.fullmatch(form or ""):
+            raise ValueError(f"`{form}` is no plain format")
+        if conversion and conversion not in _CONVERSIONS:
+            raise ValueError(f"`!{conversion}` is no conversion")
+        convert = _CONVERSIONS.get(conversion or "")
+        parts.append(format(convert(value) if convert else value, form or ""))
+    return "".join(parts)
+
+
+def _contexts(texts: list[str], pieces: list[list[_Piece]]) -> Iterator[Context]:
+    """The context of every placeholder of the joined script, in order; quotes may span items."""
+    spans, offset = [], 0
+    for text, found in zip(texts, pieces, strict=True):
+        spans += [(offset + piece.start, offset + piece.end) for piece in found]
+        offset += len(text) + 1
+    script = "\n".join(texts)
+    other = _foreign(script)
+    if other:
+        return iter([Context(Quoting.OTHER, other)] * len(spans))
+    return iter(contexts(script, spans) if spans else [])
+
+
+def _foreign(script: str) -> str | None:
+    """What a script is written in when its first line names another interpreter than a shell."""
+    if not script.startswith("#!"):
+        return None
+    words = [word.rsplit("/", 1)[-1] for word in script[2:].partition("\n")[0].split()]
+    while words and (words[0] == "env" or words[0].startswith("-") or "=" in words[0]):
+        words.pop(0)
+    if words and _SHELLS.fullmatch(words[0]):
+        return None
+    return f"a script for `{words[0] if words else '#!'}`"
+
+
+_GLUE_BEFORE = re.compile(r"\$\w+\Z", re.ASCII)
+"""The name of a variable, which a plain word behind it would lengthen; a digit before `<` or `>` is as bad."""
+
+
+def _replace(text: str, pieces: list[_Piece], places: list[Context]) -> str:
+    parts, done = [], 0
+    for piece, place in zip(pieces, places, strict=True):
+        glued = _GLUE_BEFORE.search(text, 0, piece.start) is not None or text[piece.end : piece.end + 1] in ("<", ">")
+        parts += [text[done : piece.start], _quote(piece, place, glued)]
+        done = piece.end
+    return "".join([*parts, text[done:]])
+
+
+def _quote(piece: _Piece, place: Context, glued: bool) -> str:
+    """The words of a placeholder, quoted for its surroundings; `glued` ones even if they are plain."""
+    joined = " ".join(piece.words)
+    plain = all(_PLAIN.fullmatch(word) for word in piece.words)
+    if place.expression and re.search(r"[$`]", joined):
+        raise _refusal(piece, "an expression, where the shell would run it")
+    match place.quoting:
+        case Quoting.COMMENT:
+            return piece.text
+        case Quoting.BARE:
+            return f"'{joined}'" if plain and glued and piece.words else " ".join(quote(word) for word in piece.words)
+        case Quoting.DOUBLE:
+            return joined if plain and not glued else f'"{quote(joined)}"'
+        case Quoting.SINGLE:
+            return joined if plain else f"'{quote(joined)}'"
+    if not plain:
+        raise _refusal(piece, place.reason)
+    if place.delimiter is not None and joined in place.delimiter:
+        raise _refusal(piece, f"a here-document, which it might end: its last line is `{place.delimiter}`")
+    return joined
+
+
+def _refusal(piece: _Piece, reason: str) -> MlrunError:
+    return spec_error(
+        f"the value of `{piece.text}` would not be plain data in {reason}",
+        piece.location,
+        "pass it as an argument or an environment variable of its own, or use only `A-Z a-z 0-9 _@%+=:,./-` in it",
+    )

@@ -1,0 +1,180 @@
+"""A file → a `Project`: the entry of this room. Reads one file from disk, nothing else; imports no schema library."""
+
+import errno
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from runner.errors import ExitCode, MlrunError, Problem, Severity, did_you_mean, spec_error, usage_error
+from runner.spec.model import Pipeline, Project, Step
+from runner.spec.normalise import kind_of, normalise
+from runner.spec.parse import parse_pipeline, parse_step
+from runner.spec.reader import Reader
+from runner.spec.source import MAX_BYTES, Source, read_source
+from runner.spec.tree import Table, shorten
+
+
+def load_project(path: Path, shown: str) -> Project:
+    """Read and understand a file; `shown` is its name in messages.
+
+    Raises MlrunError (SPEC) when its bytes cannot be read; whatever is wrong with them is in the project's problems.
+    """
+    return parse_project(read_bytes(path, shown), shown)
+
+
+def read_bytes(path: Path, shown: str) -> bytes:
+    """The bytes of a regular file of bearable size. Never waits for a pipe or a device. Raises MlrunError (SPEC)."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except (OSError, ValueError) as error:
+        raise _unreadable(error, shown) from None
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
+            raise _no_file(f"`{shown}` is {kind}, not a file", "name a YAML file")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise _unreadable(error, shown) from None
+    finally:
+        os.close(descriptor)
+    if len(data) > MAX_BYTES:
+        raise _no_file(f"`{shown}` has more than {MAX_BYTES >> 20} MiB", "this is no `valohai.yaml`")
+    return data
+
+
+def _no_file(message: str, hint: str | None) -> MlrunError:
+    return MlrunError(message, code=ExitCode.SPEC, hint=hint)
+
+
+def _unreadable(error: OSError | ValueError, shown: str) -> MlrunError:
+    if isinstance(error, ValueError):
+        return _no_file(f"`{shown}` is no name of a file", None)
+    messages: Mapping[int | None, tuple[str, str | None]] = {
+        errno.ENOENT: (f"there is no `{shown}`", "`mlrun init` makes an example"),
+        errno.ENOTDIR: (f"there is no `{shown}`", "`mlrun init` makes an example"),
+        errno.EACCES: (f"`{shown}` may not be read", "check its permissions"),
+        errno.ELOOP: (f"`{shown}` is a symbolic link that leads back to itself", "remove the link"),
+        errno.ENXIO: (f"`{shown}` is a pipe, socket or device, not a file", "name a YAML file"),
+    }
+    return _no_file(*messages.get(error.errno, (f"`{shown}` cannot be read: {error.strerror}", None)))
+
+
+def parse_project(data: bytes, file: str) -> Project:
+    """Understand the bytes of a file. Never raises: whatever is wrong is in the project's problems."""
+    source = read_source(data, file)
+    shape = normalise(source)
+    builder = _Builder(source)
+    for index, item in enumerate(shape.tree):
+        builder.add(item, shape.ruined.get(index))
+    problems = [*source.problems, *shape.problems, *builder.problems]
+    fatal = None if shape.tree else next((problem for problem in problems if problem.severity is Severity.ERROR), None)
+    return Project(
+        file=file,
+        data=data,
+        steps=builder.steps,
+        pipelines=builder.pipelines,
+        broken=(("file", None, fatal),) if fatal else tuple(builder.broken),
+        problems=tuple(sorted(problems, key=lambda problem: (problem.location, problem.code))),
+        tree=shape.tree,
+    )
+
+
+class _Builder:
+    """Sorts the items of a tree into usable and broken ones."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._lines: dict[tuple[str, str], int] = {}
+        self.steps: dict[str, Step] = {}
+        self.pipelines: dict[str, Pipeline] = {}
+        self.broken: list[tuple[str, str | None, Problem]] = []
+        self.problems: list[Problem] = []
+
+    def add(self, item: object, ruin: Problem | None) -> None:
+        kind = kind_of(item)
+        if kind is None or not isinstance(item, Table):
+            return
+        reader = Reader(self._source.file, self._source.lines)
+        body = item[kind]
+        name = None
+        if isinstance(body, Table):
+            name = body["name"] if isinstance(body.get("name"), str) else None
+            self._add_body(kind, name, body, reader, ruin)
+        else:
+            said = "is empty" if body is None else "is not a mapping"
+            code = "empty-item" if body is None else "wrong-type"
+            reader.error(code, f"`{kind}:` {said}", item.keys_at[kind], "indent its fields below it")
+        self.problems += reader.problems
+        if fatal := ruin or reader.first_error:
+            self.broken.append((kind, str(name) if name else None, fatal))
+
+    def _add_body(self, kind: str, name: object, body: Table, reader: Reader, ruin: Problem | None) -> None:
+        """Of several items with one name the last counts, whether it can be used or not."""
+        if isinstance(name, str):
+            self._note_duplicate(kind, name, body, reader)
+        if kind == "step":
+            step = parse_step(body, reader)
+            self.steps.pop(step.name, None)
+            if not (ruin or reader.first_error):
+                self.steps[step.name] = step
+        elif kind == "pipeline":
+            pipeline = parse_pipeline(body, reader)
+            self.pipelines.pop(pipeline.name, None)
+            if not (ruin or reader.first_error):
+                self.pipelines[pipeline.name] = pipeline
+
+    def _note_duplicate(self, kind: str, name: str, body: Table, reader: Reader) -> None:
+        place = body.values_at["name"]
+        if before := self._lines.get((kind, name)):
+            reader.warn("duplicate-name", f"there is a {kind} `{shorten(name)}` on line {before} too; this one counts",
+                        place, "give it another name")  # fmt: skip
+        self._lines[kind, name] = place[0]
+
+
+def select_step(project: Project, name: str) -> Step:
+    """The step that `name` means: its exact name, else a unique prefix in any case.
+
+    Raises MlrunError: SPEC with the first problem of a step that is broken, USAGE for one that is unknown.
+    """
+    return _select(project, "step", project.steps, name)
+
+
+def select_pipeline(project: Project, name: str) -> Pipeline:
+    """The pipeline that `name` means, by the rules of `select_step`."""
+    return _select(project, "pipeline", project.pipelines, name)
+
+
+T = TypeVar("T")
+
+
+def _select(project: Project, kind: str, found: Mapping[str, T], name: str) -> T:
+    if name in found:
+        return found[name]
+    broken = {item: problem for sort, item, problem in reversed(project.broken) if sort == kind and item is not None}
+    for sort, _, problem in project.broken:
+        if sort == "file":
+            raise _refusal(problem)
+    if name in broken:
+        raise _refusal(broken[name])
+    every = [*found, *(item for item in broken if item not in found)]
+    alike = [item for item in every if item.casefold() == name.casefold()]
+    alike = alike or [item for item in every if name and item.casefold().startswith(name.casefold())]
+    if len(alike) > 1:
+        shown = ", ".join(f"`{shorten(item)}`" for item in sorted(alike)[:12])
+        raise usage_error(f"`{shorten(name)}` could be any of {shown}", f"write more of the {kind}'s name")
+    if not alike:
+        hint = did_you_mean(name, every) or f"`{project.file}` has no {kind}"
+        raise usage_error(f"there is no {kind} `{shorten(name)}` in `{project.file}`", hint)
+    if alike[0] not in found:
+        raise _refusal(broken[alike[0]])
+    return found[alike[0]]
+
+
+def _refusal(problem: Problem) -> MlrunError:
+    error = spec_error(problem.message, problem.location, problem.hint)
+    error.problems = (problem,)
+    return error

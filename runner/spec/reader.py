@@ -1,0 +1,119 @@
+"""Reads typed fields out of a tree, collecting every problem with its place instead of raising the first. Pure."""
+
+from collections.abc import Iterator
+from typing import TypeVar, cast
+
+from runner.errors import Location, Problem, Severity
+from runner.spec.tree import Place, Row, Table, shorten
+
+T = TypeVar("T")
+
+
+class Reader:
+    """Reads fields of one item; every problem is collected, none is raised."""
+
+    def __init__(self, file: str, lines: tuple[str, ...]) -> None:
+        self._file = file
+        self._lines = lines
+        self.problems: list[Problem] = []
+
+    def at(self, place: Place) -> Location:
+        """The place as a location."""
+        return Location(self._file, *place)
+
+    def error(self, code: str, message: str, place: Place, hint: str | None = None) -> None:
+        """Collect an error."""
+        self.problems.append(Problem(Severity.ERROR, code, message, self.at(place), hint))
+
+    def warn(self, code: str, message: str, place: Place, hint: str | None = None) -> None:
+        """Collect a warning."""
+        self.problems.append(Problem(Severity.WARNING, code, message, self.at(place), hint))
+
+    @property
+    def first_error(self) -> Problem | None:
+        """The first error so far."""
+        return next((problem for problem in self.problems if problem.severity is Severity.ERROR), None)
+
+    def text(self, table: Table, key: str, noun: str, required: bool = False) -> str | None:
+        """A text field; an empty one counts as absent."""
+        value = table.get(key)
+        if isinstance(value, str):
+            if required and not value.strip():
+                self.error("wrong-value", f"the `{key}` of {noun} is empty", table.values_at[key])
+            return value or None
+        if value is not None:
+            self.error("wrong-type", f"the `{key}` of {noun} is not text", table.values_at[key], "put quotes around it")
+        elif required:
+            self.error("missing-key", f"{noun} has no `{key}`", table.values_at.get(key, table.at))
+        return None
+
+    def flag(self, table: Table, key: str, noun: str, default: bool) -> bool:
+        """A boolean field."""
+        value = table.get(key)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            self.error("wrong-type", f"the `{key}` of {noun} is not `true` or `false`", table.values_at[key])
+            return default
+        return value
+
+    def word(self, table: Table, key: str, noun: str, words: type[T], default: T) -> T:
+        """A field that is one of the words of an enumeration."""
+        value = table.get(key)
+        if value is None:
+            return default
+        try:
+            return words(value)  # type: ignore[call-arg]
+        except ValueError:
+            allowed = ", ".join(f"`{word}`" for word in cast("list[str]", list(words)))  # type: ignore[call-overload]
+            self.error("wrong-value", f"the `{key}` of {noun} is none of {allowed}", table.values_at[key])
+            return default
+
+    def tables(self, table: Table, key: str, noun: str) -> Iterator[Table]:
+        """The mappings of a list field."""
+        value = table.get(key)
+        if value is None:
+            return
+        if not isinstance(value, Row):
+            self.error("wrong-type", f"the `{key}` of {noun} is not a list", table.values_at[key])
+            return
+        for item, place in zip(value, value.items_at, strict=True):
+            if isinstance(item, Table):
+                yield item
+            else:
+                self.error("wrong-type", f"an entry of `{key}` of {noun} is not a mapping", place)
+
+    def texts(self, table: Table, key: str, noun: str) -> list[tuple[str, Place]]:
+        """A field that is one text or a list of them; nulls are left out."""
+        value = table.get(key)
+        if value is None:
+            return []
+        if isinstance(value, str):
+            return [(value, table.values_at[key])]
+        if not isinstance(value, Row):
+            self.error("wrong-type", f"the `{key}` of {noun} is not text or a list of texts", table.values_at[key])
+            return []
+        found = []
+        for item, place in zip(value, value.items_at, strict=True):
+            if isinstance(item, str):
+                found.append((item, place))
+            elif item is not None:
+                self.error("wrong-type", f"an entry of `{key}` of {noun} is not text", place, "put quotes around it")
+        return found
+
+    def start_of_text(self, place: Place) -> Location:
+        """Where the text of a scalar begins: behind its quote, or on the line below its `|` or `>`."""
+        line, column = place
+        rest = self._lines[line - 1][column - 1 :] if line <= len(self._lines) else ""
+        if rest[:1] in ("'", '"'):
+            return self.at((line, column + 1))
+        if rest[:1] in ("|", ">"):
+            for below, text in enumerate(self._lines[line:], line + 1):
+                if text.strip():
+                    return self.at((below, len(text) - len(text.lstrip()) + 1))
+        return self.at(place)
+
+
+def named(name: object, kind: str) -> str:
+    """What a thing is called in a message."""
+    return f"{kind} `{shorten(name)}`" if isinstance(name, str) else f"a {kind}"

@@ -1,0 +1,60 @@
+"""Problems for people and for programs. Nothing that a file says reaches a terminal unescaped. Pure."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+
+from runner.errors import Problem
+
+WIDTH = 110
+"""Columns of a source line that are shown."""
+
+
+def printable(text: str) -> str:
+    """Text with control codes, direction marks and lone surrogates written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
+
+
+def render_problem(problem: Problem, lines: Sequence[str]) -> str:
+    """A problem as lines of plain text: place, severity, code and message; the source line with a caret; the hint.
+
+    `lines` are those of `runner.spec.source.source_lines`; without the problem's line only the text is shown.
+    """
+    place = problem.location
+    head = f"{printable(place.file)}:{place.line}:{place.column}"
+    shown = [f"{head}: {problem.severity} {problem.code}: {printable(problem.message)}"]
+    if 0 < place.line <= len(lines) and lines[place.line - 1].strip():
+        shown += _excerpt(lines[place.line - 1], place.column)
+    if problem.hint:
+        shown.append(f"  hint: {printable(problem.hint)}")
+    return "\n".join(shown)
+
+
+def _excerpt(line: str, column: int) -> list[str]:
+    """The part of a line around a column, and a caret below it."""
+    start = max(0, min(column - 1, len(line)) - WIDTH // 2) if len(line) > WIDTH else 0
+    before, after = line[start : column - 1], line[column - 1 : start + WIDTH]
+    before, after = (printable(part.replace("\t", " ")) for part in (before, after))
+    return [f"  | {before}{after}".rstrip(), f"  | {' ' * _cells(before)}^"]
+
+
+def _cells(text: str) -> int:
+    """How many columns of a terminal a printable text takes."""
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)
+
+
+def problem_to_json(problem: Problem) -> Mapping[str, object]:
+    """A problem as JSON values."""
+    return {
+        "file": problem.location.file,
+        "line": problem.location.line,
+        "column": problem.location.column,
+        "severity": str(problem.severity),
+        "code": problem.code,
+        "message": problem.message,
+        "hint": problem.hint,
+    }

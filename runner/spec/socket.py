@@ -1,0 +1,48 @@
+"""The ends of edges and the targets of pipeline parameters, as text. Pure."""
+
+from runner.spec.model import Socket, SocketType
+
+PLURALS = {f"{kind}s": str(kind) for kind in SocketType} | {
+    "dependencies": "dependency",
+    "metadatas": "metadata",
+}
+"""Spellings that older files use, and what they mean."""
+
+
+def split_socket(text: str) -> tuple[str, str, str] | None:
+    """Node, type and key, split at the first two dots; None when there are fewer, or a part is empty."""
+    parts = text.split(".", 2)
+    if len(parts) != 3 or not all(parts):
+        return None
+    return parts[0], parts[1], parts[2]
+
+
+def singular(text: str) -> str | None:
+    """The socket with its type in the singular; None when nothing has to change."""
+    parts = split_socket(text)
+    if parts is None or parts[1] not in PLURALS:
+        return None
+    return f"{parts[0]}.{PLURALS[parts[1]]}.{parts[2]}"
+
+
+def parse_socket(text: str) -> Socket:
+    """The socket of an edge. Raises ValueError with a message for people."""
+    parts = split_socket(text)
+    if parts is None:
+        raise ValueError(f"`{text}` is not of the form `node.type.key`")
+    node, kind, key = parts
+    kind = PLURALS.get(kind, kind)
+    if kind not in list(SocketType):
+        raise ValueError(f"`{kind}` is not a type of edge")
+    return Socket(node, SocketType(kind), key)
+
+
+def parse_target(text: str) -> tuple[str, str]:
+    """Node and parameter of a pipeline parameter's target: the middle word begins with `parameter`, in any number.
+
+    Raises ValueError with a message for people.
+    """
+    parts = split_socket(text)
+    if parts is None or not parts[1].startswith("parameter"):
+        raise ValueError(f"`{text}` is not of the form `node.parameter.name`")
+    return parts[0], parts[2]

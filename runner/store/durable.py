@@ -1,0 +1,115 @@
+"""Writes that survive a power cut, and what to say when the disk refuses. Knows no format.
+
+The order is always: bytes, fsync of the file, rename, fsync of the folder. Without the last step a power cut can undo
+a rename that was already reported (see `docs/store-format.md`).
+"""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runner.errors import ExitCode, MlrunError
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_OWN = "give it to this user, or set `MLRUN_STORE` to a folder of your own"
+_HINTS = {
+    errno.EIO: "check the disk and its messages (`dmesg`)",
+    errno.EACCES: _OWN,
+    errno.EPERM: _OWN,
+    errno.EROFS: "set `MLRUN_STORE` to a folder on a disk that can be written",
+}
+_NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """Write every byte; a short write is continued. Raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable. Raises OSError."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` (mode 0700) and its missing parents, durably; one that exists is left as it is. Raises OSError."""
+    if folder.is_dir():
+        return
+    if folder.parent != folder:
+        make_folder(folder.parent)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+    sync_folder(folder.parent)
+
+
+def temporary_name() -> str:
+    """A file name that nobody else uses and that every reader of the store passes over."""
+    return f".new-{os.getpid()}-{secrets.token_hex(8)}"
+
+
+def create(path: Path, mode: int = 0o600) -> int:
+    """An open descriptor of a file that did not exist. Raises OSError."""
+    return os.open(path, _NEW_FILE, mode)
+
+
+def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Put `data` at `path` so that readers see the old or the new content, also after a power cut. Raises OSError."""
+    temporary = path.parent / temporary_name()
+    fd = create(temporary, mode)
+    try:
+        try:
+            write_all(fd, data)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+@contextmanager
+def disk_errors(place: Path, needs: int = 0) -> Iterator[None]:
+    """Turn an OSError of the block into a MlrunError: DISK when `place` is full, STORE otherwise. `needs` in bytes."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(error, place, needs) from error
+
+
+def disk_error(error: OSError, place: Path, needs: int = 0) -> MlrunError:
+    """What an OSError below `place` means for the user; `needs` is how many bytes were to be written."""
+    if error.errno in _FULL:
+        return MlrunError(
+            f"the disk of `{place}` is full: needs {needs:,} bytes, has {_free(place):,}",
+            code=ExitCode.DISK,
+            hint="free some space there (or raise the quota) and run the command again; nothing has to be repaired",
+        )
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    where = error.filename if isinstance(error.filename, str) else str(place)
+    return MlrunError(
+        f"the store cannot be used: {reason}: `{where}`",
+        code=ExitCode.STORE,
+        hint=_HINTS.get(error.errno or 0),
+    )
+
+
+def _free(place: Path) -> int:
+    try:
+        status = os.statvfs(place)
+    except OSError:
+        return 0
+    return status.f_bavail * status.f_frsize

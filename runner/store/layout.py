@@ -1,0 +1,170 @@
+"""Where everything lies in the store. Makes the folders of a new store and nothing else; knows no content.
+
+The format is described in `docs/store-format.md`.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.errors import ExitCode, MlrunError
+from runner.store.durable import disk_errors, make_folder, replace_file, sync_folder
+
+FORMAT = 1
+"""The format that this program reads and writes."""
+
+_FORMAT_TEXT = f"mlrun store, format {FORMAT}\n"
+_FORMAT_PATTERN = re.compile(r"mlrun store, format (\d{1,9})\n?")
+_FOLDERS = ("objects", "runs", "work", "cache", "refs")
+SHARDS = tuple(f"{number:02x}" for number in range(256))
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The files of one run."""
+
+    path: Path
+
+    @property
+    def journal(self) -> Path:
+        """What happened, in order: the truth about the run."""
+        return self.path / "journal"
+
+    @property
+    def owner(self) -> Path:
+        """The lease: which process drives the run."""
+        return self.path / "owner"
+
+    @property
+    def inbox(self) -> Path:
+        """Requests of other processes to the owner."""
+        return self.path / "inbox"
+
+    @property
+    def logs(self) -> Path:
+        """One folder per execution with its log while it is written."""
+        return self.path / "logs"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths of a store at `root`."""
+
+    root: Path
+
+    @property
+    def format(self) -> Path:
+        """The file that names the format; written last, so a store without it was never finished."""
+        return self.root / "format"
+
+    @property
+    def objects(self) -> Path:
+        """Immutable files named by the BLAKE3 hash of their content, in folders of the first two digits."""
+        return self.root / "objects"
+
+    @property
+    def scratch(self) -> Path:
+        """Objects under way whose digest is not known yet."""
+        return self.objects / "new"
+
+    @property
+    def runs(self) -> Path:
+        """One folder per run."""
+        return self.root / "runs"
+
+    @property
+    def work(self) -> Path:
+        """One folder per execution that runs or whose work folder is kept."""
+        return self.root / "work"
+
+    @property
+    def cache(self) -> Path:
+        """What may be thrown away at any time."""
+        return self.root / "cache"
+
+    @property
+    def refs(self) -> Path:
+        """Reserved for names that point to runs and objects."""
+        return self.root / "refs"
+
+    @property
+    def index(self) -> Path:
+        """The SQLite index, rebuilt from the journals when it is missing."""
+        return self.root / "index.sqlite"
+
+    def run(self, run_id: str) -> RunFolder:
+        """The files of one run."""
+        return RunFolder(self.runs / run_id)
+
+    def work_folder(self, execution_id: str) -> Path:
+        """Where an execution runs."""
+        return self.work / execution_id
+
+    @classmethod
+    def open_existing(cls, root: Path) -> "Layout | None":
+        """The store at `root`, None when there is none. Writes nothing.
+
+        Raises MlrunError (STORE) when the store is of a newer format or cannot be read.
+        """
+        layout = cls(root)
+        with disk_errors(root):
+            try:
+                text = layout.format.read_bytes()[:200].decode("ascii", "replace")
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        _check_format(text, root)
+        return layout
+
+    @classmethod
+    def create_or_open(cls, root: Path) -> "Layout":
+        """The store at `root`, made if need be: folders of mode 0700, durable before this returns.
+
+        Raises MlrunError (STORE, or DISK when there is no space).
+        """
+        layout = cls.open_existing(root)
+        if layout is None:
+            layout = cls(root)
+            with disk_errors(root):
+                layout._create()
+        if not os.access(layout.objects, os.W_OK | os.X_OK):
+            raise MlrunError(
+                f"the store `{root}` cannot be written",
+                code=ExitCode.STORE,
+                hint="give it to this user, or set `MLRUN_STORE` to a folder of your own",
+            )
+        return layout
+
+    def _create(self) -> None:
+        make_folder(self.root)
+        found = {entry.name for entry in self.root.iterdir() if not entry.name.startswith(".new-")}
+        foreign = found.difference(_FOLDERS, [self.format.name])
+        if foreign:
+            raise MlrunError(
+                f"`{self.root}` is not a store: it holds `{min(foreign)}`",
+                code=ExitCode.STORE,
+                hint="set `MLRUN_STORE` to an empty folder, or to one that does not exist yet",
+            )
+        for name in _FOLDERS:
+            (self.root / name).mkdir(mode=0o700, exist_ok=True)
+        for name in (self.scratch.name, *SHARDS):
+            (self.objects / name).mkdir(mode=0o700, exist_ok=True)
+        sync_folder(self.objects)
+        sync_folder(self.root)
+        replace_file(self.format, _FORMAT_TEXT.encode())
+
+
+def _check_format(text: str, root: Path) -> None:
+    found = _FORMAT_PATTERN.fullmatch(text)
+    if found is None:
+        raise MlrunError(
+            f"`{root / 'format'}` does not name a store format",
+            code=ExitCode.STORE,
+            hint=f"it should read `{_FORMAT_TEXT.strip()}`; is this folder a store?",
+        )
+    if int(found[1]) > FORMAT:
+        raise MlrunError(
+            f"the store `{root}` has format {found[1]}, this program knows format {FORMAT}",
+            code=ExitCode.STORE,
+            hint="a newer `mlrun` made it: upgrade this one, or set `MLRUN_STORE` to another folder",
+        )

@@ -1,0 +1,355 @@
+"""The objects: immutable files named by the BLAKE3 hash of their content. Knows nothing of what they mean.
+
+Every write follows one protocol (`docs/store-format.md`): exclusive temporary file, bytes in a loop, hash meanwhile,
+mode 0444, fsync, size check, rename, fsync of the folder. Only then is an object acknowledged. After a failed fsync a
+file is given up, never synced again: fsync(2) reports a lost write once.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from runner.digest import Digest, Hasher, hash_bytes, hash_file
+from runner.errors import ExitCode, MlrunError
+from runner.store.copy import Cloner, TreeCopier
+from runner.store.durable import create, disk_error, disk_errors, make_folder, sync_folder, temporary_name, write_all
+from runner.store.thread import side_by_side
+from runner.store.tree import TreeEntry, encode_tree, read_manifest
+
+_PIECE = 4 << 20
+_SMALL = 1 << 20
+"""Up to this size a file is read whole, so that content which is there already is never written again."""
+_LINK_FALLBACK = frozenset({errno.EMLINK, errno.EXDEV, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP})
+
+
+class Objects:
+    """The objects below `root`; `scratch` is a folder on the same file system for those of unknown digest.
+
+    Any number of processes and threads may use the same folder. Every method raises MlrunError: DISK when there is no
+    space, STORE for other failures of the disk and for missing or damaged objects.
+    """
+
+    def __init__(self, root: Path, scratch: Path) -> None:
+        self._root = root
+        self._scratch = scratch
+        self._durable: set[Digest] = set()
+        self._cloner = Cloner()
+
+    def path(self, digest: Digest) -> Path:
+        """Where the object is, or would be."""
+        return self._root / digest[:2] / digest
+
+    def has(self, digest: Digest) -> bool:
+        """Whether the object is there."""
+        return os.path.exists(self._name(digest))
+
+    def size(self, digest: Digest) -> int:
+        """Bytes of the object."""
+        with self._missing(digest):
+            return os.stat(self._name(digest)).st_size
+
+    def open(self, digest: Digest, size: int | None = None) -> BinaryIO:
+        """The object open for reading; `size` is what it must have."""
+        with self._missing(digest):
+            file = self.path(digest).open("rb", buffering=0)
+        found = os.fstat(file.fileno()).st_size
+        if size is not None and size != found:
+            file.close()
+            raise _damaged(digest, f"has {found:,} bytes instead of {size:,}")
+        return file
+
+    def read(self, digest: Digest) -> bytes:
+        """The content, checked against the name."""
+        with self._missing(digest):
+            data = self.path(digest).read_bytes()
+        if hash_bytes(data) != digest:
+            raise _damaged(digest, "has other content than its name says")
+        return data
+
+    def verify(self, digest: Digest) -> bool:
+        """Whether the object is there with the content that its name says."""
+        try:
+            return hash_file(self.path(digest)) == digest
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise _damaged(digest, f"cannot be read: {os.strerror(error.errno or errno.EIO)}") from error
+
+    def put_bytes(self, data: bytes) -> Digest:
+        """Store `data`; it is durable when this returns."""
+        digest = hash_bytes(data)
+        if not self._is_stored(digest, len(data)):
+            temporary, fd = self._create_beside(digest, data)
+            self._land(fd, temporary, digest, len(data))
+            self._confirm(digest)
+        return digest
+
+    def put_many(self, items: Iterable[bytes]) -> list[tuple[Digest, int]]:
+        """Store many pieces at once, much faster than one by one; all are durable when this returns.
+
+        `items` is walked once and not kept. Gives digest and size in the order of `items`.
+        """
+        stored: list[tuple[Digest, int]] = []
+        fresh: dict[Digest, Path] = {}
+
+        def written() -> Iterator[tuple[Digest, int, int, Path]]:
+            for data in items:
+                digest = hash_bytes(data)
+                stored.append((digest, len(data)))
+                if digest not in fresh and not self._is_stored(digest, len(data)):
+                    temporary, fd = self._create_beside(digest, data)
+                    fresh[digest] = self.path(digest).parent
+                    yield digest, len(data), fd, temporary
+
+        def land(item: tuple[Digest, int, int, Path]) -> None:
+            digest, size, fd, temporary = item
+            self._land(fd, temporary, digest, size)
+
+        side_by_side(land, written())
+        with disk_errors(self._root):
+            side_by_side(sync_folder, set(fresh.values()))
+        self._durable.update(fresh)
+        return stored
+
+    def put_stream(self, chunks: Iterable[bytes], expected: int = 0) -> tuple[Digest, int]:
+        """Store the concatenation of `chunks`, none of which is kept in memory. Gives digest and size.
+
+        `expected` is how many bytes will come, if that is known: a full disk is reported with it.
+        """
+        hasher = Hasher(max_threads=Hasher.AUTO)
+        size = 0
+        temporary = self._scratch / temporary_name()
+        fd = self._create(temporary)
+        try:
+            for chunk in chunks:
+                hasher.update(chunk)
+                size += len(chunk)
+                with disk_errors(self._scratch, max(size, expected)):
+                    write_all(fd, chunk)
+        except BaseException:
+            _give_up(fd, temporary)
+            raise
+        digest = Digest(hasher.hexdigest())
+        if self._is_stored(digest, size):
+            _give_up(fd, temporary)
+        else:
+            self._land(fd, temporary, digest, size)
+            self._confirm(digest)
+        return digest, size
+
+    def put_file(self, fd: int) -> tuple[Digest, int]:
+        """Store what can be read from an open file, from its current offset on: the bytes hashed are the bytes stored.
+
+        Raises OSError when the file itself cannot be read.
+        """
+        pieces = _pieces(fd)
+        first = next(pieces, b"")
+        if len(first) < _SMALL:
+            return self.put_bytes(first), len(first)
+        return self.put_stream(_chain(first, pieces), os.fstat(fd).st_size)
+
+    def adopt(self, path: Path) -> tuple[Digest, int]:
+        """Make a finished file of ours an object and remove it from `path`: no copy on the same file system.
+
+        Nobody may write it any more. A file with other names (hard links) or another owner is copied instead.
+        """
+        with disk_errors(path):
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                status = os.fstat(fd)
+                if not stat.S_ISREG(status.st_mode):
+                    raise MlrunError(f"`{path}` is not a regular file", code=ExitCode.OUTPUT)
+                if status.st_nlink == 1 and status.st_uid == os.geteuid():
+                    adopted = self._adopt(fd, path)
+                    if adopted is not None:
+                        return adopted
+                    os.lseek(fd, 0, os.SEEK_SET)
+                stored = self.put_file(fd)
+            finally:
+                os.close(fd)
+            path.unlink()
+        return stored
+
+    def put_tree(self, entries: Iterable[tuple[str, str, str, int]]) -> Digest:
+        """Store the manifest of a tree (`runner.store.tree`) whose contents are objects already."""
+        return self.put_bytes(encode_tree(entries))
+
+    def read_tree(self, digest: Digest) -> tuple[TreeEntry, ...]:
+        """The entries of the tree that the object describes."""
+        return read_manifest(self, digest)
+
+    def materialise(self, digest: Digest, target: Path, *, writable: bool) -> None:
+        """Make the object's content appear at `target`, which must not exist.
+
+        A writable file shares nothing with the object that a write could reach: a reflink or a copy. A read-only one
+        may be a hard link of the object itself, so it has to be shown through a read-only mount.
+        """
+        with disk_errors(target.parent, self.size(digest)):
+            if writable or not self._link(digest, target):
+                self._copy(digest, target, 0o644 if writable else 0o444)
+
+    def copy_tree(self, entries: Iterable[tuple[str, str, str, int]], target: Path, mtime_ns: int) -> None:
+        """Fill the existing empty folder `target` with writable copies; every time stamp becomes `mtime_ns`.
+
+        Entries have the form of `TreeEntry`, in any order.
+        """
+        with disk_errors(target):
+            TreeCopier(self._root, self._cloner, mtime_ns).copy(entries, target)
+
+    def _link(self, digest: Digest, target: Path) -> bool:
+        """Whether a reflink or a hard link could be made."""
+        if self._cloner.may_work():
+            self._copy(digest, target, 0o444)
+            if self._cloner.may_work():
+                return True
+            target.unlink()
+        try:
+            os.link(self._name(digest), target, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _LINK_FALLBACK:
+                raise
+            return False
+        return True
+
+    def _copy(self, digest: Digest, target: Path, mode: int) -> None:
+        with self.open(digest) as source:
+            fd = create(target, mode)
+            try:
+                os.fchmod(fd, mode)
+                self._cloner.copy(source.fileno(), fd)
+            except BaseException:
+                _give_up(fd, target)
+                raise
+            os.close(fd)
+
+    def _adopt(self, fd: int, path: Path) -> tuple[Digest, int] | None:
+        """None when the file is on another file system."""
+        os.fchmod(fd, 0o444)
+        os.fsync(fd)
+        hasher = Hasher(max_threads=Hasher.AUTO)
+        size = 0
+        for piece in _pieces(fd):
+            hasher.update(piece)
+            size += len(piece)
+        digest = Digest(hasher.hexdigest())
+        if self._is_stored(digest, size):
+            path.unlink()
+            return digest, size
+        if os.fstat(fd).st_size != size:
+            raise OSError(errno.EIO, "the file changed while it was read", str(path))
+        try:
+            self._rename(path, digest)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            return None
+        self._confirm(digest)
+        return digest, size
+
+    def _is_stored(self, digest: Digest, size: int) -> bool:
+        """Whether the object is there, whole and durable. Another process may be about to sync its name: so do we."""
+        try:
+            found = os.stat(self._name(digest)).st_size
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise disk_error(error, self._root) from error
+        if found != size:
+            return False
+        if digest not in self._durable:
+            self._confirm(digest)
+        return True
+
+    def _confirm(self, digest: Digest) -> None:
+        with disk_errors(self._root):
+            sync_folder(self.path(digest).parent)
+        self._durable.add(digest)
+
+    def _create_beside(self, digest: Digest, data: bytes) -> tuple[Path, int]:
+        temporary = self.path(digest).parent / temporary_name()
+        fd = self._create(temporary)
+        try:
+            with disk_errors(self._root, len(data)):
+                write_all(fd, data)
+        except BaseException:
+            _give_up(fd, temporary)
+            raise
+        return temporary, fd
+
+    def _create(self, temporary: Path) -> int:
+        with disk_errors(self._root):
+            try:
+                return create(temporary)
+            except FileNotFoundError:
+                make_folder(temporary.parent)
+                return create(temporary)
+
+    def _land(self, fd: int, temporary: Path, digest: Digest, size: int) -> None:
+        """Sync and name a written file; its folder is left to the caller."""
+        try:
+            with disk_errors(self._root, size):
+                os.fchmod(fd, 0o444)
+                os.fsync(fd)
+                written = os.fstat(fd).st_size
+                if written != size:
+                    raise OSError(errno.EIO, f"{written} bytes were written instead of {size}", str(temporary))
+                self._rename(temporary, digest)
+        except BaseException:
+            _give_up(fd, temporary)
+            raise
+        os.close(fd)
+
+    def _rename(self, path: Path, digest: Digest) -> None:
+        try:
+            os.rename(path, self._name(digest))
+        except FileNotFoundError:
+            make_folder(self.path(digest).parent)
+            os.rename(path, self._name(digest))
+
+    def _name(self, digest: Digest) -> str:
+        return f"{self._root}/{digest[:2]}/{digest}"
+
+    def _missing(self, digest: Digest) -> "_Missing":
+        return _Missing(digest)
+
+
+class _Missing:
+    """Names the object when the block cannot get at its file."""
+
+    def __init__(self, digest: Digest) -> None:
+        self._digest = digest
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, FileNotFoundError):
+            raise _damaged(self._digest, "is missing") from error
+        if isinstance(error, OSError):
+            raise _damaged(self._digest, f"cannot be read: {os.strerror(error.errno or errno.EIO)}") from error
+
+
+def _damaged(digest: Digest, what: str) -> MlrunError:
+    return MlrunError(
+        f"the store is damaged: the object `{digest}` {what}",
+        code=ExitCode.STORE,
+        hint="put the file back from a backup, or run again what made it",
+    )
+
+
+def _pieces(fd: int) -> Iterator[bytes]:
+    while piece := os.read(fd, _PIECE):
+        yield piece
+
+
+def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest
+
+
+def _give_up(fd: int, temporary: Path) -> None:
+    os.close(fd)
+    temporary.unlink(missing_ok=True)

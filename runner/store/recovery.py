@@ -1,0 +1,79 @@
+"""Ends runs whose owner is gone. Safe beside a living or a racing owner, and any number of times."""
+
+import shutil
+
+from runner.state import FINAL, Reason
+from runner.store.durable import disk_errors
+from runner.store.index import Index
+from runner.store.journal import DamagedJournal, Journal
+from runner.store.layout import Layout, RunFolder
+from runner.store.lease import is_alive, read_owner
+from runner.store.record import BrokenJournal, Entry, Owner, Run, fold, interrupted
+
+
+def reconcile(layout: Layout, index: Index) -> tuple[str, ...]:
+    """Write the end of every run that lost its owner; gives the ids of those that had none.
+
+    A run with a damaged journal is left alone: whoever reads it is told.
+    """
+    ended = []
+    for run_id, owner in index.open_runs().items():
+        folder = layout.run(run_id)
+        if _is_gone(folder, owner):
+            try:
+                if _end(folder, run_id, index):
+                    ended.append(run_id)
+            except (BrokenJournal, DamagedJournal):
+                continue
+    return tuple(ended)
+
+
+def last_entries(run: Run) -> list[Entry]:
+    """The entries that turn `run` into `interrupted(run)`."""
+    after = interrupted(run)
+    lost = Reason.RUNNER_LOST
+    entries: list[Entry] = [
+        {"type": "execution-finished", "id": id, "state": after.executions[id].state, "reason": lost}
+        for id, execution in run.executions.items()
+        if execution.state not in FINAL
+    ]
+    entries += (
+        {"type": "node-moved", "node": name, "state": after.nodes[name].state, "reason": lost}
+        for name, node in run.nodes.items()
+        if node.state not in FINAL
+    )
+    return [*entries, {"type": "run-finished", "state": after.state, "reason": lost}]
+
+
+def _is_gone(folder: RunFolder, registered: Owner) -> bool:
+    with disk_errors(folder.path):
+        return is_alive(read_owner(folder.owner) or registered) is False
+
+
+def _end(folder: RunFolder, run_id: str, index: Index) -> bool:
+    with disk_errors(folder.path):
+        try:
+            taken = Journal.take_over(folder.journal)
+        except FileNotFoundError:
+            _forget(folder, run_id, index)
+            return False
+    if taken is None:
+        return False
+    journal, entries = taken
+    with journal:
+        if not entries:
+            _forget(folder, run_id, index)
+            return False
+        run = fold(entries)
+        open_end = run.state not in FINAL
+        if open_end:
+            run = fold([*entries, *journal.append(last_entries(run))])
+    index.put(run, run.executions.values())
+    return open_end
+
+
+def _forget(folder: RunFolder, run_id: str, index: Index) -> None:
+    """The run's first entry was never acknowledged: nothing was started and nothing is lost."""
+    if folder.path.exists():
+        shutil.rmtree(folder.path)
+    index.forget(run_id)

@@ -1,0 +1,55 @@
+"""Drop a file into `examples/valid`, `warning` or `invalid`, and it is linted.
+
+A file of the last two has a `.txt` beside it with every line that the linter prints about it.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from runner.errors import Problem, Severity
+from runner.spec.lint import CODES, lint
+from runner.spec.project import load_project
+from runner.spec.report import render_problem
+from runner.spec.source import source_lines
+
+EXAMPLES = Path(__file__).parent / "examples"
+
+
+def files(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (EXAMPLES / folder).glob("*.yaml"))
+
+
+def name_of(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+def problems_of(path: Path) -> list[Problem]:
+    return lint(load_project(path, path.name))
+
+
+@pytest.mark.parametrize("path", files("valid"), ids=name_of)
+def test_a_valid_example_has_no_problem(path: Path) -> None:
+    assert [str(problem) for problem in problems_of(path) if problem.code not in ("unfed-input",)] == []
+
+
+@pytest.mark.parametrize("path", files("warning"), ids=name_of)
+def test_a_warning_example_has_warnings_only(path: Path) -> None:
+    assert {problem.severity for problem in problems_of(path)} == {Severity.WARNING}
+
+
+@pytest.mark.parametrize("path", files("invalid"), ids=name_of)
+def test_an_invalid_example_has_an_error(path: Path) -> None:
+    assert Severity.ERROR in {problem.severity for problem in problems_of(path)}
+
+
+@pytest.mark.parametrize("path", files("warning", "invalid"), ids=name_of)
+def test_the_problems_of_an_example_are_printed_as_recorded(path: Path) -> None:
+    lines = source_lines(path.read_bytes())
+    printed = "".join(render_problem(problem, lines) + "\n" for problem in problems_of(path))
+    assert printed == path.with_suffix(".txt").read_text("utf-8")
+
+
+def test_every_problem_code_has_an_example() -> None:
+    seen = {problem.code for path in files("warning", "invalid") for problem in problems_of(path)}
+    assert seen == set(CODES)

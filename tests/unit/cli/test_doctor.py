@@ -1,0 +1,92 @@
+"""`mlrun doctor`: what it finds on odd machines."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.cli import doctor
+from runner.cli.main import run
+from runner.job import Probe
+
+
+@pytest.fixture(autouse=True)
+def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLRUN_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("MLRUN_EXECUTOR", raising=False)
+
+
+@pytest.fixture
+def executors(monkeypatch: pytest.MonkeyPatch) -> dict[str, Probe]:
+    probes = {
+        "docker": Probe(False, "no daemon", "start it"),
+        "sandbox": Probe(True, "bubblewrap works"),
+        "process": Probe(True, "isolates nothing"),
+    }
+    monkeypatch.setattr(doctor, "probe_executors", lambda settings: probes)
+    return probes
+
+
+def report(capsys: pytest.CaptureFixture[str]) -> Any:
+    run(["doctor", "--json"])
+    return json.loads(capsys.readouterr().out)
+
+
+def test_auto_takes_the_first_that_works(executors: dict[str, Probe], capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(capsys)["auto"] == "sandbox"
+    executors["sandbox"] = Probe(False, "no bubblewrap")
+    assert report(capsys)["auto"] is None
+
+
+def test_the_executor_of_the_settings_is_the_one_that_counts(
+    executors: dict[str, Probe], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLRUN_EXECUTOR", "process")
+    assert report(capsys)["auto"] == "process"
+    monkeypatch.setenv("MLRUN_EXECUTOR", "docker")
+    assert report(capsys)["auto"] is None
+
+
+def test_the_exit_code_tells_whether_anything_works(executors: dict[str, Probe]) -> None:
+    assert run(["doctor"]) == 0
+    executors.update({name: Probe(False, "broken", "mend it") for name in executors})
+    assert run(["doctor"]) == 20
+
+
+def test_why_an_executor_does_not_work_is_said_with_a_hint(
+    executors: dict[str, Probe], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["doctor"])
+    page = capsys.readouterr().out
+    assert "no daemon" in page
+    assert "hint: start it" in page
+
+
+def test_looking_makes_no_store(
+    tmp_path: Path, executors: dict[str, Probe], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = report(capsys)
+    assert found["store"]["exists"] is False
+    assert found["store"]["free"] > 0
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_damaged_store_is_told_and_not_touched(
+    tmp_path: Path, executors: dict[str, Probe], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "format").write_text("something else\n")
+    assert "format" in report(capsys)["store"]["problem"]
+
+
+def test_a_folder_without_git_and_project_is_told(
+    executors: dict[str, Probe], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = report(capsys)
+    assert found["git"] is None
+    assert found["project"]["file"] is None
+    run(["doctor"])
+    assert "in no git repository" in capsys.readouterr().out

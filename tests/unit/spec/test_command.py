@@ -1,0 +1,169 @@
+"""Placeholders become words; the golden table is what Valohai's own library gives."""
+
+import pytest
+
+from runner.errors import ExitCode, Location, MlrunError
+from runner.job import Value
+from runner.spec.command import build_script, check_templates, interpolate_uri, unknown_placeholders
+from runner.spec.model import CommandItem, Parameter, ParameterType, Step
+from runner.spec.project import parse_project
+from runner.spec.value import effective_values
+
+GOLDEN = """
+- step:
+    name: golden
+    image: i
+    command: x
+    source-path: my dir/x.py
+    parameters:
+      - {name: i, type: integer, default: 3}
+      - {name: f, type: float, default: 0.001}
+      - {name: s, default: "it's a b"}
+      - {name: flg, type: flag}
+      - {name: flg2, type: flag}
+      - {name: o, optional: true}
+      - {name: m, multiple: repeat, default: [a, b c]}
+      - {name: k, type: integer, multiple: separate, default: [1, 2]}
+      - {name: p, default: x y, pass-as: "-p {v} --n {name}"}
+- step:
+    name: flags
+    image: i
+    command: x
+    parameters:
+      - {name: t, type: flag, pass-true-as: --t=true, pass-false-as: --t=false}
+      - {name: u, type: flag, pass-false-as: --no-u}
+      - {name: w, type: flag, pass-as: "-w {v}"}
+      - {name: z, type: integer, optional: true, pass-as: "-z{value}", pass-true-as: --nonsense}
+"""
+STEPS = parse_project(GOLDEN.encode(), "f.yaml").steps
+ALL = "--i=3 --f=0.001 '--s=it'\"'\"'s a b' {}--m=a '--m=b c' --k=1,2 -p 'x y' --n p"
+
+
+def build(step: Step, given: dict[str, object], *commands: str) -> tuple[str, ...]:
+    items = tuple(CommandItem(text, Location("f.yaml", 1, 1)) for text in commands)
+    return build_script(step, effective_values(step, given), command=items).items
+
+
+@pytest.mark.parametrize(
+    ("given", "command", "result"),
+    [
+        ({}, "c {parameters}", "c " + ALL.format("")),
+        ({"flg": True, "flg2": False}, "c {parameters}", "c " + ALL.format("--flg ")),
+        ({}, "c {params}", "c " + ALL.format("")),
+        ({"flg": "false"}, "c {parameter:flg}", "c"),
+        ({"m": [], "k": []}, "c {parameter:m} {parameter:k} x", "c   x"),
+        ({}, "c {parameter-value:k} {parameter-value:m}", "c 1,2 'a,b c'"),
+        ({"flg": True}, "c {parameter-value:flg} {parameter-value:flg2}", "c True {parameter-value:flg2}"),
+        ({"m": "x,y"}, "c {parameter:m}", "c --m=x,y"),
+        ({"f": 1e-7}, "c {parameter:f}", "c --f=1e-07"),
+        ({"f": 3}, "c {parameter:f}", "c --f=3"),
+        ({}, "c { parameters }", "c { parameters }"),
+        ({}, "echo {{parameters}}", "echo {{parameters}}"),
+        ({}, "echo ${X:-{parameter-value:i}}", "echo ${X:-{parameter-value:i}}"),
+        ({}, "echo '{\"a\": 1}' {parameter:i}", "echo '{\"a\": 1}' --i=3"),
+        ({"zzz": 5}, "c {parameter-value:zzz} {parameter:zzz}", "c 5 {parameter:zzz}"),
+        ({"s": ""}, "c {parameter:s} {parameter-value:s}", "c --s= ''"),
+        ({}, "c {parameter:o}|{parameter-value:o}", "c |{parameter-value:o}"),
+        ({}, "python {source-path}", "python 'my dir/x.py'"),
+        ({}, "  two\n  lines  ", "two\n  lines"),
+        ({}, "xargs -I {} echo {} ${HOME} {unknown}", "xargs -I {} echo {} ${HOME} {unknown}"),
+    ],
+)
+def test_golden(given: dict[str, object], command: str, result: str) -> None:
+    assert build(STEPS["golden"], given, command) == (result,)
+
+
+@pytest.mark.parametrize(
+    ("given", "result"),
+    [
+        ({}, "x"),
+        ({"t": True, "u": True, "w": True, "z": 2}, "x --t=true -w True -z2"),
+        ({"t": False, "u": False, "w": False, "z": 0}, "x --t=false --no-u -z0"),
+    ],
+)
+def test_templates_of_flags(given: dict[str, object], result: str) -> None:
+    assert build(STEPS["flags"], given, "x {parameters}") == (result,)
+
+
+def test_the_default_of_a_flag_is_applied() -> None:
+    text = b"- step: {name: a, image: b, command: 'c {parameters}', parameters: [{name: v, type: flag, default: true}]}"
+    step = parse_project(text, "f").steps["a"]
+    assert build_script(step, effective_values(step, {})).items == ("c --v",)
+    assert build_script(step, effective_values(step, {"v": False})).items == ("c",)
+
+
+def test_a_value_of_none_is_replaced_by_nothing() -> None:
+    items = (CommandItem("c {parameter:i} [{parameter-value:i}]", Location("f", 1, 1)),)
+    assert build_script(STEPS["golden"], {"i": None}, command=items).items == ("c  []",)
+
+
+def test_a_list_for_a_single_parameter_is_refused() -> None:
+    items = (CommandItem("c {parameter:i}", Location("f", 1, 1)),)
+    with pytest.raises(MlrunError, match="one value") as caught:
+        build_script(STEPS["golden"], {"i": [1, 2]}, command=items)
+    assert caught.value.code is ExitCode.SPEC
+
+
+def test_blank_items_are_dropped_and_edges_stripped() -> None:
+    assert build(STEPS["golden"], {}, " a ", "", "  ", "{parameter:o}", "b\n") == ("a", "b")
+
+
+def test_keeping_going_is_passed_on() -> None:
+    assert build_script(STEPS["golden"], {}, stop_at_failure=False).stop_at_failure is False
+
+
+def templated(template: str, type_: ParameterType = ParameterType.STRING, value: Value = "v") -> str:
+    parameter = Parameter("name", Location("f", 1, 1), type_, pass_as=template)
+    step = Step("s", Location("f", 1, 1), "i", (CommandItem("{parameters}", Location("f", 1, 1)),), (parameter,))
+    return build_script(step, {"name": value}).items[0]
+
+
+@pytest.mark.parametrize(
+    ("template", "value", "result"),
+    [
+        ("--x {v}", "a b", "--x 'a b'"),
+        ("{{{name}}}={value}", "v", "'{name}=v'"),
+        ("{v!r}", "it", "''\"'\"'it'\"'\"''"),
+        ("--{name}-{v}-{value}", "v", "--name-v-v"),
+    ],
+)
+def test_a_template_is_split_before_the_value_is_put_in(template: str, value: str, result: str) -> None:
+    assert templated(template, value=value) == result
+
+
+def test_a_number_can_be_formatted() -> None:
+    assert templated("--lr={v:.3f}", ParameterType.FLOAT, 0.12345) == "--lr=0.123"
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["--a={other}", "{v.__class__}", "{v[0]}", "{v:>999999999}", "{v:{name}}", "{", "}", "{}", "{0}", "{v!x}"],
+)
+def test_a_template_that_cannot_be_filled_in_is_a_located_error(template: str) -> None:
+    with pytest.raises(MlrunError, match="cannot be filled in") as caught:
+        templated(template)
+    assert caught.value.code is ExitCode.SPEC
+    assert caught.value.location == Location("f", 1, 1)
+    assert check_templates(Parameter("p", Location("f", 1, 1), pass_as=template)) is not None
+
+
+def test_good_templates_pass_the_check() -> None:
+    assert check_templates(Parameter("p", Location("f", 1, 1), ParameterType.INTEGER, pass_as="-p {v:04d}")) is None
+
+
+@pytest.mark.parametrize(
+    ("uri", "result"),
+    [
+        ("dataset://{parameter:s}_train/latest", "dataset://it's a b_train/latest"),
+        ("s3://b/{parameter-value:i}/{parameter:k}", "s3://b/3/1,2"),
+        ("{parameter:o}{parameter:nope}{other}", "{parameter:o}{parameter:nope}{other}"),
+    ],
+)
+def test_uris_get_bare_values(uri: str, result: str) -> None:
+    step = STEPS["golden"]
+    assert interpolate_uri(uri, step, effective_values(step, {})) == result
+
+
+def test_placeholders_that_name_nothing_are_found() -> None:
+    text = "{parameter:i} {parameter:x} {parameter-value:y} {parameters} {z}"
+    assert unknown_placeholders(STEPS["golden"], text) == ["{parameter:x}", "{parameter-value:y}"]

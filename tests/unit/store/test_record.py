@@ -1,0 +1,182 @@
+"""The past tense: what a journal tells."""
+
+import time
+from typing import Any
+
+import pytest
+
+from runner.digest import hash_bytes
+from runner.state import Reason, State
+from runner.store.record import BrokenJournal, LogRef, OutputFile, Story, fold, interrupted, to_json
+from runner.store.recovery import last_entries
+
+Entries = list[dict[str, Any]]
+OWNER = {"host": "h", "boot_id": "b", "pid": 1, "start_time": 2}
+
+
+def created(*nodes: str) -> dict[str, Any]:
+    return {
+        "type": "run-created",
+        "time": "t0",
+        "run": {
+            "id": "r",
+            "counter": 3,
+            "kind": "pipeline",
+            "name": "Train",
+            "project": {"id": "p", "name": "iris", "root": "/x", "file": "valohai.yaml"},
+            "title": None,
+            "tags": ["a"],
+            "argv": ["mlrun"],
+            "code": {"snapshot": hash_bytes(b""), "not_captured": ["x: a pipe"]},
+            "spec": hash_bytes(b"spec"),
+            "plan": {"nodes": [{"name": name, "step": f"step {name}"} for name in nodes]},
+            "executor": "sandbox",
+            "host": {},
+            "version": "1",
+            "owner": OWNER,
+        },
+    }
+
+
+def moved(node: str, state: str, **more: Any) -> dict[str, Any]:
+    return {"type": "node-moved", "time": "t", "node": node, "state": state, **more}
+
+
+def execution(node: str, id: str, counter: int = 1) -> dict[str, Any]:
+    return {
+        "type": "execution-created",
+        "time": "t1",
+        "id": id,
+        "node": node,
+        "counter": counter,
+        "job": {"image": "busybox", "parameters": {"C": 0.5}},
+    }
+
+
+def started(id: str) -> dict[str, Any]:
+    return {"type": "execution-started", "time": "t2", "id": id, "executor": "sandbox", "identity": {"id": "sha"}}
+
+
+def finished(id: str, state: str = "succeeded", **more: Any) -> dict[str, Any]:
+    return {"type": "execution-finished", "time": "t3", "id": id, "state": state, "reason": "exit", **more}
+
+
+def test_a_whole_story_is_told() -> None:
+    digest = hash_bytes(b"out")
+    run = fold(
+        [
+            created("a"),
+            moved("a", "ready"),
+            execution("a", "e1", 7),
+            started("e1"),
+            finished("e1", "failed", exit_code=2, warnings=["w"], duration=1.5),
+            execution("a", "e2", 8),
+            finished(
+                "e2",
+                exit_code=0,
+                outputs=[{"name": "m", "digest": digest, "size": 3}],
+                log={"stdout": digest, "stderr": digest, "index": digest},
+                metrics={"loss": 0.1},
+            ),
+            moved("a", "succeeded"),
+            {"type": "run-finished", "time": "t9", "state": "succeeded", "duration": 2.0},
+        ]
+    )
+    assert (run.state, run.counter, run.created, run.finished, run.duration) == ("succeeded", 3, "t0", "t9", 2.0)
+    assert (run.tags, run.code.not_captured, run.owner.pid) == (("a",), ("x: a pipe",), 1)
+    assert (run.nodes["a"].state, run.nodes["a"].executions) == (State.SUCCEEDED, ("e1", "e2"))
+    first, second = run.executions.values()
+    assert (first.counter, first.state, first.reason, first.exit_code) == (7, State.FAILED, Reason.EXIT, 2)
+    assert (first.started, first.finished, first.identity, first.warnings) == ("t2", "t3", {"id": "sha"}, ("w",))
+    assert second.outputs == (OutputFile("m", digest, 3),)
+    assert second.log == LogRef(digest, digest, digest)
+    assert to_json(run)["executions"]["e2"]["metrics"] == {"loss": 0.1}
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [],
+        [moved("a", "ready")],
+        [created("a"), created("a")],
+        [created("a"), moved("b", "ready")],
+        [created("a"), moved("a", "asleep")],
+        [created("a"), execution("b", "e")],
+        [created("a"), execution("a", "e"), execution("a", "e")],
+        [created("a"), started("e")],
+        [created("a"), finished("e")],
+        [created("a"), execution("a", "e"), finished("e", outputs=[{"name": "x"}])],
+        [created("a"), {"type": "what"}],
+        [created("a"), {}],
+        [created("a"), None],
+        [{"type": "run-created", "time": "t", "run": {}}],
+    ],
+)
+def test_entries_that_do_not_follow_are_a_broken_journal(entries: Entries) -> None:
+    with pytest.raises(BrokenJournal):
+        fold(entries)
+
+
+def test_a_story_gives_the_same_run_at_every_step_as_a_fold() -> None:
+    entries = [created("a", "b"), moved("a", "ready"), execution("a", "e"), started("e"), finished("e")]
+    story = Story()
+    for count, entry in enumerate(entries, 1):
+        story.add(entry)
+        assert story.run() == fold(entries[:count])
+    assert story.execution("e") == story.run().executions["e"]
+
+
+def test_a_run_taken_from_a_story_does_not_change_any_more() -> None:
+    story = Story()
+    story.add(created("a"))
+    before = story.run()
+    story.add(execution("a", "e"))
+    assert before.executions == {}
+    assert before.nodes["a"].executions == ()
+
+
+def test_ten_thousand_nodes_are_folded_in_linear_time() -> None:
+    def seconds(count: int) -> float:
+        names = [f"n{number}" for number in range(count)]
+        entries = [created(*names)]
+        for number, name in enumerate(names):
+            entries += [moved(name, "running"), execution(name, f"e{number}"), finished(f"e{number}")]
+        start = time.process_time()
+        run = fold(entries)
+        assert len(run.executions) == count
+        return time.process_time() - start
+
+    small, large = min(seconds(1_000) for _ in range(3)), seconds(10_000)
+    assert large < 40 * small
+
+
+def test_an_interrupted_run_names_what_was_under_way_and_skips_the_rest() -> None:
+    run = fold(
+        [
+            created("done", "runs", "starts", "waits"),
+            execution("done", "e1"),
+            finished("e1"),
+            moved("done", "succeeded"),
+            execution("runs", "e2"),
+            started("e2"),
+            moved("runs", "running"),
+            moved("starts", "starting"),
+        ]
+    )
+    after = interrupted(run)
+    assert after.state is State.INTERRUPTED
+    assert {name: node.state for name, node in after.nodes.items()} == {
+        "done": "succeeded",
+        "runs": "interrupted",
+        "starts": "interrupted",
+        "waits": "skipped",
+    }
+    assert [one.state for one in after.executions.values()] == ["succeeded", "interrupted"]
+    assert interrupted(after) == after
+
+
+def test_the_entries_that_end_an_interrupted_run_tell_what_readers_computed() -> None:
+    entries = [created("a", "b", "c"), execution("a", "e"), started("e"), moved("a", "running"), moved("b", "queued")]
+    run = fold(entries)
+    told = fold([*entries, *({**entry, "time": None} for entry in last_entries(run))])
+    assert told == interrupted(run)

@@ -1,0 +1,49 @@
+"""Many short waits side by side."""
+
+import threading
+import time
+
+import pytest
+
+from runner.store.thread import side_by_side
+
+
+def test_every_item_is_worked_on_once() -> None:
+    done: list[int] = []
+    side_by_side(done.append, range(1000))
+    assert sorted(done) == list(range(1000))
+
+
+def test_waits_overlap() -> None:
+    start = time.monotonic()
+    side_by_side(lambda _: time.sleep(0.02), range(40))
+    assert time.monotonic() - start < 0.5
+
+
+def test_the_first_failure_is_raised_and_stops_the_walk() -> None:
+    taken: list[int] = []
+
+    def items() -> object:
+        for number in range(100_000):
+            taken.append(number)
+            yield number
+
+    def work(number: int) -> None:
+        if number == 5:
+            raise ValueError("five")
+
+    with pytest.raises(ValueError, match="five"):
+        side_by_side(work, items())  # type: ignore[arg-type]
+    assert len(taken) < 100_000
+    assert threading.active_count() < 8
+
+
+def test_a_failure_of_the_items_themselves_is_raised_and_leaves_no_thread() -> None:
+    def items() -> object:
+        yield 1
+        raise OSError("unreadable")
+
+    before = threading.active_count()
+    with pytest.raises(OSError, match="unreadable"):
+        side_by_side(lambda _: None, items())  # type: ignore[arg-type]
+    assert threading.active_count() == before
