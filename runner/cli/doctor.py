@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from runner import __version__
-from runner.app.executor import AUTO
+from runner.app.executor import AUTO, open_site
 from runner.app.place import locate
 from runner.cli.cell import size_text
 from runner.cli.terminal import clean, clean_line, paint, print_json
@@ -32,12 +32,8 @@ EXAMPLES = """Examples:
   mlrun doctor --json"""
 
 _PROGRAM_SECONDS = 5
-_PROGRAMS = {
-    "git": ("git", "--version"),
-    "bubblewrap": ("bwrap", "--version"),
-    "docker": ("docker", "version", "--format", "{{.Server.Version}}"),
-}
-"""How a program says its version. The last word of its first line is shown."""
+_PROGRAMS = {"git": ("git", "--version"), "bubblewrap": ("bwrap", "--version")}
+"""How a program says its version, as the last word of its first line. An engine says its own in its probe."""
 
 
 @app.command(epilog=EXAMPLES)
@@ -68,7 +64,7 @@ def examine(
 
 def probe_executors(settings: Settings) -> dict[str, Probe]:
     """What each executor says of itself."""
-    site = Site(settings.store, settings.store / "cache")
+    site = open_site(settings)
     return {name: _probe(name, site) for name in EXECUTORS}
 
 

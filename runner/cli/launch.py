@@ -116,11 +116,6 @@ def merge(context: typer.Context, options: Options, parsed: Parsed) -> Options:
     return replace(options, **changes)
 
 
-def refuse_broken(understood: Understood[Any], asked: Sequence[Step | Pipeline]) -> None:
-    """Raise MlrunError (code SPEC) if the file has errors in what was asked for."""
-    verdict.refuse_broken(understood.project, asked, understood.options.settings().store / "cache")
-
-
 def arguments(options: Options, parsed: Parsed) -> Arguments:
     """What the command line gives, for the planner."""
     return Arguments(
@@ -168,6 +163,11 @@ def understand(
         if (merged.yaml, merged.commit) == (options.yaml, options.commit):
             return Understood(place, project, subject, parsed, merged)
         options = replace(options, yaml=merged.yaml, commit=merged.commit)
+
+
+def refuse_broken(understood: Understood[Any], asked: Sequence[Step | Pipeline]) -> None:
+    """Raise MlrunError (code SPEC) if the file has errors in what was asked for."""
+    verdict.refuse_broken(understood.project, asked, understood.options.settings().store / "cache")
 
 
 def launch(place: Place, project: Project, plan: Plan, options: Options) -> int:

@@ -88,12 +88,13 @@ def _translate(pattern: bytes) -> bytes | None:
     while place < len(pattern):
         rest = pattern[place:]
         starts = place == 0 or pattern[place - 1 : place] == b"/"
-        if starts and rest.startswith(b"**/"):
-            out, place = out + b"(?:.*/)?", place + 3
-        elif starts and rest == b"**":
-            out, place = out + b".+", place + 2
-        elif rest.startswith(b"*"):
-            out, place = out + b"[^/]*", place + 1
+        if rest.startswith(b"*"):
+            stars = len(rest) - len(rest.lstrip(b"*"))
+            after = rest[stars : stars + 1]
+            if stars > 1 and starts and after in {b"", b"/"}:
+                out, place = out + (b"(?:.*/)?" if after else b".+"), place + stars + len(after)
+            else:
+                out, place = out + b"[^/]*", place + stars
         elif rest.startswith(b"?"):
             out, place = out + b"[^/]", place + 1
         elif rest.startswith(b"["):

@@ -539,7 +539,7 @@ def test_a_repository_of_somebody_else_is_refused_with_the_way_out(work: Path, o
 
 def test_a_broken_repository_is_one_line_with_gits_words(work: Path, objects: Objects) -> None:
     (work / ".git" / "index").write_bytes(b"garbage" * 10)
-    with pytest.raises(MlrunError, match="git cannot read the repository .*: .+") as caught:
+    with pytest.raises(MlrunError, match=r"git cannot read the repository .*: .+") as caught:
         capture(work, objects)
     assert caught.value.code is ExitCode.INPUT
 
