@@ -5,6 +5,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.digest import hash_json
 from runner.errors import ExitCode, MlrunError
 from runner.provenance.git import Repository, find_repository
 from runner.store.record import ProjectRef
@@ -61,5 +62,5 @@ def _reference(root: Path, file: Path, repository: Repository | None) -> Project
     """Clones and worktrees of one repository are one project; without a commit the folder has to do."""
     first = repository.first_commit() if repository else None
     relative = os.path.relpath(file.resolve(), root)
-    id = uuid.uuid5(_NAMESPACE, f"{first or root}\0{relative}")
+    id = uuid.uuid5(_NAMESPACE, hash_json([str(first or root), relative]))
     return ProjectRef(id=str(id), name=root.name or "project", root=str(root), file=relative)

@@ -14,6 +14,7 @@ from runner import __version__
 from runner.app.executor import choose_executor, find_images
 from runner.app.place import Place
 from runner.data.source import check_sources, fetch
+from runner.digest import hash_json
 from runner.engine.loop import JobListener, Loop
 from runner.errors import ExitCode, MlrunError
 from runner.events import Listener, NodeShown, Noticed, RunEnded, RunStarted
@@ -265,8 +266,8 @@ def leave(job: Job, finished: Finished) -> Left:
 
 
 def datum_id(execution: str, name: str) -> str:
-    """The id of an output: a name-based UUID (RFC 9562 version 5) of its execution and its name."""
-    return str(uuid.uuid5(_DATUM, f"{execution}\0{name}"))
+    """The id of an output: a name-based UUID (RFC 9562, version 5) over the digest of its execution and its name."""
+    return str(uuid.uuid5(_DATUM, hash_json([execution, name])))
 
 
 def _user() -> str:

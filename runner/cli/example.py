@@ -13,6 +13,7 @@ GITIGNORE = """\
 __pycache__/
 *.pyc
 .venv/
+/results/
 """
 
 README = """\

@@ -22,8 +22,16 @@ EXAMPLES = """Examples:
 
   mlrun init"""
 
-_ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE")
-"""Variables that would lead git to another repository than the folder's own."""
+_ELSEWHERE = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_COMMON_DIR",
+    "GIT_NAMESPACE",
+    "GIT_TEMPLATE_DIR",
+)
+"""Variables that would lead git to another repository than the folder's own, or put something into it."""
 _FALLBACK = {"user.name": "mlrun", "user.email": "mlrun@localhost"}
 
 

@@ -47,13 +47,13 @@ def show_error(error: MlrunError) -> None:
     """An error as `place: message`, its problems below, and the hint on its own line."""
     where = f"{clean_line(str(error.location))}: " if error.location else ""
     mark = paint("error:", "31;1", sys.stderr)
-    print(f"{where}{mark} {clean(error.message)}", file=sys.stderr)
+    print(f"{where}{mark} {clean_line(error.message)}", file=sys.stderr)
     for problem in error.problems:
-        print(f"  {clean(str(problem))}", file=sys.stderr)
+        print(f"  {clean_line(str(problem))}", file=sys.stderr)
         if problem.hint:
-            print(f"    hint: {clean(problem.hint)}", file=sys.stderr)
+            print(f"    hint: {clean_line(problem.hint)}", file=sys.stderr)
     if error.hint:
-        print(f"{paint('hint:', '36', sys.stderr)} {clean(error.hint)}", file=sys.stderr)
+        print(f"{paint('hint:', '36', sys.stderr)} {clean_line(error.hint)}", file=sys.stderr)
 
 
 def print_json(value: Any) -> None:

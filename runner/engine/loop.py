@@ -189,7 +189,7 @@ class Loop:
         if entries:
             self._recorder.append(entries)
         for written in entries:
-            if written["type"] == "execution-finished":
+            if written["type"] == "execution-finished" and "log" in written:
                 self._recorder.drop_log(written["id"])
         for event in events:
             self._emit(event)

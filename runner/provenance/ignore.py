@@ -62,7 +62,8 @@ def _rule(line: bytes) -> _Rule | None:
     if not line:
         return None
     anchored = b"/" in line
-    body = _translate(line.removeprefix(b"/"))
+    plain = _QUOTED.sub(lambda found: b"/" if found[1] == b"/" else found[0], line)
+    body = _translate(plain.removeprefix(b"/"), anchored=anchored)
     if body is None:
         return None
     return _Rule(re.compile((b"" if anchored else b"(?:.*/)?") + body, re.DOTALL), keeps, folders_only)
@@ -81,18 +82,20 @@ def _is_quoted(line: bytes, place: int) -> bool:
     return (len(before) - len(before.rstrip(b"\\"))) % 2 == 1
 
 
-def _translate(pattern: bytes) -> bytes | None:
+def _translate(pattern: bytes, *, anchored: bool) -> bytes | None:
     """A regular expression for a pattern; None for one that can never match, such as an open bracket."""
     out = b""
     place = 0
+    # Git compares the text before the first wildcard by itself, so that two stars may also begin right behind it.
+    literal = len(_WILD.split(pattern, 1)[0]) if anchored else 0
     while place < len(pattern):
         rest = pattern[place:]
-        starts = place == 0 or pattern[place - 1 : place] == b"/"
+        starts = place == literal or pattern[place - 1 : place] == b"/"
         if rest.startswith(b"*"):
             stars = len(rest) - len(rest.lstrip(b"*"))
             after = rest[stars : stars + 1]
             if stars > 1 and starts and after in {b"", b"/"}:
-                out, place = out + (b"(?:.*/)?" if after else b".+"), place + stars + len(after)
+                out, place = out + (b"(?:.*/)?" if after else b".*"), place + stars + len(after)
             else:
                 out, place = out + b"[^/]*", place + stars
         elif rest.startswith(b"?"):
@@ -111,6 +114,8 @@ def _translate(pattern: bytes) -> bytes | None:
     return out
 
 
+_QUOTED = re.compile(rb"\\(.)", re.DOTALL)
+_WILD = re.compile(rb"[*?\[\\]")
 _BRACKET = re.compile(rb"\[([!^]?)(\]?(?:\\.|\[:[a-z]+:\]|[^\]\\])*)\]", re.DOTALL)
 _PIECE = re.compile(rb"\[:([a-z]+):\]|(\\?)(.)", re.DOTALL)
 _CLASSES = {

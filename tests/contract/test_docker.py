@@ -1,4 +1,4 @@
-"""What only containers promise: a job outlives its runner, its end is read from the engine, an image is what it says."""
+"""What only containers promise: a job outlives its runner, the engine tells its end, an image is what it says."""
 
 import io
 import os

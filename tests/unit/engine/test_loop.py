@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from runner.digest import EMPTY
 from runner.engine.loop import JobListener, Loop
 from runner.engine.machine import EndRun
 from runner.errors import ExitCode, Location, MlrunError
@@ -17,6 +18,7 @@ from runner.plan.bind import Left
 from runner.plan.model import Plan, PlannedNode
 from runner.spec.model import CommandItem, Step
 from runner.state import Reason, State
+from runner.store.record import LogRef
 from runner.worker.run import Finished
 from runner.worker.stopper import Stopper
 
@@ -218,8 +220,12 @@ def test_a_bug_in_a_worker_comes_out_of_the_loop() -> None:
         loop.run()
 
 
-def test_the_log_folder_goes_only_after_the_record_is_durable() -> None:
+@pytest.mark.parametrize("log", [LogRef(EMPTY, EMPTY, EMPTY), None])
+def test_the_log_folder_goes_only_once_the_record_names_the_log(log: LogRef | None) -> None:
+    def work(job: Job, stopper: Stopper, listener: JobListener) -> Finished:
+        return replace(succeed(job, stopper, listener), log=log)
+
     journal = Journal()
-    loop, _ = loop_of(plan_of(a=()), journal)
+    loop, _ = loop_of(plan_of(a=()), journal, work)
     loop.run()
-    assert journal.dropped == ["id-a"]
+    assert journal.dropped == (["id-a"] if log else [])
