@@ -98,6 +98,9 @@ PAGES = {"cli.md": cli_page, "yaml.md": yaml_page}
 
 def main() -> int:
     """Write the pages, or check them."""
+    if unknown := set(sys.argv[1:]) - {"--check"}:
+        print(f"unknown: {' '.join(unknown)}\n{__doc__}", file=sys.stderr)
+        return 2
     stale = []
     for name, make in PAGES.items():
         page, file = make(), DOCS / name

@@ -5,6 +5,7 @@ Listeners are called from several threads: each display has one lock.
 
 import sys
 from contextlib import AbstractContextManager
+from shutil import get_terminal_size
 from threading import Lock
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
@@ -13,6 +14,9 @@ from runner.cli.board import Board, NodeView, duration_text, metrics_text
 from runner.cli.terminal import clean, clean_line, colourful, paint
 from runner.events import Event, ImagePulled, NodeChanged, Noticed, RunEnded, RunStarted
 from runner.state import FINAL, Reason, State
+
+_PIPED_COLUMNS = 140
+"""The width of a table that nobody's terminal bounds."""
 
 COLOURS = {
     State.SUCCEEDED: "32",
@@ -23,6 +27,9 @@ COLOURS = {
     State.RUNNING: "36",
     State.STOPPING: "33",
 }
+
+
+_COLOUR_OF_WORD = {str(state): colour for state, colour in COLOURS.items()}
 
 
 class Display(AbstractContextManager["Display"], Protocol):
@@ -240,23 +247,27 @@ def choose_display(kind: str, *, json: bool) -> Display:
 
 
 def final_table(board: Board) -> str:
-    """One line per node: state, execution, duration and last metrics."""
+    """One line per node: state, execution, duration and as many metrics as the terminal is wide."""
     rows = [
         (
             clean_line(node.name),
             str(node.state),
             f"#{node.last.execution}" if node.last and node.last.execution is not None else "",
             duration_text(node.elapsed()),
-            metrics_text(node.metrics, 90),
         )
         for node in board.nodes.values()
     ]
-    header = ("node", "state", "execution", "duration", "metrics")
+    header = ("node", "state", "execution", "duration")
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in [header, *rows]
-    )
+    columns = get_terminal_size().columns if sys.stdout.isatty() else _PIPED_COLUMNS
+    room = max(20, columns - sum(widths) - 2 * len(widths))
+    metrics = ["metrics", *(metrics_text(node.metrics, room) for node in board.nodes.values())]
+    lines = []
+    for row, text in zip([header, *rows], metrics, strict=True):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        cells[1] = paint(cells[1], _COLOUR_OF_WORD.get(row[1], "0"), sys.stdout)
+        lines.append("  ".join([*cells, text]).rstrip())
+    return "\n".join(lines)
 
 
 def failures(board: Board) -> list[str]:

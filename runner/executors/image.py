@@ -8,14 +8,16 @@ from runner.job import PullProgress
 
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST_PART = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
-_HOST = rf"(?:{_HOST_PART}(?:\.{_HOST_PART})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+_HOST = rf"(?:{_HOST_PART}(?:\.{_HOST_PART})+(?::[0-9]+)?|{_HOST_PART}:[0-9]+|localhost|\[[a-fA-F0-9:]+\](?::[0-9]+)?)"
 _NAME = rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*"
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 _DIGEST = r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}"
 _REFERENCE = re.compile(rf"(?P<name>{_NAME})(?::(?P<tag>{_TAG}))?(?:@(?P<digest>{_DIGEST}))?")
-"""The grammar of the reference implementation, github.com/distribution/reference."""
+"""The grammar of the reference implementation, github.com/distribution/reference, with its rule for telling a registry
+from the first part of a path: it has a dot or a port, or is `localhost`."""
 
 _NAME_LIMIT = 255
+_LIMIT = 1024
 _UNREACHABLE = (
     "no such host",
     "timeout",
@@ -36,7 +38,7 @@ def split_reference(image: str) -> tuple[str, str]:
 
     Raises MlrunError (code IMAGE) for what can never be an image's name.
     """
-    found = _REFERENCE.fullmatch(image)
+    found = _REFERENCE.fullmatch(image) if len(image) <= _LIMIT else None
     if found is None or len(found["name"]) > _NAME_LIMIT:
         hint = "an image is named like `python:3.12` or `registry.example.com/team/image:tag`"
         if image != image.lower() and _REFERENCE.fullmatch(image.lower()):

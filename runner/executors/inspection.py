@@ -13,8 +13,11 @@ from runner.executors.wrapper import Report
 from runner.job import Outcome
 from runner.state import Reason
 
-ENDED = frozenset({"exited", "dead", "stopped"})
-"""States in which a container will do nothing more; `stopped` is Podman's word."""
+_ENDED = frozenset({"exited", "dead", "stopped"})
+"""States in which a container has run; `stopped` is Podman's word."""
+
+_NEVER_STARTED = frozenset({"created", "configured", "initialized"})
+"""States of a container whose runner went away before it could start it; the last two are Podman's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,8 @@ class Watch:
 
 
 def is_over(inspection: Mapping[str, Any]) -> bool:
-    """Whether the container will do nothing more."""
-    return str(inspection["State"].get("Status", "")).lower() in ENDED
+    """Whether the container will do nothing more by itself."""
+    return str(inspection["State"].get("Status", "")).lower() in _ENDED | _NEVER_STARTED
 
 
 def read_outcome(inspection: Mapping[str, Any], report: Report, watch: Watch) -> Outcome:
@@ -36,11 +39,11 @@ def read_outcome(inspection: Mapping[str, Any], report: Report, watch: Watch) ->
     status, code = str(state.get("Status", "")).lower(), int(state.get("ExitCode") or 0)
     oom, said = bool(state.get("OOMKilled")), str(state.get("Error") or "").strip()
     limit = int(inspection.get("HostConfig", {}).get("Memory") or 0)
-    if status == "created":
+    if status in _NEVER_STARTED:
         return Outcome(Reason.START, None, said or "the container was made but never started")
     if watch.stopped:
         return Outcome(Reason.STOP, code, "stopped on request", oom)
-    if status not in ENDED:
+    if status not in _ENDED:
         return Outcome(Reason.RUNTIME, None, f"the container engine says the container is `{status}`", oom)
     if oom and code == 137:
         return Outcome(Reason.OOM, code, _out_of_memory(limit), oom_killed=True)
@@ -50,6 +53,8 @@ def read_outcome(inspection: Mapping[str, Any], report: Report, watch: Watch) ->
         return Outcome(Reason.RUNTIME, None, "the container engine was restarted and killed the step")
     if said:
         return Outcome(Reason.START, None, said)
+    if code in (126, 127):
+        return Outcome(Reason.IMAGE, None, "the image has no working `/bin/sh`, which steps are run by")
     if code > 128:
         return Outcome(Reason.KILLED, code, f"killed from outside (signal {code - 128})", oom)
     return _own_end(report, code, oom=oom)

@@ -3,6 +3,7 @@
 import importlib
 import os
 import signal
+import subprocess
 import threading
 import time
 import uuid
@@ -229,14 +230,21 @@ class MortalEngine:
         self.private = private
 
     def crash(self) -> None:
-        for pid in self.private._daemon():
-            os.kill(pid, signal.SIGKILL)
+        (daemon,) = self.private._daemon()
+        self._command = Path(f"/proc/{daemon}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        os.kill(daemon, signal.SIGKILL)
         while self.private._daemon():
             time.sleep(0.01)
-        Path(self.private.folder, "pid").unlink(missing_ok=True)
 
     def revive(self) -> None:
-        self.private._start(False)
+        """Start it where its containers live: their supervisors are reached through that mount name space."""
+        witness = min(self.private._processes())
+        with Path(self.private.folder, "log").open("a") as log:
+            enter = ["nsenter", f"--mount=/proc/{witness}/ns/mnt", "setpriv", "--pdeathsig", "TERM"]
+            self.private._child.wait()
+            self.private._child = subprocess.Popen(
+                [*enter, *self._command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
 
 
 @pytest.fixture

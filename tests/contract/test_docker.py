@@ -63,6 +63,19 @@ def made(api):
         api.remove_image(name, force=True)
 
 
+@pytest.fixture
+def orphan(docker):
+    """Starts jobs whose runner is gone; only its connections are closed, as the kernel would."""
+    handles = []
+
+    def start(staged):
+        handles.append(docker.executor.start(staged))
+
+    yield start
+    for handle in handles:
+        handle._attached.close()
+
+
 def another(docker):
     """The executor of another runner, with the same store."""
     return EXECUTORS["docker"](docker.site)
@@ -71,9 +84,9 @@ def another(docker):
 # --- who comes back
 
 
-def test_a_running_job_can_be_taken_over_with_its_whole_log(docker):
+def test_a_running_job_can_be_taken_over_with_its_whole_log(docker, orphan):
     staged = docker.stage("echo one", GO, "echo two >&2", "exit 3")
-    docker.executor.start(staged)
+    orphan(staged)
     time.sleep(0.3)
     successor = another(docker)
     handle = successor.reattach(staged.job.id)
@@ -87,9 +100,9 @@ def test_a_running_job_can_be_taken_over_with_its_whole_log(docker):
     successor.close()
 
 
-def test_the_end_of_a_job_that_ended_alone_can_be_learnt(docker):
+def test_the_end_of_a_job_that_ended_alone_can_be_learnt(docker, orphan):
     staged = docker.stage("echo one; exit 5")
-    docker.executor.start(staged)
+    orphan(staged)
     time.sleep(1)
     result = docker.watch(docker.executor.reattach(staged.job.id), staged.workspace)
 
@@ -253,15 +266,12 @@ def test_an_image_with_a_user_of_its_own_can_leave_outputs(docker, made):
     assert "command 5 of 5" in result.outcome.detail
 
 
-def test_an_image_without_a_shell_is_an_error_that_says_so(docker, made):
+def test_an_image_without_a_shell_is_the_reason(docker, made):
     image = made([], {"bin/only": b"#!/bin/false\n"})
-    staged = docker.stage("true", image=image)
-    with pytest.raises(MlrunError) as refusal:
-        docker.executor.start(staged)
+    outcome = docker.run("true", image=image).outcome
 
-    assert refusal.value.code is ExitCode.IMAGE
-    assert "/bin/sh" in refusal.value.message
-    assert staged.job.id not in docker.executor.mine()
+    assert (outcome.reason, outcome.exit_code) == (Reason.IMAGE, None)
+    assert "`/bin/sh`" in outcome.detail
 
 
 # --- what a container is

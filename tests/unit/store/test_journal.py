@@ -150,7 +150,7 @@ def test_a_failed_sync_ends_the_journal(tmp_path: Path, monkeypatch: pytest.Monk
     def fail(_: int) -> None:
         raise OSError(errno.EIO, "input/output error")
 
-    synced = []
+    synced: list[int] = []
     with Journal.create(tmp_path / "j") as journal:
         monkeypatch.setattr(os, "fsync", fail)
         with pytest.raises(MlrunError) as caught:

@@ -305,8 +305,8 @@ def test_processes_never_get_the_same_counter(store: Store) -> None:
         child = os.fork()
         if child == 0:
             with Store.open(store.layout.root, create=True) as own:
-                numbers = [own._index().new_counter("p", "execution") for _ in range(50)]
-            os.write(send, json.dumps(numbers).encode())
+                mine = [own._index().new_counter("p", "execution") for _ in range(50)]
+            os.write(send, json.dumps(mine).encode())
             os._exit(0)
         os.close(send)
         children.append((child, receive))
