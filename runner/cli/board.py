@@ -1,5 +1,6 @@
 """What the displays know of a run, gathered from its events. Pure but for the monotonic clock."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 
 from runner.cli.terminal import clean, clean_line
 from runner.events import Event, LogArrived, MetricsArrived, NodeChanged, RunEnded, RunStarted
+from runner.metrics import strict
 from runner.state import FINAL, State
 
 TAIL_LINES = 20
@@ -128,8 +130,8 @@ def duration_text(seconds: float | None) -> str:
 
 def metric_text(value: object) -> str:
     """A metric value as a table shows it: floats with at most five significant digits."""
-    if isinstance(value, bool) or not isinstance(value, float):
-        return clean(str(value))
+    if isinstance(value, bool) or not isinstance(value, float) or not math.isfinite(value):
+        return clean(str(strict(value)))
     return f"{value:.5g}"
 
 
