@@ -68,7 +68,7 @@ def open_project(place: Place, commit: str | None) -> Project:
     if commit is None:
         return load_project(place.file, place.shown)
     if place.repository is None:
-        raise MlrunError("`--commit` needs a git repository", code=ExitCode.USAGE)
+        raise MlrunError("`--commit` needs a git repository", code=ExitCode.USAGE, hint="leave it out, or `git init`")
     revision = place.repository.resolve(commit)
     data = place.repository.read_file(revision, place.ref.file)
     return parse_project(data, f"{commit}:{place.ref.file}")

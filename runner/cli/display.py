@@ -1,24 +1,25 @@
-"""How a run looks while it runs: line by line when piped, a live table of the graph's nodes on a terminal.
+"""How a run is told: line by line while it runs, a table at its end. The live table on a terminal is in `live`.
 
 Listeners are called from several threads: each display has one lock.
 """
 
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from shutil import get_terminal_size
 from threading import Lock
 from types import TracebackType
-from typing import Any, Protocol, Self, TextIO
+from typing import Protocol, Self, TextIO
 
 from runner.cli.board import Board, NodeView, duration_text, metrics_text
-from runner.cli.terminal import clean, clean_line, colourful, paint
+from runner.cli.terminal import clean, clean_line, paint
 from runner.events import Event, ImagePulled, NodeChanged, Noticed, RunEnded, RunStarted
 from runner.state import FINAL, Reason, State
 
 _PIPED_COLUMNS = 140
 """The width of a table that nobody's terminal bounds."""
 
-COLOURS = {
+COLOURS: Mapping[str, str] = {
     State.SUCCEEDED: "32",
     State.FAILED: "31;1",
     State.STOPPED: "33",
@@ -27,9 +28,7 @@ COLOURS = {
     State.RUNNING: "36",
     State.STOPPING: "33",
 }
-
-
-_COLOUR_OF_WORD = {str(state): colour for state, colour in COLOURS.items()}
+"""SGR colours by state; a state is equal to its word."""
 
 
 class Display(AbstractContextManager["Display"], Protocol):
@@ -124,128 +123,6 @@ def why(event: NodeChanged) -> str:
     return ", ".join(parts)
 
 
-class LiveDisplay:
-    """A table of the nodes with state, time and metrics, and below it the last lines of what runs."""
-
-    def __init__(self) -> None:
-        # Not at the top: reading verbs and piped runs do without the weight of rich.
-        from rich.console import Console
-        from rich.live import Live
-
-        self.board = Board()
-        self._lock = Lock()
-        self._pulls: dict[str, ImagePulled] = {}
-        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
-        self._live = Live(
-            console=self._console, get_renderable=self._draw, refresh_per_second=8, transient=True, screen=False
-        )
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._live.stop()
-
-    def __call__(self, event: Event) -> None:
-        """Note it; what must not scroll away unseen is printed above the table."""
-        with self._lock:
-            self.board.take(event)
-            if isinstance(event, ImagePulled):
-                self._pulls[event.image] = event
-            elif isinstance(event, NodeChanged | RunStarted):
-                self._pulls.clear()
-        if isinstance(event, Noticed):
-            self._live.console.print(notice_sentence(event), style="yellow")
-
-    def _draw(self) -> Any:
-        from rich.console import Group
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-        from rich.text import Text
-
-        with self._lock:
-            parts: list[Any] = []
-            if self.board.run:
-                run = self.board.run
-                title = f"{run.kind} {clean_line(run.name)} · run {run.counter} · {run.executor}"
-                parts += [Text(title, style="bold"), self._table(Table, Text)]
-            for pull in self._pulls.values():
-                bar = ProgressBar(total=pull.total, completed=pull.done, width=30) if pull.total else Text("")
-                parts += [Text(f"pulling {clean_line(pull.image)}: {clean_line(pull.text)}"), bar]
-            parts += [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in self.board.recent]
-            return Group(*parts)
-
-    def _table(self, table_type: Any, text_type: Any) -> Any:
-        table = table_type(box=None, padding=(0, 2, 0, 0), show_header=False)
-        room = max(10, self._console.height - 12)
-        nodes = sorted(self.board.nodes.values(), key=_attention)[:room]
-        shown = {node.name for node in nodes}
-        for node in self.board.nodes.values():
-            if node.name not in shown:
-                continue
-            style = RICH_STYLES.get(node.state, "dim")
-            table.add_row(
-                text_type(f"{SIGNS[node.state]} {clean_line(node.name)}", style=style),
-                text_type(node.state, style=style),
-                text_type(duration_text(node.elapsed()), justify="right"),
-                text_type(_last_words(node, self._console.width // 2), no_wrap=True, overflow="ellipsis"),
-            )
-        hidden = len(self.board.nodes) - len(shown)
-        if hidden:
-            table.add_row(text_type(f"… and {hidden} more nodes", style="dim"))
-        return table
-
-
-def _last_words(node: NodeView, width: int) -> str:
-    if node.state in FINAL and node.state is not State.SUCCEEDED and node.last:
-        return why(node.last)
-    if node.state is State.WAITING:
-        return "after " + ", ".join(clean_line(name) for name in node.upstream)
-    return metrics_text(node.metrics, width)
-
-
-def _attention(node: NodeView) -> int:
-    """What to show first when not everything fits: what runs, what failed, the rest."""
-    order = (State.RUNNING, State.STARTING, State.STOPPING, State.FAILED)
-    return order.index(node.state) if node.state in order else len(order)
-
-
-SIGNS = {
-    State.WAITING: "·",
-    State.READY: "·",
-    State.QUEUED: "·",
-    State.STARTING: "▸",
-    State.RUNNING: "▸",
-    State.STOPPING: "■",
-    State.SUCCEEDED: "✓",
-    State.FAILED: "✗",
-    State.STOPPED: "■",
-    State.INTERRUPTED: "✗",
-    State.SKIPPED: "-",
-}
-
-RICH_STYLES = {
-    State.SUCCEEDED: "green",
-    State.FAILED: "bold red",
-    State.STOPPED: "yellow",
-    State.STOPPING: "yellow",
-    State.RUNNING: "cyan",
-    State.STARTING: "cyan",
-}
-
-
-def choose_display(kind: str, *, json: bool) -> Display:
-    """Live for pipelines on a terminal; else plain, with the programs' output on stderr if stdout is for JSON."""
-    if json:
-        return PlainDisplay(sys.stderr)
-    if kind == "pipeline" and colourful(sys.stderr) and sys.stdout.isatty():
-        return LiveDisplay()
-    return PlainDisplay(sys.stdout)
-
-
 def final_table(board: Board) -> str:
     """One line per node: state, execution, duration and as many metrics as the terminal is wide."""
     rows = [
@@ -265,7 +142,7 @@ def final_table(board: Board) -> str:
     lines = []
     for row, text in zip([header, *rows], metrics, strict=True):
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        cells[1] = paint(cells[1], _COLOUR_OF_WORD.get(row[1], "0"), sys.stdout)
+        cells[1] = paint(cells[1], COLOURS.get(row[1], "0"), sys.stdout)
         lines.append("  ".join([*cells, text]).rstrip())
     return "\n".join(lines)
 

@@ -1,5 +1,6 @@
 """`mlrun init`: make a project folder with a working example, as a git repository with a first commit."""
 
+import errno
 import os
 import shlex
 import subprocess
@@ -83,12 +84,8 @@ def _refuse_unfit(target: Path, shown: str) -> None:
 
 
 def _unwritable(target: Path, error: OSError) -> MlrunError:
-    code = ExitCode.DISK if error.errno in _NO_ROOM else ExitCode.USAGE
+    code = ExitCode.DISK if error.errno in {errno.ENOSPC, errno.EDQUOT} else ExitCode.USAGE
     return MlrunError(f"`{error.filename or target}`: {error.strerror}", code=code, hint="name another folder")
-
-
-_NO_ROOM = (28, 122)
-"""ENOSPC and EDQUOT, see errno(3)."""
 
 
 def _write(target: Path, files: list[tuple[str, bytes]]) -> None:

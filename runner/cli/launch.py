@@ -11,9 +11,10 @@ import typer
 from runner.app import verdict
 from runner.app.place import Place, locate
 from runner.app.run import Ended, Request, open_project, run_plan
-from runner.cli.display import choose_display, ended_sentence, failures, final_table
+from runner.cli.board import Board
+from runner.cli.display import Display, PlainDisplay, ended_sentence, failures, final_table
 from runner.cli.option import OwnOption, Parsed, Table, parse
-from runner.cli.terminal import clean_line, print_json, say
+from runner.cli.terminal import clean_line, colourful, print_json, say
 from runner.errors import ExitCode, usage_error
 from runner.plan.model import Arguments, Plan
 from runner.settings import Settings, executor_name, load_settings, network_name
@@ -82,7 +83,7 @@ class Options:
             if not equals or not name:
                 raise usage_error(f"`--var {text}` has no `=`", hint="write `--var NAME=VALUE`")
             if name.startswith("VH_") and name not in AGENT_CONTROLS:
-                raise usage_error(f"`{name}` is set by mlrun itself and cannot be changed")
+                raise usage_error(f"`{name}` is set by mlrun itself", hint="choose another name for your own variable")
             values[name] = value
         return values
 
@@ -187,13 +188,25 @@ def launch(place: Place, project: Project, plan: Plan, options: Options) -> int:
         commit=options.commit,
         git=not options.no_git,
     )
-    with choose_display(plan.kind, json=options.json) as display:
+    with _choose_display(plan.kind, json=options.json) as display:
         ended = run_plan(request, display)
     _tell_end(ended, display.board, options)
     return ended.exit
 
 
-def _tell_end(ended: Ended, board: Any, options: Options) -> None:
+def _choose_display(kind: str, *, json: bool) -> Display:
+    """Live for pipelines on a terminal; else plain, with the programs' output on stderr if stdout is for JSON."""
+    if json:
+        return PlainDisplay(sys.stderr)
+    if kind == "pipeline" and colourful(sys.stderr) and sys.stdout.isatty():
+        # Not at the top: piped runs do without the weight of rich.
+        from runner.cli.live import LiveDisplay
+
+        return LiveDisplay()
+    return PlainDisplay(sys.stdout)
+
+
+def _tell_end(ended: Ended, board: Board, options: Options) -> None:
     run = ended.run
     for line in failures(board):
         print(line, file=sys.stderr)
@@ -202,15 +215,10 @@ def _tell_end(ended: Ended, board: Any, options: Options) -> None:
     elif run.kind == "pipeline":
         print(final_table(board))
     if board.ended:
-        say_raw(ended_sentence(board.ended, run.kind))
+        print(ended_sentence(board.ended, run.kind), file=sys.stderr, flush=True)
     if run.state is State.SUCCEEDED and any(execution.outputs for execution in run.executions.values()):
         last = list(run.executions.values())[-1]
         say(f"outputs: `mlrun outputs {last.counter}` lists them, `-d DIR` copies them out")
-
-
-def say_raw(text: str) -> None:
-    """A line of talk that carries our own colours."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def plan_text(plan: Plan) -> str:

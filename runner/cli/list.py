@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
@@ -41,8 +41,6 @@ EXAMPLES = """Examples:
   mlrun list --columns counter,step,accuracy,param.C --format csv > table.csv
 
   mlrun list runs --where 'state == "failed"'"""
-
-STATE_COLOURS: Mapping[str, str] = {str(state): colour for state, colour in COLOURS.items()}
 
 _LIMIT = 50
 """Rows of a table for people, unless `--limit` says otherwise; CSV and JSON always hold all."""
@@ -190,7 +188,7 @@ def _write(
 def _rendered(
     rows: Sequence[Row], keys: Sequence[str], moment: datetime, *, exact: bool
 ) -> tuple[list[Column], list[list[str]]]:
-    columns = [Column(clean_line(key), _is_right(key, rows), STATE_COLOURS if key == "state" else {}) for key in keys]
+    columns = [Column(clean_line(key), _is_right(key, rows), COLOURS if key == "state" else {}) for key in keys]
     return columns, [[cell(row, key, moment, exact=exact) for key in keys] for row in rows]
 
 

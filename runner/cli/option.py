@@ -166,7 +166,7 @@ def parse(tokens: Iterable[str], table: Table, own: Mapping[str, OwnOption]) -> 
             hint = did_you_mean(name, [*table.names(), *own, "--param", "--input"])
             raise usage_error(f"{table.subject} has no option `{name}`", hint)
         else:
-            hint = f"options look like `{table.names()[0]} VALUE`" if table.names() else None
+            hint = f"options look like `{[*table.names(), '--title'][0]} VALUE`"
             raise usage_error(f"{table.subject} takes no argument `{token}`", hint)
     return parsed
 
@@ -180,7 +180,7 @@ def _value(target: Target, name: str, text: str | None, rest: Iterator[str]) -> 
 def _next(name: str, text: str | None, rest: Iterator[str]) -> str:
     value = text if text is not None else next(rest, None)
     if value is None:
-        raise usage_error(f"option `{name}` needs a value")
+        raise usage_error(f"option `{name}` needs a value", hint=f"write `{name} VALUE` or `{name}=VALUE`")
     return value
 
 
@@ -195,7 +195,8 @@ def _named(option: str, text: str, table: Table) -> tuple[Target, str]:
         if target.kind.endswith(wanted):
             return target, value
     names = [spelling for spelling, found in known.items() if any(target.kind.endswith(wanted) for target in found)]
-    raise usage_error(f"{table.subject} has no {wanted} `{name}`", did_you_mean(name, names))
+    hint = did_you_mean(name, names) or "`--help` after its name lists its options"
+    raise usage_error(f"{table.subject} has no {wanted} `{name}`", hint)
 
 
 def _negated(name: str, table: Table) -> Target | None:

@@ -6,7 +6,7 @@ import re
 import sys
 from typing import Any, TextIO
 
-from runner.errors import MlrunError
+from runner.errors import ExitCode, MlrunError
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -43,12 +43,24 @@ def say(text: str) -> None:
     print(clean(text), file=sys.stderr, flush=True)
 
 
+_HINTS = {
+    ExitCode.USAGE: "`mlrun --help` lists the verbs, `mlrun VERB --help` explains one",
+    ExitCode.SPEC: "`mlrun lint` says everything that is wrong with the file",
+    ExitCode.EXECUTOR: "`mlrun doctor` says what works here, and why not",
+    ExitCode.STORE: "`mlrun doctor` looks at the store; `MLRUN_STORE` names another",
+    ExitCode.DISK: "make room, or name a store on another disk with `MLRUN_STORE`",
+}
+"""What can be done about an error that has no hint of its own."""
+
+
 def show_error(error: MlrunError) -> None:
     """An error as `place: message`, its problems below, and the hint on its own line."""
     where = f"{clean_line(str(error.location))}: " if error.location else ""
     mark = paint("error:", "31;1", sys.stderr)
     print(f"{where}{mark} {clean_line(error.message)}", file=sys.stderr)
     for problem in error.problems:
+        if (problem.location, problem.message) == (error.location, error.message):
+            continue
         print(f"  {clean_line(str(problem))}", file=sys.stderr)
         if problem.hint:
             print(f"    hint: {clean_line(problem.hint)}", file=sys.stderr)

@@ -155,4 +155,8 @@ def _file(declared: Input, path: str, name: str, objects: ObjectWriter) -> Input
 
 
 def _unreadable(declared: Input, path: str, why: str) -> MlrunError:
-    return MlrunError(f"input `{declared.name}`: cannot read `{path}`: {why}", code=ExitCode.INPUT)
+    return MlrunError(
+        f"input `{declared.name}`: cannot read `{path}`: {why}",
+        code=ExitCode.INPUT,
+        hint="name files that you may read, or folders of them",
+    )

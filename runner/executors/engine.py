@@ -14,7 +14,7 @@ import urllib3
 from docker.errors import APIError, DockerException
 from docker.utils import kwargs_from_env
 
-from runner.executors.endpoint import EngineError, EngineGone
+from runner.executors.endpoint import Endpoint, EngineError, EngineGone, trouble
 
 _GREET_SECONDS = 2
 _SECONDS = 120
@@ -23,7 +23,7 @@ _READ = 1 << 16
 
 
 @contextmanager
-def _asking() -> Iterator[None]:
+def _speaking() -> Iterator[None]:
     """Turn what the SDK raises into our two errors."""
     try:
         yield
@@ -45,7 +45,8 @@ class Engine:
         if url == environment.get("DOCKER_HOST"):
             given = kwargs_from_env(environment=dict(environment))
         self._given: dict[str, Any] = {**given, "base_url": url}
-        with _asking():
+        self._endpoint = Endpoint(url)
+        with self._asking():
             self._api: Any = self._client("auto", _GREET_SECONDS)
             told = self._api.version()
         self._api.timeout = _SECONDS
@@ -53,6 +54,14 @@ class Engine:
         self.podman = any("podman" in name.lower() for name in names)
         self.title = f"{'Podman' if self.podman else 'Docker Engine'} {told.get('Version', '')}".strip()
         self._rootless: bool | None = None
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """One request. The socket is tried first: the SDK forgets to close one that takes no connection."""
+        if (found := trouble(self._endpoint)) is not None:
+            raise EngineGone(found.sentence)
+        with _speaking():
+            yield
 
     def _client(self, version: str, seconds: int) -> Any:
         api: Any = docker.APIClient(**self._given, version=version, timeout=seconds)
@@ -64,7 +73,7 @@ class Engine:
     def rootless(self) -> bool:
         """Whether root in a container is an ordinary user of this machine."""
         if self._rootless is None:
-            with _asking():
+            with self._asking():
                 options = self._api.info().get("SecurityOptions") or ()
             self._rootless = any("rootless" in str(option) for option in options)
         return self._rootless
@@ -72,7 +81,7 @@ class Engine:
     def image(self, name: str) -> dict[str, Any] | None:
         """The inspection of an image, None when it is not here."""
         try:
-            with _asking():
+            with self._asking():
                 found: dict[str, Any] = self._api.inspect_image(name)
                 return found
         except EngineError as error:
@@ -82,7 +91,7 @@ class Engine:
 
     def pull(self, repository: str, tag: str) -> Iterator[dict[str, Any]]:
         """Fetch an image; yields the engine's own events, an `error` among them."""
-        with _asking():
+        with self._asking():
             api = self._client(self._api.api_version, _PULL_SECONDS)
             try:
                 yield from api.pull(repository, tag=tag, stream=True, decode=True)
@@ -91,24 +100,24 @@ class Engine:
 
     def create(self, name: str, config: Mapping[str, Any]) -> str:
         """Make a container; its id."""
-        with _asking():
+        with self._asking():
             return str(self._api.create_container_from_config(dict(config), name)["Id"])
 
     def attach(self, container: str) -> "Pieces":
         """Listen to a container that was not started yet: nothing of what it prints is lost. Framed bytes."""
-        with _asking():
+        with self._asking():
             return Pieces(self._api.attach_socket(container, {"stdout": 1, "stderr": 1, "stream": 1}))
 
     def start(self, container: str) -> None:
         """Start a container that never ran; one that ended would run again."""
-        with _asking():
+        with self._asking():
             self._api.start(container)
 
     def logs(self, container: str) -> Iterator[bytes]:
         """What a container has printed since its start, then what it prints until it ends. Framed bytes."""
         url = f"{self._api.base_url}/v{self._api.api_version}/containers/{container}/logs"
         params = {"stdout": 1, "stderr": 1, "follow": 1}
-        with _asking():
+        with self._asking():
             response = self._api.get(url, params=params, stream=True, timeout=(_GREET_SECONDS, None))
             with response:
                 response.raise_for_status()
@@ -117,7 +126,7 @@ class Engine:
     def inspect(self, container: str) -> dict[str, Any] | None:
         """The inspection of a container by name or id, None when there is none."""
         try:
-            with _asking():
+            with self._asking():
                 found: dict[str, Any] = self._api.inspect_container(container)
                 return found
         except EngineError as error:
@@ -128,7 +137,7 @@ class Engine:
     def signal(self, container: str, signal: str) -> bool:
         """Send a signal to the first process of a container; whether there was a running one. Raises EngineGone."""
         try:
-            with _asking():
+            with self._asking():
                 self._api.kill(container, signal)
         except EngineGone:
             raise
@@ -138,17 +147,17 @@ class Engine:
 
     def run_inside(self, container: str, command: Sequence[str]) -> None:
         """Run a short command as root in a running container."""
-        with suppress(EngineError), _asking():
+        with suppress(EngineError), self._asking():
             self._api.exec_start(self._api.exec_create(container, list(command), user="0"))
 
     def remove(self, container: str) -> None:
         """Kill and remove a container and its anonymous volumes; none that is gone."""
-        with suppress(EngineError), _asking():
+        with suppress(EngineError), self._asking():
             self._api.remove_container(container, v=True, force=True)
 
     def labelled(self, labels: Sequence[str]) -> list[dict[str, Any]]:
         """All containers, dead ones too, that have these labels."""
-        with _asking():
+        with self._asking():
             found: list[dict[str, Any]] = self._api.containers(all=True, filters={"label": list(labels)})
             return found
 

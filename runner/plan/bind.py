@@ -200,7 +200,12 @@ def make_job(
     for declared in node.step.inputs:
         files = (*fetched.get(declared.name, ()), *resolved.carried.get(declared.name, ()))
         if not files and not declared.optional:
-            raise MlrunError(f"input `{declared.name}` got no files", code=ExitCode.INPUT, location=declared.location)
+            raise MlrunError(
+                f"input `{declared.name}` got no files",
+                code=ExitCode.INPUT,
+                location=declared.location,
+                hint="an input that may be empty says `optional: true`",
+            )
         inputs.append(JobInput(declared.name, files))
     return Job(
         id=id,

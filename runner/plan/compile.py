@@ -8,7 +8,7 @@ Everything that is wrong is refused here, before anything starts.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from runner.errors import ExitCode, MlrunError, Severity, did_you_mean, spec_error, usage_error
+from runner.errors import ExitCode, Location, MlrunError, Severity, did_you_mean, spec_error, usage_error
 from runner.job import Value
 from runner.plan import graph
 from runner.plan.model import Arguments, Given, Plan, PlannedNode, Source
@@ -62,7 +62,8 @@ def _check_wiring(project: Project, pipeline: Pipeline) -> None:
             raise spec_error(f"node `{node.name}`: {reason}", node.location, hint="run its steps with `mlrun exec`")
     for edge in pipeline.edges:
         if edge.target.type is SocketType.FILE:
-            raise spec_error(f"only a deployment node takes files, not `{edge.target}`", edge.location)
+            hint = f"write `{edge.target.node}.input.{edge.target.key}` for an input of a step"
+            raise spec_error(f"only a deployment node takes files, not `{edge.target}`", edge.location, hint)
     problems = pipeline_problems(project, pipeline, strict=True)
     errors = [problem for problem in problems if problem.severity is Severity.ERROR]
     if errors:
@@ -93,11 +94,11 @@ def _unsupported(node: Node) -> str | None:
 @dataclass(frozen=True, slots=True)
 class _Wishes:
     """What is said about a node besides its step. `prefix` stands before a name in the options of the command line:
-    `NODE.` in a pipeline. `targeted` are values of pipeline parameters, each with the words for its origin."""
+    `NODE.` in a pipeline. `targeted` are values of pipeline parameters, each with its place or option."""
 
     prefix: str = ""
     override: Override | None = None
-    targeted: Mapping[str, tuple[object, str]] = field(default_factory=dict)
+    targeted: Mapping[str, tuple[object, Location | str]] = field(default_factory=dict)
     given: Given = field(default_factory=Given)
     edges: tuple[Edge, ...] = ()
     append_edges: bool = False
@@ -145,14 +146,14 @@ def _parameters(step: Step, wishes: _Wishes) -> dict[str, Value]:
     override = wishes.override
     for parameter in step.parameters:
         raw: object = parameter.default
-        place = f"{parameter.location}: default"
+        origin: Location | str = parameter.location
         if override and parameter.name in override.parameters:
-            raw, place = override.parameters[parameter.name], f"{override.location}: override"
+            raw, origin = override.parameters[parameter.name], override.location
         if parameter.name in wishes.targeted:
-            raw, place = wishes.targeted[parameter.name]
+            raw, origin = wishes.targeted[parameter.name]
         if parameter.name in wishes.given.parameters:
-            raw, place = wishes.given.parameters[parameter.name], f"`--{wishes.prefix}{parameter.name}`"
-        value = _value(parameter, raw, place)
+            raw, origin = wishes.given.parameters[parameter.name], f"`--{wishes.prefix}{parameter.name}`"
+        value = _value(parameter, raw, origin)
         if value is not None:
             values[parameter.name] = value
         elif not parameter.optional and not wishes.feeds(SocketType.PARAMETER, parameter.name):
@@ -163,11 +164,19 @@ def _parameters(step: Step, wishes: _Wishes) -> dict[str, Value]:
     return values
 
 
-def _value(parameter: Parameter, raw: object, place: str) -> Value | None:
-    """The typed value; a flag that nobody set is false, as the run-time contract of `parameters.json` wants."""
+def _value(parameter: Parameter, raw: object, origin: Location | str) -> Value | None:
+    """The typed value; a flag that nobody set is false, as the run-time contract of `parameters.json` wants.
+
+    `origin` is the place in the file that gives `raw`, or the option of the command line.
+    """
     if raw is None:
         return False if parameter.type == "flag" else None
-    return coerce(parameter, raw, place)
+    if isinstance(origin, str):
+        return coerce(parameter, raw, origin)
+    try:
+        return coerce(parameter, raw, f"parameter `{parameter.name}`")
+    except MlrunError as error:
+        raise spec_error(error.message, origin, error.hint) from None
 
 
 def _inputs(step: Step, wishes: _Wishes, folder: str, root: str) -> dict[str, tuple[Source, ...]]:
@@ -203,14 +212,19 @@ def _environment(step: Step, wishes: _Wishes, given: Mapping[str, str]) -> dict[
     return values | {key: value for key, value in overridden.items() if value is not None} | dict(given)
 
 
-def _pipeline_values(pipeline: Pipeline, given: Mapping[str, object]) -> dict[str, dict[str, tuple[object, str]]]:
-    """What the pipeline's parameters set: values with the words for their origin, by node and parameter."""
-    values: dict[str, dict[str, tuple[object, str]]] = {}
+def _pipeline_values(
+    pipeline: Pipeline, given: Mapping[str, object]
+) -> dict[str, dict[str, tuple[object, Location | str]]]:
+    """What the pipeline's parameters set: values with their place in the file or their option, by node and name."""
+    values: dict[str, dict[str, tuple[object, Location | str]]] = {}
     for parameter in pipeline.parameters:
-        raw = given.get(parameter.name, parameter.default)
+        raw: object = parameter.default
+        origin: Location | str = parameter.location
+        if parameter.name in given:
+            raw, origin = given[parameter.name], f"`--{parameter.name}`"
         if raw is not None:
             for node, name in parameter.targets:
-                values.setdefault(node, {})[name] = (raw, f"pipeline parameter `{parameter.name}`")
+                values.setdefault(node, {})[name] = (raw, origin)
     return values
 
 

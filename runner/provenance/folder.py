@@ -4,8 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from runner.provenance.ignore import Ignore
-from runner.provenance.tree import Captured, Objects, TreeReader
+from runner.provenance.tree import Captured, Objects, TreeReader, text
 
 
 def capture_folder(objects: Objects, root: Path, cache: Path | None = None) -> Captured:
@@ -15,25 +14,25 @@ def capture_folder(objects: Objects, root: Path, cache: Path | None = None) -> C
     disk cannot give.
     """
     with TreeReader(root, objects, cache) as reader:
-        paths = sorted(_walk(os.fsencode(root), b"", reader.ignore))
+        paths = sorted(_walk(reader, os.fsencode(root), b""))
         reader.check_untracked(paths)
         for path in paths:
             reader.read(path)
         return reader.finish(dirty=True)
 
 
-def _walk(folder: bytes, prefix: bytes, ignore: Ignore) -> Iterator[bytes]:
+def _walk(reader: TreeReader, folder: bytes, prefix: bytes) -> Iterator[bytes]:
     """Paths of everything that is no folder; folders that are left out are not looked into."""
     try:
         with os.scandir(folder) as found:
             entries = list(found)
     except PermissionError:
-        yield prefix.removesuffix(b"/")
+        reader.not_captured.append(f"{text(prefix)}: it may not be read")
         return
     for entry in entries:
         path = prefix + entry.name
         if entry.is_dir(follow_symlinks=False):
-            if entry.name != b".git" and not ignore.leaves_out_folder(path):
-                yield from _walk(entry.path, path + b"/", ignore)
-        elif entry.name != b".git" and not ignore.leaves_out(path):
+            if entry.name != b".git" and not reader.ignore.leaves_out_folder(path):
+                yield from _walk(reader, entry.path, path + b"/")
+        elif entry.name != b".git" and not reader.ignore.leaves_out(path):
             yield path

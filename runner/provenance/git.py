@@ -88,7 +88,11 @@ class Repository:
         """A file of a commit. Raises MlrunError (code SPEC) when the commit has none."""
         (data,) = ask(self.root, ("cat-file", "blob", f"{commit}:{path}"))
         if data.output is None:
-            raise MlrunError(f"commit {commit[:12]} has no `{path}`", code=ExitCode.SPEC)
+            raise MlrunError(
+                f"commit {commit[:12]} has no `{path}`",
+                code=ExitCode.SPEC,
+                hint="`--commit` takes the YAML file of that commit, too; `--yaml FILE` names another",
+            )
         return data.output
 
     def capture(self, objects: Objects, cache: Path | None = None) -> Captured:

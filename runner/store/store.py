@@ -57,7 +57,7 @@ class Store:
 
     def begin_run(self, header: Mapping[str, Any]) -> RunWriter:
         """A new run, driven by this process; see `RunWriter.begin`."""
-        return RunWriter.begin(self.layout, self._index(), header)
+        return RunWriter.begin(self.layout, self._index, header)
 
     def reconcile(self) -> tuple[str, ...]:
         """End what lost its owner; gives the ids of those runs. Every writing command begins with this."""

@@ -1,7 +1,7 @@
 """One run while it is driven: its journal first, then the index. Used by the thread of the loop only."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -24,7 +24,15 @@ _TELLING = frozenset({"execution-created", "execution-finished"})
 class RunWriter:
     """Tells the store what becomes of a run."""
 
-    def __init__(self, id: str, counter: int, folder: RunFolder, journal: Journal, index: Index, project: str) -> None:
+    def __init__(
+        self,
+        id: str,
+        counter: int,
+        folder: RunFolder,
+        journal: Journal,
+        index: Callable[[], Index],
+        project: str,
+    ) -> None:
         self.id = id
         self.counter = counter
         self.folder = folder
@@ -35,15 +43,16 @@ class RunWriter:
         self._behind: set[str] = set()
 
     @classmethod
-    def begin(cls, layout: Layout, index: Index, header: Mapping[str, Any]) -> "RunWriter":
-        """A new run. `header` has the fields of `Run` up to `version`, without `id` and `counter`.
+    def begin(cls, layout: Layout, index: Callable[[], Index], header: Mapping[str, Any]) -> "RunWriter":
+        """A new run. `header` has the fields of `Run` up to `version`, without `id` and `counter`; `index` gives the
+        index that is in use at that moment.
 
         The run has a counter before it has a folder, a lease before it has a journal, and is durable on return.
         """
         id, owner = new_id(), current_owner()
         body = {name: asdict(value) if _is_record(value) else value for name, value in header.items()}
         project = body["project"]["id"]
-        counter = index.register_run(id, project, timestamp(), owner)
+        counter = index().register_run(id, project, timestamp(), owner)
         folder = layout.run(id)
         with disk_errors(folder.path):
             for path in (folder.path, folder.inbox, folder.logs):
@@ -88,7 +97,7 @@ class RunWriter:
 
     def new_execution_counter(self) -> int:
         """The next number of the project's executions. Raises MlrunError (LOCKED, DISK or STORE)."""
-        return self._index.new_counter(self._project, "execution")
+        return self._index().new_counter(self._project, "execution")
 
     def log_folder(self, execution_id: str) -> Path:
         """The folder for the log of an execution while it is written; made here. Raises MlrunError."""
@@ -120,9 +129,9 @@ class RunWriter:
         executions = [self._story.execution(id) for id in self._behind]
         with suppress(MlrunError):
             if whole:
-                self._index.put(self._story.run(), executions)
+                self._index().put(self._story.run(), executions)
             else:
-                self._index.put_executions(self._story.header(), executions)
+                self._index().put_executions(self._story.header(), executions)
             self._behind.clear()
 
 

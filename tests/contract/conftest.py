@@ -233,12 +233,16 @@ class MortalEngine:
         (daemon,) = self.private._daemon()
         self._command = Path(f"/proc/{daemon}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
         os.kill(daemon, signal.SIGKILL)
-        while self.private._daemon():
+        while self._alive("dockerd", "containerd"):
             time.sleep(0.01)
+
+    def _alive(self, *programs: str) -> list[int]:
+        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0] for pid in self.private._processes()}
+        return [pid for pid, command in commands.items() if os.path.basename(command).decode() in programs]
 
     def revive(self) -> None:
         """Start it where its containers live: their supervisors are reached through that mount name space."""
-        witness = min(self.private._processes())
+        witness = self._alive("containerd-shim", "containerd-shim-runc-v2")[0]
         with Path(self.private.folder, "log").open("a") as log:
             enter = ["nsenter", f"--mount=/proc/{witness}/ns/mnt", "setpriv", "--pdeathsig", "TERM"]
             self.private._child.wait()

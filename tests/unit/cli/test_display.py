@@ -5,7 +5,8 @@ import io
 import pytest
 
 from runner.cli.board import Board, Tail, duration_text, metric_text, metrics_text
-from runner.cli.display import LiveDisplay, PlainDisplay, failures, final_table
+from runner.cli.display import PlainDisplay, failures, final_table
+from runner.cli.live import LiveDisplay
 from runner.cli.terminal import clean, clean_line
 from runner.events import Event, LogArrived, MetricsArrived, NodeChanged, NodeShown, Noticed, RunEnded, RunStarted
 from runner.state import Reason, State

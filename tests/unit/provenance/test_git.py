@@ -555,6 +555,16 @@ def test_untracked_files_are_counted_over_nested_repositories(
         capture(work, objects)
 
 
+def test_pipes_in_a_folder_are_listed_and_links_are_kept(tmp_path: Path, objects: Objects) -> None:
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe")
+    (folder / "link").symlink_to("/etc")
+    captured = capture_folder(objects, folder)
+    assert captured.not_captured == ("pipe: neither a file nor a link",)
+    assert [(entry.path, entry.content) for entry in captured.entries] == [("link", "/etc")]
+
+
 def test_a_folder_is_held_to_the_same_limits(tmp_path: Path, objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree_module, "MAX_UNTRACKED_FILE", 10)
     (tmp_path / "plain").mkdir()

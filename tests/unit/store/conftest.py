@@ -1,6 +1,7 @@
 """A store in a temporary folder and a run's header to begin runs with."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,14 @@ def objects(layout: Layout) -> Objects:
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store.open(tmp_path / "store", create=True) as store:
         yield store
+
+
+@pytest.fixture
+def foreign_place() -> Iterator[Path]:
+    """A folder that other users can reach, unlike those of pytest."""
+    with tempfile.TemporaryDirectory(prefix="mlrun-test-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 @pytest.fixture

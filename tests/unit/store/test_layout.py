@@ -69,14 +69,12 @@ def test_a_file_in_the_place_of_the_store_is_a_clear_error(tmp_path: Path) -> No
 @pytest.mark.root
 @pytest.mark.parametrize("hidden", [False, True])
 def test_a_store_of_somebody_else_cannot_be_written(
-    layout: Layout, as_nobody: Callable[[Callable[[], str]], str], hidden: bool
+    foreign_place: Path, as_nobody: Callable[[Callable[[], str]], str], hidden: bool
 ) -> None:
+    layout = Layout.create_or_open(foreign_place / "store")
     layout.root.chmod(0o755)
     layout.objects.chmod(0o755)
     layout.format.chmod(0o600 if hidden else 0o644)
-    for folder in layout.root.parents:
-        if folder.stat().st_mode & 0o001 == 0:
-            folder.chmod(folder.stat().st_mode | 0o011)
 
     def open_store() -> str:
         try:

@@ -242,6 +242,35 @@ def test_an_index_deleted_under_a_running_process_costs_nothing(store: Store, he
     assert [row["counter"] for row in store.runs()] == [2, 1]
 
 
+def test_an_index_deleted_during_a_run_does_not_give_a_counter_twice(store: Store, header: Header) -> None:
+    writer = store.begin_run(header())
+    tell(writer, "a")
+    store.layout.index.unlink()
+    with Store.open(store.layout.root, create=True) as other:
+        whole_run(other, header())
+    tell(writer, "b")
+    finish(writer)
+    assert [row["counter"] for row in store.executions("p1")] == [3, 2, 1]
+    assert {row["state"] for row in store.runs("p1")} == {"succeeded"}
+
+
+@pytest.mark.root
+def test_an_ordinary_user_has_a_store_of_his_own(
+    foreign_place: Path, as_nobody: Callable[[Callable[[], str]], str], header: Header
+) -> None:
+    os.chown(foreign_place, 65534, 65534)
+
+    def work() -> str:
+        with Store.open(foreign_place / "store", create=True) as own:
+            digest = own.objects.put_bytes(b"x")
+            own.objects.materialise(digest, foreign_place / "shown", writable=False)
+            whole_run(own, header())
+            own.reconcile()
+            return own.find_run("p1", "latest").state
+
+    assert as_nobody(work) == "succeeded"
+
+
 def test_an_index_of_a_newer_program_is_refused_by_name(store: Store, header: Header) -> None:
     whole_run(store, header())
     store.close()
