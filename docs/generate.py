@@ -1,4 +1,5 @@
-"""Writes the generated pages of the documentation: `docs/cli.md` from the help texts, `docs/yaml.md` from the schema.
+"""Writes the generated pages of the documentation: `docs/cli.md` from the help texts, `docs/yaml.md` from the schema
+and the codes of problems.
 
 `python docs/generate.py` writes them, `--check` fails if one of them is not what it would write.
 """
@@ -17,6 +18,7 @@ sys.path.insert(0, str(DOCS.parent))
 
 from runner.cli.main import VERBS, help_page, run  # noqa: E402
 from runner.errors import ExitCode  # noqa: E402
+from runner.spec.lint import CODES  # noqa: E402
 
 NOTE = "<!-- written by docs/generate.py: change the sources, then `make docs` -->\n"
 
@@ -59,12 +61,14 @@ def help_of(verb: str) -> str:
 
 
 def yaml_page() -> str:
-    """The language, one section per object of the schema."""
+    """The language, one section per object of the schema, and what can be wrong with a file."""
     schema = json.loads((DOCS.parent / "schemas" / "valohai.schema.json").read_text(encoding="utf-8"))
     parts = ["# `valohai.yaml`", "", NOTE, schema.get("description", ""), ""]
     for name, body in schema["$defs"].items():
         if "properties" in body:
             parts += [f"## {name}", "", body.get("description", ""), "", *_table(body), ""]
+    parts += ["## Problems", "", "What `mlrun lint` finds, by code.", "", "| code | meaning |", "|---|---|"]
+    parts += [f"| `{code}` | {meaning} |" for code, meaning in CODES.items()]
     return "\n".join(parts) + "\n"
 
 

@@ -14,8 +14,6 @@ Digest = NewType("Digest", str)
 Hasher = blake3
 """An incremental hash: `update(bytes)`, `hexdigest()`."""
 
-EMPTY = Digest(blake3(b"").hexdigest())
-
 _MMAP_FROM = 1 << 20
 
 

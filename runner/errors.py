@@ -53,7 +53,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a file. `code` is a stable kebab-case name, documented in `docs/`."""
+    """One thing wrong with a file. `code` is a stable kebab-case name, documented in `docs/yaml.md`."""
 
     severity: Severity
     code: str

@@ -5,11 +5,12 @@ Policy is the user's, not the repository's: nothing here can be set from a `valo
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TypeVar
 
-from runner.errors import did_you_mean, usage_error
+from runner.errors import MlrunError, did_you_mean, usage_error
 from runner.job import Network
 
 EXECUTOR_NAMES = ("auto", "docker", "sandbox", "process")
@@ -52,12 +53,15 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         if name not in known:
             raise usage_error(f"{file}: there is no setting `{name}`", hint=did_you_mean(name, known))
     store = environment.get("MLRUN_STORE") or written.get("store")
+    executor = environment.get("MLRUN_EXECUTOR")
     return Settings(
         store=Path(str(store)).expanduser().absolute()
         if store
         else _folder(environment, "XDG_DATA_HOME", ".local/share") / "mlrun",
-        executor=executor_name(environment.get("MLRUN_EXECUTOR") or written.get("executor", "auto")),
-        network=network_name(written.get("network", Network.DEFAULT)),
+        executor=_named("MLRUN_EXECUTOR", executor_name, executor)
+        if executor
+        else _named(file, executor_name, written.get("executor", "auto")),
+        network=_named(file, network_name, written.get("network", Network.DEFAULT)),
         jobs=int(_number(written, "jobs", 0, file)),
         grace=_number(written, "grace", 10.0, file),
     )
@@ -78,10 +82,21 @@ def network_name(value: object) -> Network:
         raise usage_error(f"there is no network `{value}`", hint=did_you_mean(str(value), list(Network))) from None
 
 
+T = TypeVar("T")
+
+
+def _named(source: object, check: Callable[[object], T], value: object) -> T:
+    """`check(value)`; a refusal says where the value stands."""
+    try:
+        return check(value)
+    except MlrunError as error:
+        raise usage_error(f"{source}: {error.message}", error.hint) from None
+
+
 def _number(written: Mapping[str, object], name: str, default: float, file: Path) -> float:
     value = written.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise usage_error(f"{file}: `{name}` must be a number of at least 0, not `{value}`")
+        raise usage_error(f"{file}: `{name}` must be a number of at least 0, not `{value}`", hint="leave the line out")
     return value
 
 

@@ -15,7 +15,7 @@ from runner.app.executor import choose_executor, find_images
 from runner.app.place import Place
 from runner.data.source import check_sources, fetch
 from runner.digest import hash_json
-from runner.engine.loop import JobListener, Loop
+from runner.engine.loop import Binder, Loop
 from runner.errors import ExitCode, MlrunError
 from runner.events import Listener, NodeShown, Noticed, RunEnded, RunStarted
 from runner.job import Executor, Identity, InputFile, Job
@@ -33,7 +33,7 @@ from runner.store.journal import timestamp
 from runner.store.record import Code, Run
 from runner.store.store import Store
 from runner.store.writer import RunWriter
-from runner.worker.run import Finished, run_job
+from runner.worker.run import Finished, JobListener, run_job
 from runner.worker.stopper import Stopper
 
 _DATUM = uuid.UUID("c4b52d3c-55a5-5f07-9b5a-8d2b5f0a7a11")
@@ -132,16 +132,22 @@ def capture_code(request: Request, store: Store) -> Code:
     if request.commit is not None:
         revision = repository.resolve(request.commit)
         captured = repository.capture_commit(store.objects, revision)
-        return Code(captured.snapshot, revision, None, head.remote, request.commit, False, captured.not_captured)
+        return Code(
+            captured.snapshot,
+            commit=revision,
+            remote=head.remote,
+            describe=request.commit,
+            not_captured=captured.not_captured,
+        )
     captured = repository.capture(store.objects, store.layout.cache)
     return Code(
         captured.snapshot,
-        head.commit,
-        head.branch,
-        head.remote,
-        head.describe,
-        captured.dirty,
-        captured.not_captured,
+        commit=head.commit,
+        branch=head.branch,
+        remote=head.remote,
+        describe=head.describe,
+        dirty=captured.dirty,
+        not_captured=captured.not_captured,
     )
 
 
@@ -177,17 +183,8 @@ def _started(plan: Plan, writer: RunWriter, executor: Executor) -> RunStarted:
     return RunStarted(writer.id, writer.counter, plan.kind, plan.name, executor.name, nodes)
 
 
-def _loop(
-    request: Request,
-    store: Store,
-    writer: RunWriter,
-    code: Code,
-    executor: Executor,
-    images: Mapping[str, Identity],
-    emit: Listener,
-) -> Loop:
-    """Join the loop with what binds, runs and remembers."""
-    context = RunContext(
+def _context(request: Request, writer: RunWriter, code: Code, executor: Executor) -> RunContext:
+    return RunContext(
         run_id=writer.id,
         run_counter=writer.counter,
         project_id=request.place.ref.id,
@@ -199,6 +196,18 @@ def _loop(
         tags=request.tags,
         pipeline=request.plan.name if request.plan.kind == "pipeline" else None,
     )
+
+
+def _binder(
+    request: Request,
+    store: Store,
+    code: Code,
+    executor: Executor,
+    images: Mapping[str, Identity],
+    context: RunContext,
+    emit: Listener,
+) -> Binder:
+    """What makes a job of a node whose upstreams are done: resolves its values, fetches its inputs, documents it."""
 
     def bind(node: PlannedNode, upstream: Mapping[str, Left], counter: int) -> Job:
         resolved = resolve(node, upstream)
@@ -230,6 +239,20 @@ def _loop(
             network=request.settings.network,
         )
 
+    return bind
+
+
+def _loop(
+    request: Request,
+    store: Store,
+    writer: RunWriter,
+    code: Code,
+    executor: Executor,
+    images: Mapping[str, Identity],
+    emit: Listener,
+) -> Loop:
+    """Join the loop with what binds, runs and remembers."""
+
     def work(job: Job, stopper: Stopper, listener: JobListener) -> Finished:
         return run_job(
             job,
@@ -246,7 +269,7 @@ def _loop(
         request.plan,
         slots=request.settings.jobs or os.cpu_count() or 1,
         recorder=writer,
-        bind=bind,
+        bind=_binder(request, store, code, executor, images, _context(request, writer, code, executor), emit),
         work=work,
         identities=images,
         executor=executor.name,

@@ -112,14 +112,14 @@ def change_sentence(node: NodeView, event: NodeChanged) -> str:
 
 
 def why(event: NodeChanged) -> str:
-    """Why it did not succeed: the sentence that was found for it, else reason and exit code."""
+    """Why it did not succeed: the reason with the sentence that was found for it, else with the exit code."""
     if event.detail and event.reason is Reason.EXIT:
         return clean(event.detail)
     parts = [str(event.reason)] if event.reason else []
-    if event.exit_code is not None:
-        parts.append(f"exit code {event.exit_code}")
     if event.detail:
         parts.append(clean(event.detail))
+    elif event.exit_code is not None:
+        parts.append(f"exit code {event.exit_code}")
     return ", ".join(parts)
 
 

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from runner.errors import ExitCode, MlrunError
 from runner.state import FINAL
+from runner.store.journal import timestamp
 from runner.store.record import Execution, Run
 from runner.store.store import Store
 from runner.worker.log import LogFiles, metrics_file
@@ -82,8 +82,7 @@ def _events(file: Path, *, live: bool) -> Iterator[Event]:
 
 def _event(line: bytes) -> Event:
     event = json.loads(line)
-    moment = datetime.fromtimestamp(event["time"] / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return Event(moment, int(event["offset"]), dict(event["values"]))
+    return Event(timestamp(int(event["time"])), int(event["offset"]), dict(event["values"]))
 
 
 def _damaged(file: Path, what: str) -> MlrunError:

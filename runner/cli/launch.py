@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -15,7 +16,7 @@ from runner.cli.board import Board
 from runner.cli.display import Display, PlainDisplay, ended_sentence, failures, final_table
 from runner.cli.option import OwnOption, Parsed, Table, parse
 from runner.cli.terminal import clean_line, colourful, print_json, say
-from runner.errors import ExitCode, usage_error
+from runner.errors import ExitCode, MlrunError, usage_error
 from runner.plan.model import Arguments, Plan
 from runner.settings import Settings, executor_name, load_settings, network_name
 from runner.spec.model import Pipeline, Project, Step
@@ -156,14 +157,32 @@ def understand(
     """
     own = own_options(context)
     while True:
-        place = locate(Path.cwd(), options.yaml)
-        project = open_project(place, options.commit)
-        subject = choose(project)
+        try:
+            place = locate(Path.cwd(), options.yaml)
+            project = open_project(place, options.commit)
+            subject = choose(project)
+        except MlrunError:
+            # The file or the commit that has it may be named behind it.
+            ahead = replace(options, **_ahead(rest))
+            if ahead == options:
+                raise
+            options = ahead
+            continue
         parsed = parse(rest, table(project, subject), own)
         merged = merge(context, options, parsed)
         if (merged.yaml, merged.commit) == (options.yaml, options.commit):
             return Understood(place, project, subject, parsed, merged)
         options = replace(options, yaml=merged.yaml, commit=merged.commit)
+
+
+def _ahead(rest: Sequence[str]) -> dict[str, Any]:
+    """The file and the commit that `rest` names, whatever else stands there."""
+    found = {}
+    for token, following in zip_longest(rest, rest[1:]):
+        name, equals, value = token.partition("=")
+        if name in {"--yaml", "--commit"} and (equals or following):
+            found[name[2:]] = value if equals else following
+    return found
 
 
 def refuse_broken(understood: Understood[Any], asked: Sequence[Step | Pipeline]) -> None:

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from runner.cli.terminal import clean
 from runner.job import Stream
+from runner.store.journal import timestamp
 from runner.worker.log import LogPiece
 
 _CAP = 1 << 20
@@ -110,6 +111,5 @@ def _local(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-@lru_cache(maxsize=1)
-def _exact(microseconds: int) -> str:
-    return datetime.fromtimestamp(microseconds / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+_exact = lru_cache(maxsize=1)(timestamp)
+"""Lines that arrive together share their time."""

@@ -64,8 +64,9 @@ def show_error(error: MlrunError) -> None:
         print(f"  {clean_line(str(problem))}", file=sys.stderr)
         if problem.hint:
             print(f"    hint: {clean_line(problem.hint)}", file=sys.stderr)
-    if error.hint:
-        print(f"{paint('hint:', '36', sys.stderr)} {clean_line(error.hint)}", file=sys.stderr)
+    hint = error.hint or _HINTS.get(error.code)
+    if hint:
+        print(f"{paint('hint:', '36', sys.stderr)} {clean_line(hint)}", file=sys.stderr)
 
 
 def print_json(value: Any) -> None:

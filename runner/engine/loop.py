@@ -38,7 +38,7 @@ from runner.metrics import MetricEvent
 from runner.plan.bind import Left
 from runner.plan.model import Plan, PlannedNode
 from runner.state import FINAL, Reason, State
-from runner.worker.run import Finished
+from runner.worker.run import Finished, JobListener
 from runner.worker.stopper import Stopper
 
 _POLL = 0.25
@@ -65,19 +65,6 @@ class Recorder(Protocol):
     def drop_log(self, execution_id: str) -> None:
         """Remove the log folder of an execution whose record names the log's objects."""
         ...
-
-
-class JobListener(Protocol):
-    """What a worker tells while its job runs; called on the worker's thread."""
-
-    def started(self) -> None:
-        """The program runs."""
-
-    def log(self, chunk: LogChunk) -> None:
-        """It printed something."""
-
-    def metric(self, event: MetricEvent) -> None:
-        """It printed a metadata event."""
 
 
 Binder = Callable[[PlannedNode, Mapping[str, Left], int], Job]
@@ -239,8 +226,8 @@ class Loop:
             case Start(name):
                 self._stoppers[name] = Stopper()
                 self._spawn(self._run_job, name)
-            case Stop(name, kill):
-                self._stoppers[name].stop(0 if kill else self._grace)
+            case Stop(name, kill, reason):
+                self._stoppers[name].stop(0 if kill else self._grace, reason)
             case SetTimer(name, seconds):
                 heapq.heappush(self._timers, (time.monotonic() + seconds, name))
             case _:
@@ -278,7 +265,7 @@ class Loop:
         outcome = finished.outcome
         if not outcome.succeeded and finished.asked is None:
             self._exits[name] = finished.exit
-        detail = f"{outcome.detail} ({finished.hint})" if outcome.detail and finished.hint else outcome.detail
+        detail = _with_hint(outcome.detail, finished.hint) if outcome.detail else None
         self._arrived.put(JobEnded(name, outcome.succeeded, outcome.reason, detail))
 
     def _abandon(self) -> None:
@@ -309,4 +296,8 @@ class _Relay:
 
 def _sentence(error: MlrunError) -> str:
     where = f"{error.location}: " if error.location else ""
-    return f"{where}{error.message}" + (f" ({error.hint})" if error.hint else "")
+    return _with_hint(f"{where}{error.message}", error.hint)
+
+
+def _with_hint(sentence: str, hint: str | None) -> str:
+    return f"{sentence} ({hint})" if hint else sentence

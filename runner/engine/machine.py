@@ -104,6 +104,7 @@ class Stop:
 
     node: str
     kill: bool = False
+    reason: Reason = Reason.STOP
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +277,7 @@ class Machine:
     def _stop(self, name: str, reason: Reason, kill: bool = False) -> None:
         self._nodes[name].ending = reason
         self._move(name, State.STOPPING, reason)
-        self._actions.append(Stop(name, kill))
+        self._actions.append(Stop(name, kill, reason))
 
     def _states(self) -> list[tuple[str, State]]:
         return [(name, node.state) for name, node in self._nodes.items()]

@@ -15,7 +15,7 @@ from typing import Any
 from runner.executors import frames, wrapper
 from runner.executors.endpoint import EngineError, EngineGone
 from runner.executors.engine import Engine, Pieces
-from runner.executors.inspection import Watch, is_over, read_outcome
+from runner.executors.inspection import Watch, is_over, may_be_engine, read_outcome
 from runner.job import LogChunk, Outcome, Stream, View
 from runner.state import Reason
 
@@ -25,10 +25,13 @@ _SETTLE = 3.0
 _PAUSES = (0.002, 0.05)
 """Seconds between two looks at a container that is about to end: at first, at last."""
 
-_ENGINE_BACK = 60.0
+_ENGINE_BACK = 30.0
 """Seconds that an engine may be away; one takes ten to start again while it kills what ran before."""
 
 _ENGINE_PAUSE = 0.25
+_LEAVING = 2.0
+"""Seconds between the end of an engine's containers and its own, when it is asked to stop."""
+
 _GIVE_BACK_SECONDS = 60.0
 _VIEW = View()
 
@@ -84,8 +87,10 @@ class ContainerHandle:
                 return Outcome(Reason.RUNTIME, None, "the container engine went away and did not come back")
             return Outcome(Reason.KILLED, None, "somebody removed the container")
         self._give_back(_VIEW.outputs)
-        watch = Watch(stopped=self._stopped, engine_lost=self._engine_lost)
-        return read_outcome(self._inspection, wrapper.read_report(Path(self._mounts[_VIEW.control])), watch)
+        report = wrapper.read_report(Path(self._mounts[_VIEW.control]))
+        if not self._stopped and may_be_engine(self._inspection, report):
+            self._engine_lost = self._engine_lost or self._engine_leaves()
+        return read_outcome(self._inspection, report, Watch(stopped=self._stopped, engine_lost=self._engine_lost))
 
     def stop(self, grace: float) -> None:
         """See `runner.job.Handle`."""
@@ -144,6 +149,13 @@ class ContainerHandle:
                 time.sleep(pause)
                 pause = min(1.5 * pause, _PAUSES[1])
         return True
+
+    def _engine_leaves(self) -> bool:
+        """Whether the engine goes away within a moment."""
+        deadline = time.monotonic() + _LEAVING
+        while self._engine.listens() and time.monotonic() < deadline:
+            time.sleep(_PAUSES[1])
+        return not self._engine.listens()
 
     def _end(self, inspection: dict[str, Any] | None) -> None:
         with self._lock:

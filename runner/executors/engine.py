@@ -55,6 +55,10 @@ class Engine:
         self.title = f"{'Podman' if self.podman else 'Docker Engine'} {told.get('Version', '')}".strip()
         self._rootless: bool | None = None
 
+    def listens(self) -> bool:
+        """Whether somebody takes connections at the engine's address."""
+        return trouble(self._endpoint) is None
+
     @contextmanager
     def _asking(self) -> Iterator[None]:
         """One request. The socket is tried first: the SDK forgets to close one that takes no connection."""

@@ -33,6 +33,13 @@ def is_over(inspection: Mapping[str, Any]) -> bool:
     return str(inspection["State"].get("Status", "")).lower() in _ENDED | _NEVER_STARTED
 
 
+def may_be_engine(inspection: Mapping[str, Any], report: Report) -> bool:
+    """Whether it may be the engine that ended a container which nobody asked to stop: one that is about to stop asks
+    its containers politely, then kills them."""
+    code = int(inspection["State"].get("ExitCode") or 0)
+    return code == 143 or (code == 137 and report.exit_code is None)
+
+
 def read_outcome(inspection: Mapping[str, Any], report: Report, watch: Watch) -> Outcome:
     """The outcome of the container that `inspection` (GET /containers/ID/json) describes."""
     state = inspection["State"]
@@ -47,10 +54,10 @@ def read_outcome(inspection: Mapping[str, Any], report: Report, watch: Watch) ->
         return Outcome(Reason.RUNTIME, None, f"the container engine says the container is `{status}`", oom)
     if oom and code == 137:
         return Outcome(Reason.OOM, code, _out_of_memory(limit), oom_killed=True)
+    if watch.engine_lost and code in (137, 143, 255):
+        return Outcome(Reason.RUNTIME, None, "the container engine was stopped or restarted and killed the step")
     if report.exit_code is not None:
         return _own_end(report, code, oom=oom)
-    if watch.engine_lost and code in (137, 143, 255):
-        return Outcome(Reason.RUNTIME, None, "the container engine was restarted and killed the step")
     if said:
         return Outcome(Reason.START, None, said)
     if code in (126, 127):

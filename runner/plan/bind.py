@@ -5,14 +5,14 @@ be fetched, `make_job` puts the fetched files in.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from runner.errors import ExitCode, MlrunError
 from runner.job import InputFile, Job, JobInput, Network, Value
 from runner.plan.model import PlannedNode, Source
 from runner.spec.command import build_script, interpolate_uri
-from runner.spec.model import Edge, Input, KeepDirectories, SocketType
+from runner.spec.model import Edge, Input, KeepDirectories, ParameterType, SocketType, Step
 from runner.spec.value import coerce
 
 
@@ -85,8 +85,12 @@ def _carry_value(node: PlannedNode, edge: Edge, left: Left, parameters: dict[str
             return
         raw = left.parameters[source.key]
     parameter = node.step.parameter(target.key)
-    if parameter is not None:
+    if parameter is None:
+        return
+    try:
         parameters[target.key] = coerce(parameter, raw, f"edge `{source}` → `{target}`")
+    except MlrunError as error:
+        raise MlrunError(error.message, code=ExitCode.INPUT, location=edge.location, hint=error.hint) from None
 
 
 def _carried_files(node: PlannedNode, edge: Edge, left: Left) -> tuple[tuple[InputFile, ...], str | None]:
@@ -207,16 +211,26 @@ def make_job(
                 hint="an input that may be empty says `optional: true`",
             )
         inputs.append(JobInput(declared.name, files))
+    parameters = _with_flags(node.step, resolved.parameters)
     return Job(
         id=id,
         step=node.step.name,
         image=node.step.image,
-        script=replace(build_script(node.step, resolved.parameters), stop_at_failure=not node.keep_going),
+        script=build_script(node.step, resolved.parameters, stop_at_failure=not node.keep_going),
         snapshot=snapshot,
-        parameters=resolved.parameters,
+        parameters=parameters,
         inputs=tuple(inputs),
         environment={**resolved.environment, **identities},
-        documents={**documents, "parameters": resolved.parameters},
+        documents={**documents, "parameters": parameters},
         network=network,
         time_limit=node.step.time_limit,
     )
+
+
+def _with_flags(step: Step, values: Mapping[str, Value]) -> dict[str, Value]:
+    """The values with every flag that nobody has set as false, as the run-time contract of `parameters.json` wants.
+
+    The command is built without these: to it a flag that was never set is not one that was set to false.
+    """
+    unset = [item.name for item in step.parameters if item.type is ParameterType.FLAG and item.name not in values]
+    return {**values, **dict.fromkeys(unset, False)}

@@ -12,7 +12,18 @@ from runner.errors import ExitCode, Location, MlrunError, Severity, did_you_mean
 from runner.job import Value
 from runner.plan import graph
 from runner.plan.model import Arguments, Given, Plan, PlannedNode, Source
-from runner.spec.model import Edge, Node, OnError, Override, Parameter, Pipeline, Project, SocketType, Step
+from runner.spec.model import (
+    Edge,
+    Node,
+    OnError,
+    Override,
+    Parameter,
+    ParameterType,
+    Pipeline,
+    Project,
+    SocketType,
+    Step,
+)
 from runner.spec.value import coerce
 from runner.spec.wiring import pipeline_problems
 
@@ -153,10 +164,9 @@ def _parameters(step: Step, wishes: _Wishes) -> dict[str, Value]:
             raw, origin = wishes.targeted[parameter.name]
         if parameter.name in wishes.given.parameters:
             raw, origin = wishes.given.parameters[parameter.name], f"`--{wishes.prefix}{parameter.name}`"
-        value = _value(parameter, raw, origin)
-        if value is not None:
-            values[parameter.name] = value
-        elif not parameter.optional and not wishes.feeds(SocketType.PARAMETER, parameter.name):
+        if raw is not None:
+            values[parameter.name] = _value(parameter, raw, origin)
+        elif not (_may_be_unset(parameter) or wishes.feeds(SocketType.PARAMETER, parameter.name)):
             raise usage_error(
                 f"parameter `{parameter.name}` of step `{step.name}` has no value",
                 hint=f"give one with `--{wishes.prefix}{parameter.name} VALUE`",
@@ -164,13 +174,12 @@ def _parameters(step: Step, wishes: _Wishes) -> dict[str, Value]:
     return values
 
 
-def _value(parameter: Parameter, raw: object, origin: Location | str) -> Value | None:
-    """The typed value; a flag that nobody set is false, as the run-time contract of `parameters.json` wants.
+def _may_be_unset(parameter: Parameter) -> bool:
+    return parameter.optional or parameter.type is ParameterType.FLAG
 
-    `origin` is the place in the file that gives `raw`, or the option of the command line.
-    """
-    if raw is None:
-        return False if parameter.type == "flag" else None
+
+def _value(parameter: Parameter, raw: object, origin: Location | str) -> Value:
+    """The typed value; `origin` is the place in the file that gives `raw`, or the option of the command line."""
     if isinstance(origin, str):
         return coerce(parameter, raw, origin)
     try:

@@ -13,7 +13,7 @@ from string import Formatter
 
 from runner.errors import Location, MlrunError, spec_error
 from runner.job import Scalar, Script, Value
-from runner.spec.model import CommandItem, Multiple, Parameter, ParameterType, Step
+from runner.spec.model import Multiple, Parameter, ParameterType, Step
 from runner.spec.shell import Context, Quoting, contexts
 from runner.spec.value import text_of
 
@@ -22,22 +22,19 @@ _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]*")
 _SHELLS = re.compile(r"(ba|da|a|k|mk|z)?sh|busybox")
 
 Values = Mapping[str, Value | None]
-"""Effective values by parameter name, as `runner.spec.value.effective_values` gives them; None passes nothing."""
+"""Values by parameter name; what nobody has set is absent, a flag too. None passes nothing."""
 
 
-def build_script(
-    step: Step, values: Values, *, command: tuple[CommandItem, ...] = (), stop_at_failure: bool = True
-) -> Script:
-    """The script of a step; `command` replaces the step's own where a pipeline node overrides it.
+def build_script(step: Step, values: Values, *, stop_at_failure: bool = True) -> Script:
+    """The script of a step.
 
     No default is applied here. Raises MlrunError (SPEC), located at the command, for a value that cannot be made data
     where its placeholder stands, and for a `pass-as` that cannot be filled in.
     """
-    commands = command or step.command
-    pieces = [_find(item.text, item.location, step, values) for item in commands]
-    places = _contexts([item.text for item in commands], pieces)
+    pieces = [_find(item.text, item.location, step, values) for item in step.command]
+    places = _contexts([item.text for item in step.command], pieces)
     items = []
-    for item, found in zip(commands, pieces, strict=True):
+    for item, found in zip(step.command, pieces, strict=True):
         text = _replace(item.text, found, [next(places) for _ in found]).strip()
         if text:
             items.append(text)

@@ -1,11 +1,11 @@
 """Values of parameters: from what a file, a command line or an edge gives to what a program receives. Pure."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from runner.errors import MlrunError, usage_error
 from runner.job import Scalar, Value
-from runner.spec.model import Multiple, Parameter, ParameterType, Step
+from runner.spec.model import Multiple, Parameter, ParameterType
 
 _TRUE_WORDS = frozenset({"true", "yes", "on", "1", "t", "y"})
 _FALSE_WORDS = frozenset({"false", "no", "off", "0", "f", "n"})
@@ -161,28 +161,6 @@ def describe(parameter: Parameter) -> str:
     if parameter.multiple is not Multiple.NONE:
         words.append("(several)")
     return " ".join(words)
-
-
-def effective_values(step: Step, given: Mapping[str, object], source: str = "parameter") -> dict[str, Value]:
-    """The values of a step's parameters: defaults, flags too, overlaid by what is given; None removes a default.
-
-    Given names that the step does not declare are kept as they are, if they are values at all; a parameter without any
-    value is absent. Raises MlrunError (USAGE) for a value, given or default, that its parameter cannot have.
-    """
-    values: dict[str, Value] = {}
-    for parameter in step.parameters:
-        raw = given.get(parameter.name, parameter.default)
-        if raw is not None:
-            where = source if parameter.name in given else f"{parameter.location}: default of parameter"
-            values[parameter.name] = coerce(parameter, raw, f"{where} `{parameter.name}`")
-    declared = {parameter.name for parameter in step.parameters}
-    extra = {name: raw for name, raw in given.items() if name not in declared}
-    return values | {name: raw for name, raw in extra.items() if isinstance(raw, str | int | float | list)}
-
-
-def missing_parameters(step: Step, values: Mapping[str, Value]) -> list[Parameter]:
-    """The required parameters that have no value."""
-    return [parameter for parameter in step.parameters if parameter.required and parameter.name not in values]
 
 
 def check_default(parameter: Parameter) -> str | None:

@@ -22,9 +22,10 @@ from runner.store.record import Entry
 _DIGITS = 16
 
 
-def timestamp() -> str:
-    """This moment in UTC: ISO 8601 with microseconds and `Z`."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def timestamp(microseconds: int | None = None) -> str:
+    """A moment, given in microseconds since 1970, or else this one; in UTC: ISO 8601 with microseconds and `Z`."""
+    moment = datetime.now(UTC) if microseconds is None else datetime.fromtimestamp(microseconds / 1e6, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _checksum(previous: bytes, body: bytes) -> bytes:

@@ -122,8 +122,8 @@ class LogWriter:
             self._events.append(text)
             self._arrange(len(text))
 
-    def close(self) -> dict[Stream, int]:
-        """Write what is left and close the files; the size of each stream. Called once."""
+    def close(self) -> None:
+        """Write what is left and close the files. Called once."""
         self._closing.set()
         self._work.set()
         if self._flusher is not None:
@@ -136,7 +136,6 @@ class LogWriter:
         finally:
             for fd in (*self._files, *([self._metrics] if self._metrics >= 0 else [])):
                 os.close(fd)
-        return dict(self._sizes)
 
     def _check(self) -> None:
         if self._failure is not None:

@@ -9,14 +9,13 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from runner.digest import Digest
 from runner.errors import ExitCode, MlrunError
-from runner.job import Executor, Handle, Identity, Job, LogChunk, Outcome, Staged, Stream, Workspace
+from runner.job import Executor, Handle, Identity, Job, LogChunk, Outcome, Staged, Workspace
 from runner.metrics import LastValues, MetricEvent, MetricReader
 from runner.state import Reason
 from runner.store.durable import disk_errors
@@ -53,7 +52,7 @@ _BY_STOPPING = frozenset({Reason.EXIT, Reason.KILLED})
 """How a program ends that was asked to, when its executor did not see the connection."""
 
 
-class Listener(Protocol):
+class JobListener(Protocol):
     """Who is told while the job runs, on the job's thread; neither blocks nor raises."""
 
     def started(self) -> None:
@@ -77,8 +76,8 @@ class Finished:
     this is its worst news, `asked` why the job was to be stopped, None when nobody asked. `outputs` hold what could be
     collected, also of a job that failed or was stopped. `metrics` is the last value per key, strict JSON; `metric_log`
     an object with all events (`runner.worker.log`), None when there are none. `log` is None when it could not be
-    stored. `started` is None when the program never ran; times are UTC in ISO 8601 with microseconds and `Z`,
-    `duration` is seconds of the monotonic clock from start to end. `work` is the kept work folder.
+    stored. `duration` is seconds of the monotonic clock from the program's start to its end, 0 when it never ran.
+    `work` is the kept work folder.
     """
 
     outcome: Outcome
@@ -90,12 +89,8 @@ class Finished:
     metrics: Mapping[str, object]
     metric_log: Digest | None
     warnings: tuple[str, ...]
-    started: str | None
-    finished: str
     duration: float
     work: Path | None
-    stdout_size: int
-    stderr_size: int
 
 
 def run_job(
@@ -105,7 +100,7 @@ def run_job(
     objects: ObjectStore,
     work: Path,
     log_folder: Path,
-    listener: Listener,
+    listener: JobListener,
     stopper: Stopper | None = None,
 ) -> Finished:
     """Run `job` to its end in a new folder below `work`, its log meanwhile in the new folder `log_folder`.
@@ -127,7 +122,7 @@ class _Attempt:
     objects: ObjectStore
     workspace: Workspace
     log_folder: Path
-    listener: Listener
+    listener: JobListener
     _log: LogWriter | None = None
     _metrics: MetricReader = field(default_factory=MetricReader)
     _last: LastValues = field(default_factory=LastValues)
@@ -139,11 +134,8 @@ class _Attempt:
     _collected: Collected = field(default_factory=Collected)
     _log_ref: LogRef | None = None
     _metric_log: Digest | None = None
-    _sizes: Mapping[Stream, int] = field(default_factory=dict)
     _log_error: MlrunError | None = None
     _warnings: list[str] = field(default_factory=list)
-    _started: datetime | None = None
-    _finished: datetime | None = None
     _duration: float = 0.0
     _ours: bool = False
     """The work folder was made by this attempt."""
@@ -183,21 +175,23 @@ class _Attempt:
             metrics=self._last.values(),
             metric_log=self._metric_log,
             warnings=tuple(self._warnings),
-            started=_iso(self._started) if self._started else None,
-            finished=_iso(self._finished or datetime.now(UTC)),
             duration=self._duration,
             work=self.workspace.root if self._kept else None,
-            stdout_size=self._sizes.get("stdout", 0),
-            stderr_size=self._sizes.get("stderr", 0),
         )
 
     def _verdict(self) -> Outcome:
         if self._failure is not None:
             error, reason = self._failure
             return replace(self._outcome, reason=reason, detail=error.message)
-        if self._asked and not self._outcome.succeeded and self._outcome.reason in _BY_STOPPING:
-            return replace(self._outcome, reason=Reason.STOP, detail="stopped on request")
-        return self._outcome
+        outcome = self._outcome
+        if self._asked is None or outcome.succeeded:
+            return outcome
+        if self._asked is Reason.TIMEOUT and outcome.reason in {*_BY_STOPPING, Reason.STOP}:
+            detail = f"it ran longer than its time limit of {self.job.time_limit or 0:g} s"
+            return replace(outcome, reason=Reason.TIMEOUT, detail=detail)
+        if outcome.reason in _BY_STOPPING:
+            return replace(outcome, reason=Reason.STOP, detail="stopped on request")
+        return outcome
 
     def _fail(self, error: MlrunError, reason: Reason) -> None:
         """Our own failure decides the outcome, the first one if there are several."""
@@ -232,7 +226,7 @@ class _Attempt:
 
     def _execute(self, handle: Handle, stopper: Stopper) -> None:
         """From the start of the program to the death of its last process."""
-        self._started, began = datetime.now(UTC), time.monotonic()
+        began = time.monotonic()
         try:
             self._read(handle, stopper)
             self._outcome = handle.wait()
@@ -241,7 +235,7 @@ class _Attempt:
             self._outcome = Outcome(Reason.RUNTIME, None)
             self._fail(error, Reason.RUNTIME)
         finally:
-            self._finished, self._duration = datetime.now(UTC), time.monotonic() - began
+            self._duration = time.monotonic() - began
             self._asked = stopper.asked
 
     def _read(self, handle: Handle, stopper: Stopper) -> None:
@@ -313,7 +307,7 @@ class _Attempt:
 
     def _close_log(self, log: LogWriter) -> None:
         try:
-            self._sizes = log.close()
+            log.close()
         except MlrunError as error:
             self._log_error = error
 
@@ -366,7 +360,3 @@ class _Attempt:
 
 def _call(work: Callable[[], None]) -> None:
     work()
-
-
-def _iso(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -9,15 +9,16 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.errors import Location
+from runner.plan.compile import compile_step
+from runner.plan.model import Arguments, Given
 from runner.spec.command import build_script
 from runner.spec.duration import parse_duration
 from runner.spec.lint import lint
-from runner.spec.model import CommandItem, Step
+from runner.spec.model import Step
 from runner.spec.project import parse_project
 from runner.spec.schema import load_schema
 from runner.spec.source import read_source
-from runner.spec.value import coerce, effective_values
+from runner.spec.value import coerce
 
 valohai_yaml = pytest.importorskip("valohai_yaml", reason="valohai-yaml is not installed")
 from valohai_yaml.lint import lint as official_lint  # noqa: E402
@@ -62,7 +63,7 @@ def steps(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
     entries, values = [], {}
     for name in names:
         entry, value = draw(parameters())
-        entries.append({"name": name, **entry})
+        entries.append({"name": name, "optional": True, **entry})
         if value is not None:
             values[name] = value
     words = ["python", "x.py", "'a b'", "{parameters}", "{params}", "{nope}", "{parameter:nope}", "{source-path}"]
@@ -90,8 +91,8 @@ def test_commands_are_built_as_the_library_builds_them(made: tuple[dict[str, Any
     if not source["source-path"]:
         del source["source-path"]
     step = ours(source)
-    items = tuple(CommandItem(text, Location("f", 1, 1)) for text in source["command"])
-    built = build_script(step, effective_values(step, values), command=items).items
+    plan = compile_step(step, Arguments("/", {step.name: Given(values)}), "/")
+    built = build_script(step, plan.nodes[step.name].parameters).items
     assert list(built) == [text for text in theirs(source).build_command(values) if text]
 
 

@@ -1,6 +1,7 @@
 """What the conformance suite runs every executor with. A new executor is tested by being listed in `EXECUTORS`."""
 
 import importlib
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -235,13 +237,30 @@ class MortalEngine:
         os.kill(daemon, signal.SIGKILL)
         while self._alive("dockerd", "containerd"):
             time.sleep(0.01)
+        # A process that ended and that nobody has waited for yet counts as alive to who starts next.
+        for name in ("pid", "exec/containerd/containerd.pid"):
+            Path(self.private.folder, name).unlink(missing_ok=True)
+
+    def restart(self) -> None:
+        for daemon in self.private._daemon():
+            os.kill(daemon, signal.SIGTERM)
+        self.private._child.wait()
+        # Any thread may do this, and an engine that ends with its owner ends with the thread that started it.
+        self.private._start(True)
 
     def _alive(self, *programs: str) -> list[int]:
-        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0] for pid in self.private._processes()}
-        return [pid for pid, command in commands.items() if os.path.basename(command).decode() in programs]
+        found = []
+        for pid in self.private._processes():
+            with suppress(OSError):
+                command = Path(f"/proc/{pid}/cmdline").read_text().split("\0")[0]
+                if os.path.basename(command) in programs:
+                    found.append(pid)
+        return found
 
-    def revive(self) -> None:
-        """Start it where its containers live: their supervisors are reached through that mount name space."""
+    def revive(self, *, spare: bool) -> None:
+        """Start it where its containers live: their supervisors are reached through that mount name space. `spare`:
+        let them live on."""
+        Path(self.private.folder, "daemon.json").write_text(json.dumps({"live-restore": spare}))
         witness = self._alive("containerd-shim", "containerd-shim-runc-v2")[0]
         with Path(self.private.folder, "log").open("a") as log:
             enter = ["nsenter", f"--mount=/proc/{witness}/ns/mnt", "setpriv", "--pdeathsig", "TERM"]

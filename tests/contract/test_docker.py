@@ -4,6 +4,7 @@ import io
 import os
 import signal
 import tarfile
+import threading
 import time
 import uuid
 from dataclasses import replace
@@ -372,7 +373,7 @@ def test_an_engine_that_dies_and_comes_back_is_the_reason_and_not_a_kill(mortal)
         if len(seen) == 5:
             engine.crash()
             time.sleep(0.5)
-            engine.revive()
+            engine.revive(spare=False)
 
     result = bench.finish(staged, kill)
     lines = result.stdout.split()
@@ -380,3 +381,47 @@ def test_an_engine_that_dies_and_comes_back_is_the_reason_and_not_a_kill(mortal)
     assert result.outcome.reason is Reason.RUNTIME
     assert "restarted" in result.outcome.detail
     assert lines[1:] == [str(number).encode() for number in range(1, len(lines))]
+
+
+def test_a_job_that_outlives_its_engine_ends_with_its_own_code_and_whole_log(mortal):
+    bench, engine = mortal
+    seen = []
+
+    def kill(handle, chunk):
+        seen.append(chunk.data)
+        if len(seen) == 5:
+            engine.crash()
+            time.sleep(0.5)
+            engine.revive(spare=True)
+
+    result = bench.run(
+        "i=0; while [ $i -lt 100 ]; do i=$((i+1)); echo $i; echo e$i >&2; sleep 0.05; done", "exit 7", listen=kill
+    )
+
+    assert (result.outcome.reason, result.outcome.exit_code) == (Reason.EXIT, 7)
+    assert result.stdout.split() == [str(number).encode() for number in range(1, 101)]
+    assert result.stderr.split() == [f"e{number}".encode() for number in range(1, 101)]
+
+
+def test_an_engine_that_is_restarted_in_good_order_is_the_reason_too(mortal):
+    bench, engine = mortal
+    restart = threading.Thread(target=engine.restart)
+    result = bench.run(
+        "echo ready",
+        "while sleep 0.05; do :; done",
+        listen=lambda handle, chunk: restart.start() if b"ready" in chunk.data else None,
+    )
+    restart.join()
+
+    assert result.outcome.reason is Reason.RUNTIME
+
+
+def test_a_request_to_stop_from_elsewhere_is_the_programs_own_end(docker, api):
+    def ask(handle, chunk):
+        if b"ready" in chunk.data:
+            api.kill(f"mlrun-{staged.job.id}", "TERM")
+
+    staged = docker.stage("echo ready", "while sleep 0.05; do :; done")
+    outcome = docker.finish(staged, ask).outcome
+
+    assert (outcome.reason, outcome.exit_code) == (Reason.EXIT, 143)

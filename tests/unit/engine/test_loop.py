@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from runner.digest import EMPTY
-from runner.engine.loop import JobListener, Loop
+from runner.digest import hash_bytes
+from runner.engine.loop import Loop
 from runner.engine.machine import EndRun
 from runner.errors import ExitCode, Location, MlrunError
 from runner.events import Event, NodeChanged
@@ -19,10 +19,11 @@ from runner.plan.model import Plan, PlannedNode
 from runner.spec.model import CommandItem, Step
 from runner.state import Reason, State
 from runner.store.record import LogRef
-from runner.worker.run import Finished
+from runner.worker.run import Finished, JobListener
 from runner.worker.stopper import Stopper
 
 HERE = Location("valohai.yaml", 1, 1)
+EMPTY = hash_bytes(b"")
 STEP = Step("s", HERE, "image", (CommandItem("true", HERE),))
 
 
@@ -65,9 +66,7 @@ class Journal:
 def finished(code: int = 0, **changes: Any) -> Finished:
     outcome = Outcome(Reason.EXIT, code)
     exit = ExitCode.OK if code == 0 else ExitCode.STEP_FAILED
-    whole = Finished(
-        outcome, exit, None, None, (), None, {"n": 1}, None, (), None, "2026-01-01T00:00:00.000000Z", 0.5, None, 0, 0
-    )
+    whole = Finished(outcome, exit, None, None, (), None, {"n": 1}, None, (), 0.5, None)
     return replace(whole, **changes)
 
 

@@ -149,7 +149,7 @@ def test_a_time_limit_stops_the_node_and_is_its_reason() -> None:
     machine.handle(Begun())
     machine.handle(NodeBound("a", time_limit=5.0))
     assert SetTimer("a", 5.0) in machine.handle(JobStarted("a"))
-    assert Stop("a") in machine.handle(TimerFired("a"))
+    assert Stop("a", reason=Reason.TIMEOUT) in machine.handle(TimerFired("a"))
     assert Move("a", State.FAILED, Reason.TIMEOUT) in machine.handle(JobEnded("a", False, Reason.KILLED))
 
 

@@ -5,7 +5,7 @@ import pytest
 from runner.errors import ExitCode, MlrunError
 from runner.job import InputFile, JobInput, Network
 from runner.plan.bind import Left, Resolved, make_job, match_names, place_files, resolve, wildcard_root
-from runner.plan.compile import compile_pipeline
+from runner.plan.compile import compile_pipeline, compile_step
 from runner.plan.model import Arguments, Given, PlannedNode
 from runner.spec.model import Input, KeepDirectories
 from runner.spec.project import parse_project
@@ -176,6 +176,21 @@ def test_a_job_has_the_filled_in_script_and_its_files() -> None:
     assert job.script.items == ("use --n=12 --set=a",)
     assert job.inputs == (JobInput("data", (file("a.csv"),)),)
     assert job.documents["parameters"] == {"n": 12, "set": "a"}
+
+
+def test_a_flag_that_nobody_set_is_false_in_the_documents_and_not_in_the_command() -> None:
+    text = """
+- step:
+    name: s
+    image: busybox
+    command: c {parameters} {parameter-value:quiet}
+    parameters: [{name: quiet, type: flag, pass-false-as: --loud}, {name: n, default: 1}]
+"""
+    step = parse_project(text.encode(), "valohai.yaml").steps["s"]
+    planned = compile_step(step, Arguments("/here"), "/p").nodes["s"]
+    job = bound(planned, resolve(planned, {}))
+    assert job.script.items == ("c --n=1 {parameter-value:quiet}",)
+    assert job.parameters == job.documents["parameters"] == {"n": 1, "quiet": False}
 
 
 def test_a_required_input_that_got_nothing_is_refused_at_the_end_too() -> None:

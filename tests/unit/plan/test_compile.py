@@ -75,7 +75,7 @@ def refusal(text: str, **arguments: object) -> MlrunError:
 
 def test_a_step_is_a_plan_of_one_node_with_typed_values() -> None:
     node = step_plan("make", seed="7").nodes["make"]
-    assert node.parameters == {"seed": 7, "fast": False}
+    assert node.parameters == {"seed": 7}
     assert node.environment == {"MODE": "plain"}
 
 

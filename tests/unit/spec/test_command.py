@@ -1,13 +1,17 @@
 """Placeholders become words; the golden table is what Valohai's own library gives."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import pytest
 
 from runner.errors import ExitCode, Location, MlrunError
 from runner.job import Value
+from runner.plan.compile import compile_step
+from runner.plan.model import Arguments, Given
 from runner.spec.command import build_script, check_templates, interpolate_uri, unknown_placeholders
 from runner.spec.model import CommandItem, Parameter, ParameterType, Step
 from runner.spec.project import parse_project
-from runner.spec.value import effective_values
 
 GOLDEN = """
 - step:
@@ -39,9 +43,17 @@ STEPS = parse_project(GOLDEN.encode(), "f.yaml").steps
 ALL = "--i=3 --f=0.001 '--s=it'\"'\"'s a b' {}--m=a '--m=b c' --k=1,2 -p 'x y' --n p"
 
 
-def build(step: Step, given: dict[str, object], *commands: str) -> tuple[str, ...]:
-    items = tuple(CommandItem(text, Location("f.yaml", 1, 1)) for text in commands)
-    return build_script(step, effective_values(step, given), command=items).items
+def planned(step: Step, given: Mapping[str, object]) -> Mapping[str, Value]:
+    """The values of a run of the step, as the command line gives them."""
+    return compile_step(step, Arguments("/", {step.name: Given(given)}), "/").nodes[step.name].parameters
+
+
+def commanded(step: Step, *commands: str) -> Step:
+    return replace(step, command=tuple(CommandItem(text, Location("f.yaml", 1, 1)) for text in commands))
+
+
+def build(step: Step, given: Mapping[str, object], *commands: str) -> tuple[str, ...]:
+    return build_script(commanded(step, *commands), planned(step, given)).items
 
 
 @pytest.mark.parametrize(
@@ -61,7 +73,6 @@ def build(step: Step, given: dict[str, object], *commands: str) -> tuple[str, ..
         ({}, "echo {{parameters}}", "echo {{parameters}}"),
         ({}, "echo ${X:-{parameter-value:i}}", "echo ${X:-{parameter-value:i}}"),
         ({}, "echo '{\"a\": 1}' {parameter:i}", "echo '{\"a\": 1}' --i=3"),
-        ({"zzz": 5}, "c {parameter-value:zzz} {parameter:zzz}", "c 5 {parameter:zzz}"),
         ({"s": ""}, "c {parameter:s} {parameter-value:s}", "c --s= ''"),
         ({}, "c {parameter:o}|{parameter-value:o}", "c |{parameter-value:o}"),
         ({}, "python {source-path}", "python 'my dir/x.py'"),
@@ -88,19 +99,24 @@ def test_templates_of_flags(given: dict[str, object], result: str) -> None:
 def test_the_default_of_a_flag_is_applied() -> None:
     text = b"- step: {name: a, image: b, command: 'c {parameters}', parameters: [{name: v, type: flag, default: true}]}"
     step = parse_project(text, "f").steps["a"]
-    assert build_script(step, effective_values(step, {})).items == ("c --v",)
-    assert build_script(step, effective_values(step, {"v": False})).items == ("c",)
+    assert build_script(step, planned(step, {})).items == ("c --v",)
+    assert build_script(step, planned(step, {"v": False})).items == ("c",)
+
+
+def test_a_value_that_the_step_does_not_declare_has_no_option() -> None:
+    step = commanded(STEPS["golden"], "c {parameter-value:zzz} {parameter:zzz}")
+    assert build_script(step, {"zzz": 5}).items == ("c 5 {parameter:zzz}",)
 
 
 def test_a_value_of_none_is_replaced_by_nothing() -> None:
-    items = (CommandItem("c {parameter:i} [{parameter-value:i}]", Location("f", 1, 1)),)
-    assert build_script(STEPS["golden"], {"i": None}, command=items).items == ("c  []",)
+    step = commanded(STEPS["golden"], "c {parameter:i} [{parameter-value:i}]")
+    assert build_script(step, {"i": None}).items == ("c  []",)
 
 
 def test_a_list_for_a_single_parameter_is_refused() -> None:
-    items = (CommandItem("c {parameter:i}", Location("f", 1, 1)),)
+    step = commanded(STEPS["golden"], "c {parameter:i}")
     with pytest.raises(MlrunError, match="one value") as caught:
-        build_script(STEPS["golden"], {"i": [1, 2]}, command=items)
+        build_script(step, {"i": [1, 2]})
     assert caught.value.code is ExitCode.SPEC
 
 
@@ -161,7 +177,7 @@ def test_good_templates_pass_the_check() -> None:
 )
 def test_uris_get_bare_values(uri: str, result: str) -> None:
     step = STEPS["golden"]
-    assert interpolate_uri(uri, step, effective_values(step, {})) == result
+    assert interpolate_uri(uri, step, planned(step, {})) == result
 
 
 def test_placeholders_that_name_nothing_are_found() -> None:

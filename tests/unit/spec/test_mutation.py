@@ -11,7 +11,6 @@ from runner.spec.lint import lint
 from runner.spec.project import parse_project, select_pipeline, select_step
 from runner.spec.report import problem_to_json, render_problem
 from runner.spec.source import source_lines
-from runner.spec.value import effective_values
 from runner.spec.wiring import pipeline_problems
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -67,7 +66,7 @@ def use_everything(data: bytes) -> None:
     for name in [*project.steps, "train", "x"]:
         try:
             step = select_step(project, name)
-            build_script(step, effective_values(step, {}))
+            build_script(step, {})
         except MlrunError as error:
             assert error.message
     for name in [*project.pipelines, "p"]:

@@ -3,8 +3,8 @@
 import pytest
 
 from runner.errors import ExitCode, Location, MlrunError
-from runner.spec.model import CommandItem, Multiple, Parameter, ParameterType, Step
-from runner.spec.value import check_default, coerce, describe, effective_values, missing_parameters
+from runner.spec.model import Multiple, Parameter, ParameterType
+from runner.spec.value import check_default, coerce, describe
 
 HERE = Location("f", 1, 1)
 
@@ -103,26 +103,6 @@ def test_lists() -> None:
 )
 def test_a_parameter_is_described_in_words(given: Parameter, said: str) -> None:
     assert describe(given) == said
-
-
-def step(*parameters: Parameter) -> Step:
-    return Step("s", HERE, "image", (CommandItem("true", HERE),), parameters)
-
-
-def test_given_values_lie_over_defaults_and_none_removes_one() -> None:
-    one = step(
-        Parameter("a", HERE, INTEGER, default=1),
-        Parameter("b", HERE, FLAG, default=True),
-        Parameter("c", HERE),
-        Parameter("d", HERE, default="x"),
-    )
-    assert effective_values(one, {"a": "2", "d": None, "extra": 5}) == {"a": 2, "b": True, "extra": 5}
-    assert [item.name for item in missing_parameters(one, effective_values(one, {}))] == ["c"]
-
-
-def test_a_bad_default_is_refused_with_its_place() -> None:
-    with pytest.raises(MlrunError, match="f:1:1: default of parameter `a`"):
-        effective_values(step(Parameter("a", HERE, INTEGER, default="x")), {})
 
 
 def test_a_default_can_be_checked_without_an_exception() -> None:

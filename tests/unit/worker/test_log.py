@@ -49,7 +49,7 @@ def test_each_stream_is_exact_and_the_index_merges_them(tmp_path: Path) -> None:
     assert log.append("stdout", b"one\n") == 0
     assert log.append("stderr", b"oh\xff\x00") == 0
     assert log.append("stdout", b"two\n") == 4
-    assert log.close() == {"stdout": 8, "stderr": 4}
+    log.close()
     files = LogFiles.below(tmp_path / "log")
     assert files.stdout.read_bytes() == b"one\ntwo\n"
     assert files.stderr.read_bytes() == b"oh\xff\x00"
