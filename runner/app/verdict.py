@@ -5,6 +5,7 @@ Importing the schema library costs more than a whole step; a file that has not c
 
 import importlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def _problems(project: Project, cache: Path) -> list[Problem]:
 def _remember(file: Path, text: str) -> None:
     """A verdict that cannot be kept is found again; a store that does not exist yet is not begun here."""
     try:
-        temporary = file.with_suffix(".tmp")
+        temporary = file.with_suffix(f".{os.getpid()}.tmp")
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(file)
     except OSError:

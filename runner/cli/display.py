@@ -80,7 +80,7 @@ class PlainDisplay:
             case RunStarted():
                 count = f", {len(event.nodes)} nodes" if event.kind == "pipeline" else ""
                 return f"{event.kind} `{clean_line(event.name)}` (run {event.counter}{count}) with {event.executor}"
-            case NodeChanged() if event.state in FINAL or event.state is State.RUNNING:
+            case NodeChanged() if event.state in FINAL or event.state in {State.RUNNING, State.STOPPING}:
                 return change_sentence(self.board.nodes[event.node], event)
             case Noticed():
                 return notice_sentence(event)
@@ -104,11 +104,18 @@ def change_sentence(node: NodeView, event: NodeChanged) -> str:
         words.append(f"(execution {event.execution})")
     if event.duration is not None and event.state in FINAL:
         words.append(f"in {duration_text(event.duration)}")
-    if event.state in FINAL and event.state is not State.SUCCEEDED:
+    if event.state is State.STOPPING:
+        words.append(stopping_words(event))
+    elif event.state in FINAL and event.state is not State.SUCCEEDED:
         words.append("- " + why(event))
     elif event.state is State.SUCCEEDED and node.metrics:
         words.append(metrics_text(node.metrics, 80))
     return " ".join(words)
+
+
+def stopping_words(event: NodeChanged) -> str:
+    """Why it is asked to end; who did not ask for it need not be told how to press harder."""
+    return "(Ctrl-C again kills it)" if event.reason is Reason.STOP else f"- {event.reason}"
 
 
 def why(event: NodeChanged) -> str:

@@ -54,7 +54,7 @@ def execute(
 
     `--param NAME=VALUE` and `--input NAME=URI` always work, whatever the names.
     """
-    options = Options(image, executor, title, tag, var, commit, yaml, no_git, keep_going, network, None, dry_run, json)
+    options = Options.of(context)
     understood = launch.understand(
         context,
         options,

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
@@ -66,6 +66,12 @@ class Options:
     jobs: int | None
     dry_run: bool
     json: bool
+
+    @classmethod
+    def of(cls, context: typer.Context) -> "Options":
+        """Those that typer read before STEP or NAME; `exec` has no `--jobs`."""
+        values: dict[str, Any] = {setting.name: context.params.get(setting.name) for setting in fields(cls)}
+        return cls(**values)
 
     def settings(self) -> Settings:
         """The user's settings with these options applied. Raises MlrunError (code USAGE)."""

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.cli.board import Board, NodeView, duration_text, metrics_text
-from runner.cli.display import notice_sentence, why
+from runner.cli.display import notice_sentence, stopping_words, why
 from runner.cli.terminal import clean_line
 from runner.events import Event, ImagePulled, NodeChanged, Noticed, RunStarted
 from runner.state import FINAL, State
@@ -109,6 +109,8 @@ class LiveDisplay:
 def _last_words(node: NodeView, width: int) -> str:
     if node.state in FINAL and node.state is not State.SUCCEEDED and node.last:
         return why(node.last)
+    if node.state is State.STOPPING and node.last:
+        return stopping_words(node.last)
     if node.state is State.WAITING:
         return "after " + ", ".join(clean_line(name) for name in node.upstream)
     return metrics_text(node.metrics, width)

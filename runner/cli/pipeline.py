@@ -55,7 +55,7 @@ def execute(
     json: launch.Json = False,
 ) -> int:
     """Run a whole pipeline: every node as soon as what it needs is there, independent nodes at the same time."""
-    options = Options(image, executor, title, tag, var, commit, yaml, no_git, keep_going, network, jobs, dry_run, json)
+    options = Options.of(context)
     understood = launch.understand(context, options, rest or [], lambda project: _choose(project, name), pipeline_table)
     if understood.parsed.help:
         print(pipeline_help(understood.project, understood.subject))

@@ -25,7 +25,6 @@ SUBJECT_HELP = (
 )
 
 RUN_PREFIX = "run:"
-_RUN_SIGN = "="
 _HEXADECIMAL = frozenset("0123456789abcdef-")
 
 
@@ -80,7 +79,7 @@ def run_rows(moment: datetime, limit: int | None, *, all_projects: bool) -> list
 
 def find_execution(text: str) -> Found:
     """The execution that `text` names. Raises MlrunError (USAGE) when there is none or more than one."""
-    if text.startswith((RUN_PREFIX, _RUN_SIGN)):
+    if text.startswith(RUN_PREFIX):
         raise usage_error(f"`{text}` names a run, and this needs an execution", hint="`mlrun show RUN` lists them")
     store = open_store()
     return _execution(store, project_here(), text)
@@ -89,9 +88,8 @@ def find_execution(text: str) -> Found:
 def find(text: str) -> Found:
     """The execution or run that `text` names. Raises MlrunError (USAGE) when there is none or more than one."""
     store, project = open_store(), project_here()
-    for sign in (RUN_PREFIX, _RUN_SIGN):
-        if text.startswith(sign):
-            return Found(store, store.find_run(project, text.removeprefix(sign)))
+    if text.startswith(RUN_PREFIX):
+        return Found(store, store.find_run(project, text.removeprefix(RUN_PREFIX)))
     if not _may_be_id(text):
         return _execution(store, project, text)
     try:

@@ -23,7 +23,6 @@ from runner.store.row import Row, execution_row, run_row
 from runner.store.writer import RunWriter
 
 _LEAST_PREFIX = 4
-_SIGN: Mapping[Kind, str] = {"run": "=", "execution": "#"}
 
 
 class Store:
@@ -71,7 +70,7 @@ class Store:
         """Ask the process that drives a run for something. Raises MlrunError (USAGE) when nobody drives it any more."""
         run = self.run(run_id)
         if run.state in FINAL:
-            raise usage_error(f"run `={run.counter}` has ended: it is {run.state}")
+            raise usage_error(f"run {run.counter} has ended: it is {run.state}")
         with disk_errors(self.layout.run(run_id).inbox):
             leave(self.layout.run(run_id).inbox, request)
 
@@ -95,14 +94,14 @@ class Store:
         return self._rows("run", project_id, limit)
 
     def find_run(self, project_id: str | None, text: str) -> Run:
-        """The run that a user names: `latest`, `=3` or `3` in the project, or the beginning of an id.
+        """The run that a user names: `latest` or `3` in the project, or the beginning of an id.
 
         Raises MlrunError (USAGE) when there is none or more than one.
         """
         return self.run(self._find("run", project_id, text)[1])
 
     def find_execution(self, project_id: str | None, text: str) -> tuple[Run, Execution]:
-        """The execution that a user names, with its run: `latest`, `#12` or `12` in the project, or the beginning of
+        """The execution that a user names, with its run: `latest` or `12` in the project, or the beginning of
         an id. Raises MlrunError (USAGE) when there is none or more than one."""
         id, run_id = self._find("execution", project_id, text)
         run = self.run(run_id)
@@ -135,14 +134,15 @@ class Store:
 
     def _find(self, kind: Kind, project_id: str | None, text: str) -> tuple[str, str]:
         """Id and run id."""
-        number = text.removeprefix(_SIGN[kind])
         found: list[tuple[str, str]] = []
         if text == "latest":
             found = [_pair(kind, row) for row in self._rows(kind, project_id, 1)]
-        elif number.isascii() and number.isdecimal() and project_id is not None:
-            found = self._by_counter(kind, project_id, int(number))[:1]
-        elif number != text:
-            raise usage_error(f"`{text}` needs a project", hint="go to the project's folder, or name it by its id")
+        elif text.isascii() and text.isdecimal():
+            if project_id is not None:
+                found = self._by_counter(kind, project_id, int(text))[:1]
+            elif len(text) < _LEAST_PREFIX:
+                hint = "go to the project's folder, or name it by its id"
+                raise usage_error(f"`{text}` needs a project", hint=hint)
         if not found and len(text) >= _LEAST_PREFIX:
             found = self._by_prefix(kind, text.lower())
         if len(found) == 1:
@@ -168,7 +168,7 @@ class Store:
             return usage_error(f"there is no {kind} `{text}`", hint="nothing has been run in this project yet")
         return usage_error(
             f"there is no {kind} `{text}`",
-            hint=f"the latest is `{_SIGN[kind]}{latest[0]['counter']}`; `mlrun list` shows all",
+            hint=f"the latest has the number {latest[0]['counter']}; `mlrun list` shows all",
         )
 
 

@@ -230,6 +230,8 @@ class _Attempt:
         try:
             self._read(handle, stopper)
             self._outcome = handle.wait()
+            if self._outcome.succeeded and self._outcome.oom_killed:
+                self._warnings.append("a process of the step ran out of memory and was killed, and the step went on")
         except MlrunError as error:
             # The executor has lost its engine, and with it how the program ended.
             self._outcome = Outcome(Reason.RUNTIME, None)

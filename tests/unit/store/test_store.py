@@ -154,9 +154,9 @@ def test_a_run_under_way_is_told_from_its_journal_by_any_process(store: Store, h
         (row,) = other.executions("p1")
         assert (row["id"], row["state"]) == (id, "running")
         assert other.runs()[0]["state"] == "running"
-        assert other.find_execution("p1", "#1")[1].id == id
+        assert other.find_execution("p1", "1")[1].id == id
         assert other.find_execution("p1", "latest")[1].id == id
-        assert other.find_run("p1", "=1").id == writer.id
+        assert other.find_run("p1", "1").id == writer.id
 
 
 def test_a_reader_writes_nothing_even_without_a_store(tmp_path: Path) -> None:
@@ -366,7 +366,7 @@ def test_a_run_whose_owner_was_killed_is_interrupted_for_readers_at_once(store: 
 def test_reconcile_writes_once_what_readers_computed(store: Store, header: Header) -> None:
     killed(store, lambda own: void(tell(own.begin_run(header()), end=False)))
     live = store.begin_run(header())
-    before = store.find_run("p1", "=1")
+    before = store.find_run("p1", "1")
     assert store.reconcile() == (before.id,)
     after = store.run(before.id)
     assert after.finished is not None
@@ -482,22 +482,22 @@ def test_an_execution_is_found_by_counter_latest_and_prefix(store: Store, header
     time.sleep(0.002)
     whole_run(store, header(project="p2"))
     rows = {row["counter"]: row for row in store.executions("p1")}
-    for text in ("2", "#2", "latest", rows[2]["id"], rows[2]["id"][:-1], rows[2]["id"].upper()):
+    for text in ("2", "latest", rows[2]["id"], rows[2]["id"][:-1], rows[2]["id"].upper()):
         run, execution = store.find_execution("p1", text)
         assert (execution.id, run.id) == (rows[2]["id"], rows[2]["run"])
     assert store.find_execution(None, rows[1]["id"])[1].node == "a"
-    assert store.find_run("p1", "=1").id == store.find_run(None, rows[1]["run"]).id
+    assert store.find_run("p1", "1").id == store.find_run(None, rows[1]["run"]).id
 
 
 @pytest.mark.parametrize(
     ("project", "text", "message", "hint"),
     [
-        ("p1", "#9", "there is no execution `#9`", "the latest is `#2`"),
-        ("p1", "", "there is no execution ``", "the latest is `#2`"),
+        ("p1", "9", "there is no execution `9`", "the latest has the number 2"),
+        ("p1", "", "there is no execution ``", "the latest has the number 2"),
         ("p1", "zzzzzz", "there is no execution", "the latest"),
         ("p1", "²", "there is no execution", "the latest"),
         ("none", "latest", "there is no execution `latest`", "nothing has been run"),
-        (None, "#1", "`#1` needs a project", "go to the project's folder"),
+        (None, "1", "`1` needs a project", "go to the project's folder"),
     ],
 )
 def test_what_is_not_there_is_said_with_a_hint(

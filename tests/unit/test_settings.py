@@ -1,0 +1,57 @@
+"""The user's settings."""
+
+from pathlib import Path
+
+import pytest
+
+from runner.errors import ExitCode, MlrunError
+from runner.executors import EXECUTORS
+from runner.job import Network
+from runner.settings import EXECUTOR_NAMES, Settings, load_settings
+
+
+def written(tmp_path: Path, text: str, **environment: str) -> Settings:
+    (tmp_path / "config" / "mlrun").mkdir(parents=True)
+    (tmp_path / "config" / "mlrun" / "settings.toml").write_text(text, encoding="utf-8")
+    return load_settings({"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "config"), **environment})
+
+
+def test_without_a_file_everything_has_a_default_below_home(tmp_path: Path) -> None:
+    assert load_settings({"HOME": str(tmp_path)}) == Settings(tmp_path / ".local" / "share" / "mlrun")
+
+
+def test_a_file_sets_everything(tmp_path: Path) -> None:
+    text = 'store = "/s"\nexecutor = "sandbox"\nnetwork = "none"\njobs = 3\ngrace = 0.5\n'
+    assert written(tmp_path, text) == Settings(Path("/s"), "sandbox", Network.NONE, 3, 0.5)
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    settings = written(tmp_path, 'store = "/s"\nexecutor = "docker"\n', MLRUN_STORE="/e", MLRUN_EXECUTOR="process")
+    assert (settings.store, settings.executor) == (Path("/e"), "process")
+
+
+def test_a_relative_base_folder_is_ignored_as_the_standard_asks(tmp_path: Path) -> None:
+    settings = load_settings({"HOME": str(tmp_path), "XDG_DATA_HOME": "data"})
+    assert settings.store == tmp_path / ".local" / "share" / "mlrun"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("jobs = ", "Invalid value"),
+        ("jobz = 1", "there is no setting `jobz`"),
+        ('executor = "dockr"', "there is no executor `dockr`"),
+        ('network = "bridge"', "there is no network `bridge`"),
+        ("jobs = -1", "`jobs` must be a number"),
+        ("grace = true", "`grace` must be a number"),
+        ('jobs = "2"', "`jobs` must be a number"),
+    ],
+)
+def test_a_wrong_setting_is_a_usage_error(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(MlrunError, match=message) as caught:
+        written(tmp_path, text)
+    assert caught.value.code is ExitCode.USAGE
+
+
+def test_the_settings_name_every_executor_there_is() -> None:
+    assert set(EXECUTOR_NAMES) == {"auto", *EXECUTORS}
