@@ -44,7 +44,7 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     file = settings_file(environment)
     try:
         written = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         written = {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise usage_error(f"{file}: {error}", hint="it is a TOML file of `name = value` lines") from error

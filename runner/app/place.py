@@ -43,7 +43,7 @@ def locate(start: Path, yaml: str | None = None) -> Place:
             code=ExitCode.SPEC,
             hint="go to your project's folder, or make one with `mlrun init`",
         )
-    if repository is not None and not file.resolve().is_relative_to(repository.root):
+    if repository is not None and not Path(os.path.realpath(file)).is_relative_to(repository.root):
         repository = find_repository(file.parent)
     root = repository.root if repository else file.parent
     return Place(root, file, os.path.relpath(file), repository, _reference(root, file, repository))
@@ -61,6 +61,6 @@ def _nearest(start: Path, top: Path) -> Path | None:
 def _reference(root: Path, file: Path, repository: Repository | None) -> ProjectRef:
     """Clones and worktrees of one repository are one project; without a commit the folder has to do."""
     first = repository.first_commit() if repository else None
-    relative = os.path.relpath(file.resolve(), root)
+    relative = os.path.relpath(os.path.realpath(file), root)
     id = uuid.uuid5(_NAMESPACE, hash_json([str(first or root), relative]))
     return ProjectRef(id=str(id), name=root.name or "project", root=str(root), file=relative)

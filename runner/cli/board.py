@@ -1,5 +1,6 @@
 """What the displays know of a run, gathered from its events. Pure but for the monotonic clock."""
 
+import codecs
 import math
 import time
 from collections import deque
@@ -22,15 +23,22 @@ class Tail:
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
     unfinished: str = ""
     """What came after the last newline."""
+    decoder: codecs.IncrementalDecoder = field(default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace"))
+    """A character may come in two pieces."""
 
     def feed(self, data: bytes) -> list[str]:
         """Take some bytes; returns the lines that became whole."""
-        text = self.unfinished + data.decode("utf-8", "replace")
+        text = self.unfinished + self.decoder.decode(data)
         *whole, rest = text.split("\n")
         lines = [_last_state(line) for line in whole]
         self.unfinished = rest[-_LINE_CAP:]
         self.lines.extend(lines)
         return lines
+
+    def finish(self) -> list[str]:
+        """There is nothing more to come: an unfinished last line counts as whole."""
+        self.unfinished += self.decoder.decode(b"", final=True)
+        return self.feed(b"\n") if self.unfinished else []
 
     def current(self) -> list[str]:
         """The last lines, the unfinished one too."""
@@ -63,6 +71,10 @@ class NodeView:
             return self.last.duration
         return None if self.began is None or self.state in FINAL else time.monotonic() - self.began
 
+    def finish(self) -> list[tuple[str, str, str]]:
+        """The unfinished last lines of its log, as (node, stream, line)."""
+        return [(self.name, stream, line) for stream, tail in self.tails.items() for line in tail.finish()]
+
     def tail(self) -> list[str]:
         """The last lines of both streams; stderr last, where the reason of a failure mostly stands."""
         return [
@@ -91,13 +103,13 @@ class Board:
                 node.state, node.last = event.state, event
                 if event.state is State.STARTING:
                     node.began = time.monotonic()
+                elif event.state in FINAL:
+                    return self._note(node.finish())
             case MetricsArrived():
                 self.nodes[event.node].metrics.update(event.values)
             case LogArrived():
                 tail = self.nodes[event.node].tails.setdefault(event.stream, Tail())
-                lines = tail.feed(event.data)
-                self.recent.extend(f"{event.node} │ {line}" if len(self.nodes) > 1 else line for line in lines)
-                return [(event.node, event.stream, line) for line in lines]
+                return self._note([(event.node, event.stream, line) for line in tail.feed(event.data)])
             case RunEnded():
                 self.ended = event
             case _:
@@ -105,13 +117,12 @@ class Board:
         return []
 
     def remainders(self) -> list[tuple[str, str, str]]:
-        """The unfinished last lines of all logs, once the run is over."""
-        return [
-            (node.name, stream, tail.current()[-1])
-            for node in self.nodes.values()
-            for stream, tail in node.tails.items()
-            if tail.unfinished
-        ]
+        """The unfinished last lines of all logs, once nothing more will come."""
+        return [line for node in self.nodes.values() for line in self._note(node.finish())]
+
+    def _note(self, lines: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+        self.recent.extend(f"{node} │ {line}" if len(self.nodes) > 1 else line for node, _, line in lines)
+        return lines
 
 
 def duration_text(seconds: float | None) -> str:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Protocol, Self, TextIO
 
 from runner.cli.board import Board, NodeView, duration_text, metrics_text
-from runner.cli.terminal import clean, clean_line, paint
+from runner.cli.terminal import clean, clean_line, paint, put
 from runner.events import Event, ImagePulled, NodeChanged, Noticed, RunEnded, RunStarted
 from runner.state import FINAL, Reason, State
 
@@ -67,13 +67,12 @@ class PlainDisplay:
                 self._log(*line)
             text = self._sentence(event)
             if text:
-                self._out.flush()
-                print(text, file=sys.stderr, flush=True)
+                put(text, sys.stderr)
 
     def _log(self, node: str, stream: str, line: str) -> None:
         several = len(self.board.nodes) > 1
         target = sys.stderr if stream == "stderr" and self._out is sys.stdout else self._out
-        print(f"{clean_line(node)} │ {line}" if several else line, file=target, flush=True)
+        put(f"{clean_line(node)} │ {line}" if several else line, target)
 
     def _sentence(self, event: Event) -> str | None:
         match event:
@@ -105,7 +104,7 @@ def change_sentence(node: NodeView, event: NodeChanged) -> str:
     if event.duration is not None and event.state in FINAL:
         words.append(f"in {duration_text(event.duration)}")
     if event.state is State.STOPPING:
-        words.append(stopping_words(event))
+        words.append("- " + stopping_words(event))
     elif event.state in FINAL and event.state is not State.SUCCEEDED:
         words.append("- " + why(event))
     elif event.state is State.SUCCEEDED and node.metrics:
@@ -115,12 +114,12 @@ def change_sentence(node: NodeView, event: NodeChanged) -> str:
 
 def stopping_words(event: NodeChanged) -> str:
     """Why it is asked to end; who did not ask for it need not be told how to press harder."""
-    return "(Ctrl-C again kills it)" if event.reason is Reason.STOP else f"- {event.reason}"
+    return "Ctrl-C again kills it" if event.reason is Reason.STOP else str(event.reason)
 
 
 def why(event: NodeChanged) -> str:
     """Why it did not succeed: the reason with the sentence that was found for it, else with the exit code."""
-    if event.detail and event.reason is Reason.EXIT:
+    if event.detail and event.reason in {Reason.EXIT, Reason.STOP}:
         return clean(event.detail)
     parts = [str(event.reason)] if event.reason else []
     if event.detail:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -15,7 +16,7 @@ from runner.app.run import Ended, Request, open_project, run_plan
 from runner.cli.board import Board
 from runner.cli.display import Display, PlainDisplay, ended_sentence, failures, final_table
 from runner.cli.option import OwnOption, Parsed, Table, parse
-from runner.cli.terminal import clean_line, colourful, print_json, say
+from runner.cli.terminal import clean_line, colourful, print_json, put, say
 from runner.errors import ExitCode, MlrunError, usage_error
 from runner.plan.model import Arguments, Plan
 from runner.settings import Settings, executor_name, load_settings, network_name
@@ -215,7 +216,8 @@ def launch(place: Place, project: Project, plan: Plan, options: Options) -> int:
     )
     with _choose_display(plan.kind, json=options.json) as display:
         ended = run_plan(request, display)
-    _tell_end(ended, display.board, options)
+    with suppress(BrokenPipeError):
+        _tell_end(ended, display.board, options)
     return ended.exit
 
 
@@ -234,13 +236,13 @@ def _choose_display(kind: str, *, json: bool) -> Display:
 def _tell_end(ended: Ended, board: Board, options: Options) -> None:
     run = ended.run
     for line in failures(board):
-        print(line, file=sys.stderr)
+        put(line, sys.stderr)
     if options.json:
         print_json(to_json(run))
     elif run.kind == "pipeline":
-        print(final_table(board))
+        put(final_table(board), sys.stdout)
     if board.ended:
-        print(ended_sentence(board.ended, run.kind), file=sys.stderr, flush=True)
+        put(ended_sentence(board.ended, run.kind), sys.stderr)
     if run.state is State.SUCCEEDED and any(execution.outputs for execution in run.executions.values()):
         last = list(run.executions.values())[-1]
         say(f"outputs: `mlrun outputs {last.counter}` lists them, `-d DIR` copies them out")

@@ -1,5 +1,6 @@
 """How a pipeline looks on a terminal while it runs: a live table of the graph's nodes. The only home of `rich`."""
 
+from contextlib import suppress
 from threading import Lock
 from types import TracebackType
 from typing import Self
@@ -59,7 +60,8 @@ class LiveDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._live.stop()
+        with suppress(OSError):
+            self._live.stop()
 
     def __call__(self, event: Event) -> None:
         """Note it; what must not scroll away unseen is printed above the table."""
@@ -70,7 +72,9 @@ class LiveDisplay:
             elif isinstance(event, NodeChanged | RunStarted):
                 self._pulls.clear()
         if isinstance(event, Noticed):
-            self._live.console.print(notice_sentence(event), style="yellow")
+            # A terminal that went away is told by a signal, which stops the run; no line to it may end one.
+            with suppress(OSError):
+                self._live.console.print(notice_sentence(event), style="yellow")
 
     def _draw(self) -> RenderableType:
         with self._lock:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runner import __version__
-from runner.cli.terminal import say, show_error
+from runner.cli.terminal import hold_streams, say, show_error, silence
 from runner.errors import ExitCode, MlrunError, did_you_mean, usage_error
 
 
@@ -66,7 +66,9 @@ def help_page() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and leave the process with its exit code."""
-    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+    hold_streams()
+    code = run(list(sys.argv[1:] if arguments is None else arguments))
+    sys.exit(_flushed(code))
 
 
 def run(arguments: list[str]) -> int:
@@ -79,8 +81,8 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output has gone; python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output has gone, as `head` does when it has enough.
+        silence(sys.stdout)
         return ExitCode.OK
     except Exception as error:
         if os.environ.get("MLRUN_DEBUG"):
@@ -88,6 +90,18 @@ def run(arguments: list[str]) -> int:
         say(f"this is a bug in mlrun {__version__}: {type(error).__name__}: {error}")
         say("hint: `MLRUN_DEBUG=1` in the environment shows where; please report it")
         return ExitCode.BUG
+
+
+def _flushed(code: int) -> int:
+    """Write out what still waits to be printed; the exit code, which is another one if that cannot be done."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        silence(sys.stdout)
+        if not isinstance(error, BrokenPipeError):
+            show_error(MlrunError(f"cannot write the output: {error.strerror}", code=ExitCode.DISK))
+            return code or ExitCode.DISK
+    return code
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -101,7 +115,16 @@ def _dispatch(arguments: list[str]) -> int:
     verb = VERBS.get(name)
     if verb is None:
         raise usage_error(f"there is no verb `{name}`", hint=did_you_mean(name, VERBS))
+    if not _is_somewhere():
+        raise usage_error("the current folder does not exist any more", hint="go to one that does")
     return call(name, importlib.import_module(f"runner.cli.{verb.module}"), arguments[1:])
+
+
+def _is_somewhere() -> bool:
+    try:
+        return bool(os.getcwd())
+    except OSError:
+        return False
 
 
 def call(name: str, module: object, arguments: list[str]) -> int:

@@ -84,7 +84,7 @@ def pipeline_table(project: Project, pipeline: Pipeline) -> Table:
         ]
         table.add(Target("pipeline parameter", "", parameter.name, flag=bool(flags) and all(flags)))
     for node in pipeline.nodes:
-        step = _step(project, pipeline, node.name)
+        step = project.steps.get(node.step or "")
         if step is not None:
             _add_step(table, step, node.name, f"{node.name}.")
     return table

@@ -12,7 +12,7 @@ from runner.cli.row import Row, execution_row, run_row
 from runner.cli.terminal import clean_line
 from runner.errors import ExitCode, MlrunError, usage_error
 from runner.settings import load_settings
-from runner.state import FINAL
+from runner.state import FINAL, State
 from runner.store.history import is_abandoned
 from runner.store.identity import is_id
 from runner.store.journal import Follower
@@ -67,7 +67,8 @@ def execution_rows(moment: datetime, limit: int | None, *, all_projects: bool) -
 
 
 def _with_live_metrics(store: Store, record: dict[str, Any]) -> dict[str, Any]:
-    if record["state"] in FINAL:
+    """With the metrics from its log as long as the record has none: it runs, or nobody was left to write its end."""
+    if record["state"] in FINAL - {State.INTERRUPTED} or record["metrics"]:
         return record
     return record | {"metrics": live_metrics(store, record["run"], record["id"])}
 

@@ -1,5 +1,6 @@
 """How we speak: data on stdout, talk on stderr, nothing from a repository or a step reaches the terminal raw."""
 
+import io
 import json
 import os
 import re
@@ -38,9 +39,39 @@ def paint(text: str, code: str, stream: TextIO) -> str:
     return f"\x1b[{code}m{text}\x1b[0m" if colourful(stream) else text
 
 
+def hold_streams() -> None:
+    """Put something below the standard streams that the caller closed, and let none fail for a letter that it lacks.
+
+    Else the next file that is opened would get the number of a closed one, and somebody's words.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            # The system gives the lowest number that is free, and those below are taken.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
+        elif number and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def silence(stream: TextIO) -> None:
+    """Let what is still written to `stream` go nowhere: nobody reads it any more, or its disk is full."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def put(text: str, stream: TextIO) -> None:
+    """A line on `stream`, at once. A run is worth more than what is told about it: no failure to write ends one."""
+    try:
+        print(text, file=stream, flush=True)
+    except OSError:
+        silence(stream)
+
+
 def say(text: str) -> None:
     """One line of talk, on stderr."""
-    print(clean(text), file=sys.stderr, flush=True)
+    put(clean(text), sys.stderr)
 
 
 _HINTS = {
@@ -57,16 +88,16 @@ def show_error(error: MlrunError) -> None:
     """An error as `place: message`, its problems below, and the hint on its own line."""
     where = f"{clean_line(str(error.location))}: " if error.location else ""
     mark = paint("error:", "31;1", sys.stderr)
-    print(f"{where}{mark} {clean_line(error.message)}", file=sys.stderr)
+    put(f"{where}{mark} {clean_line(error.message)}", sys.stderr)
     for problem in error.problems:
         if (problem.location, problem.message) == (error.location, error.message):
             continue
-        print(f"  {clean_line(str(problem))}", file=sys.stderr)
+        put(f"  {clean_line(str(problem))}", sys.stderr)
         if problem.hint:
-            print(f"    hint: {clean_line(problem.hint)}", file=sys.stderr)
+            put(f"    hint: {clean_line(problem.hint)}", sys.stderr)
     hint = error.hint or _HINTS.get(error.code)
     if hint:
-        print(f"{paint('hint:', '36', sys.stderr)} {clean_line(hint)}", file=sys.stderr)
+        put(f"{paint('hint:', '36', sys.stderr)} {clean_line(hint)}", sys.stderr)
 
 
 def print_json(value: Any) -> None:

@@ -90,13 +90,15 @@ def _local(declared: Input, source: Source, root: Path, objects: ObjectWriter) -
 def _paths(declared: Input, source: Source, root: Path) -> tuple[str, list[str]]:
     """The absolute path or glob that a source means, and what it names on this machine."""
     text = unquote(urlsplit(source.uri).path) if source.uri.startswith("file://") else source.uri
+    if not text.strip():
+        raise _nameless(declared, source)
     pattern = os.path.join(source.folder, os.path.expanduser(text) if source.trusted else text)
     found = [pattern] if os.path.lexists(pattern) else sorted(glob.glob(pattern, recursive=True))
     if not found:
         raise _missing(declared, source)
-    top = root.resolve()
+    top = os.path.realpath(root)
     for path in found:
-        if not source.trusted and not Path(path).resolve().is_relative_to(top):
+        if not source.trusted and not Path(os.path.realpath(path)).is_relative_to(top):
             raise MlrunError(
                 f"input `{declared.name}` names `{source.uri}`, outside the project",
                 code=ExitCode.POLICY,
@@ -104,6 +106,16 @@ def _paths(declared: Input, source: Source, root: Path) -> tuple[str, list[str]]
                 hint=f"allow it by naming it yourself: `--{declared.name} {source.uri}`",
             )
     return pattern, found
+
+
+def _nameless(declared: Input, source: Source) -> MlrunError:
+    """An empty name would mean the whole folder that relative paths start at: hardly what anybody wants."""
+    return MlrunError(
+        f"input `{declared.name}` names no file: its address is empty",
+        code=ExitCode.INPUT,
+        location=None if source.trusted else declared.location,
+        hint=f"give a path or an address: `--{declared.name} PATH`; `.` is the folder itself",
+    )
 
 
 def _missing(declared: Input, source: Source) -> MlrunError:

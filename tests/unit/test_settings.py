@@ -20,6 +20,10 @@ def test_without_a_file_everything_has_a_default_below_home(tmp_path: Path) -> N
     assert load_settings({"HOME": str(tmp_path)}) == Settings(tmp_path / ".local" / "share" / "mlrun")
 
 
+def test_a_base_folder_that_is_no_folder_holds_no_settings() -> None:
+    assert load_settings({"XDG_CONFIG_HOME": "/dev/null", "MLRUN_STORE": "/s"}) == Settings(Path("/s"))
+
+
 def test_a_file_sets_everything(tmp_path: Path) -> None:
     text = 'store = "/s"\nexecutor = "sandbox"\nnetwork = "none"\njobs = 3\ngrace = 0.5\n'
     assert written(tmp_path, text) == Settings(Path("/s"), "sandbox", Network.NONE, 3, 0.5)

@@ -81,3 +81,11 @@ def test_json_has_every_problem_and_the_counts(capsys: pytest.CaptureFixture[str
     assert document["files"] == 2
     assert document["errors"] == sum(problem["severity"] == "error" for problem in document["problems"])
     assert {problem["file"] for problem in document["problems"]} == {"error.yaml", "warning.yaml"}
+
+
+def test_a_file_that_is_a_link_to_itself_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / ".git").mkdir()
+    (folder / "valohai.yaml").symlink_to("valohai.yaml")
+    for arguments in (["lint"], ["exec", "train"]):
+        assert run(arguments) == 10
+        assert "is a symbolic link that leads back to itself" in capsys.readouterr().err

@@ -167,6 +167,20 @@ def test_what_runs_is_listed_with_its_metrics_so_far(project: Project, capsys: p
     telling.end()
 
 
+def test_what_lost_its_runner_keeps_the_metrics_it_reported(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    telling = project.begin()
+    id = telling.start()
+    telling.measure(id, loss=0.75)
+    telling.die()
+    (row,) = listed(capsys, "--where", "loss == 0.75")
+    assert row["state"] == "interrupted"
+    project.store.reconcile()
+    (row,) = listed(capsys, "--where", "loss == 0.75")
+    assert row["state"] == "interrupted"
+
+
 def test_other_projects_are_listed_only_when_asked_for(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     project.run()
     project.run(project=replace(project.ref, id="other", name="elsewhere"))

@@ -86,6 +86,18 @@ def test_a_store_that_may_only_be_read_can_be_read(ended: Project) -> None:
             os.chmod(folder, 0o700)
 
 
+def test_letters_that_the_encoding_of_the_output_lacks_are_escaped(project: Project) -> None:
+    project.run(outputs={"café": b""}, log="☃\n".encode())
+    for verb, shown in (["outputs", "1"], r"caf\xe9"), (["show", "1"], r"caf\xe9"):
+        done = subprocess.run(
+            [sys.executable, "-m", "runner", *verb],
+            capture_output=True,
+            env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert shown.encode() in done.stdout
+
+
 def test_a_damaged_journal_ends_with_the_code_of_the_store(ended: Project) -> None:
     (journal,) = ended.root.glob("runs/*/journal")
     journal.write_bytes(journal.read_bytes().replace(b"succeeded", b"SUCCEEDED"))

@@ -99,6 +99,21 @@ def test_a_file_outside_the_project_needs_the_users_word(root: Path, uri: str) -
     assert names(root, uri, trusted=True)
 
 
+@pytest.mark.parametrize("uri", ["", " ", "file://"])
+def test_an_empty_address_is_not_the_whole_folder(root: Path, uri: str) -> None:
+    error = refusal(root, uri, trusted=True)
+    assert error.code is ExitCode.INPUT
+    assert "its address is empty" in error.message
+    assert names(root, ".", trusted=True)
+
+
+def test_a_link_that_leads_back_to_itself_is_an_input_error(root: Path) -> None:
+    (root / "loop").symlink_to("loop")
+    with pytest.raises(MlrunError, match="cannot read") as caught:
+        names(root, "loop")
+    assert caught.value.code is ExitCode.INPUT
+
+
 def test_an_unknown_scheme_is_refused_and_a_local_file_is_offered(root: Path) -> None:
     error = refusal(root, "s3://bucket/key")
     assert "`s3://` sources are not supported" in error.message
