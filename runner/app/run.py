@@ -27,7 +27,7 @@ from runner.provenance.host import describe_host
 from runner.settings import Settings
 from runner.spec.model import Project
 from runner.spec.project import load_project, parse_project
-from runner.state import State
+from runner.state import FINAL, State
 from runner.store.identity import new_id
 from runner.store.journal import timestamp
 from runner.store.record import Code, Run
@@ -82,6 +82,7 @@ def run_plan(request: Request, emit: Listener) -> Ended:
     images = find_images(executor, (node.step.image for node in request.plan.nodes.values()), emit)
     store = Store.open(request.settings.store, create=True)
     store.reconcile()
+    end_leftovers(executor, store, emit)
     code = capture_code(request, store)
     _notice_ignored(request.plan, emit)
     for path in code.not_captured:
@@ -105,6 +106,27 @@ def _exit_code(state: State, caught: list[int], loop: Loop) -> int:
     if state is State.STOPPED:
         return 128 + caught[0] if caught else ExitCode.STEP_FAILED
     return loop.exit
+
+
+def end_leftovers(executor: Executor, store: Store, emit: Listener) -> None:
+    """End jobs that outlived their runner, such as containers after it was killed: their record is closed.
+
+    Asked in this order, nothing that another process has just started can be taken for a leftover: an execution is in
+    the store before its job is on the machine.
+    """
+    existing = executor.mine()
+    if not existing:
+        return
+    over = {row["id"] for row in store.executions() if row["state"] in FINAL}
+    for id in sorted(existing & over):
+        handle = executor.reattach(id)
+        if handle is not None:
+            handle.stop(0)
+            for _ in handle.logs():
+                pass
+            handle.wait()
+            handle.close()
+            emit(Noticed(f"ended what was left on this machine of execution {id}"))
 
 
 def _check_inputs(request: Request) -> None:

@@ -126,7 +126,9 @@ def merge(context: typer.Context, options: Options, parsed: Parsed) -> Options:
 
 
 def arguments(options: Options, parsed: Parsed) -> Arguments:
-    """What the command line gives, for the planner."""
+    """What the command line gives, for the planner. Raises MlrunError (code USAGE)."""
+    if options.image is not None and not options.image.strip():
+        raise usage_error("`--image` names no image", hint="write `--image NAME:TAG`")
     return Arguments(
         folder=str(Path.cwd()),
         nodes=parsed.given(),
@@ -250,7 +252,7 @@ def _tell_end(ended: Ended, board: Board, options: Options) -> None:
 
 def plan_text(plan: Plan) -> str:
     """What would run, one node per paragraph, in order."""
-    lines = [f"{plan.kind} `{clean_line(plan.name)}`: {len(plan.nodes)} nodes would run"]
+    lines = [f"{plan.kind} `{clean_line(plan.name)}`: {counted(len(plan.nodes), 'node')} would run"]
     for node in plan.nodes.values():
         after = f" after {', '.join(node.upstream)}" if node.upstream else ""
         lines.append(clean_line(f"  {node.name}: step `{node.step.name}` in `{node.step.image}`{after}"))
@@ -260,6 +262,11 @@ def plan_text(plan: Plan) -> str:
         ]
         lines += [clean_line(f"    {edge.target.key} ← {edge.source}") for edge in node.edges]
     return "\n".join(lines)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 node`, `2 nodes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def described(rows: Mapping[str, str]) -> str:
