@@ -38,7 +38,7 @@ from runner.metrics import MetricEvent
 from runner.plan.bind import Left
 from runner.plan.model import Plan, PlannedNode
 from runner.state import FINAL, Reason, State
-from runner.worker.run import Finished, JobListener
+from runner.worker.run import Finished, JobListener, clear
 from runner.worker.stopper import Stopper
 
 _POLL = 0.25
@@ -267,6 +267,9 @@ class Loop:
             self._exits[name] = finished.exit
         detail = _with_hint(outcome.detail, finished.hint) if outcome.detail else None
         self._arrived.put(JobEnded(name, outcome.succeeded, outcome.reason, detail))
+        complaint = clear(finished)
+        if complaint:
+            self._emit(Noticed(complaint, name))
 
     def _abandon(self) -> None:
         """Leave nothing behind, however the loop ended."""

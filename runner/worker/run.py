@@ -77,7 +77,7 @@ class Finished:
     collected, also of a job that failed or was stopped. `metrics` is the last value per key, strict JSON; `metric_log`
     an object with all events (`runner.worker.log`), None when there are none. `log` is None when it could not be
     stored. `duration` is seconds of the monotonic clock from the program's start to its end, 0 when it never ran.
-    `work` is the kept work folder.
+    `work` is the kept work folder, `leftover` one that nobody needs and `clear` removes.
     """
 
     outcome: Outcome
@@ -91,6 +91,21 @@ class Finished:
     warnings: tuple[str, ...]
     duration: float
     work: Path | None
+    leftover: Path | None
+
+
+def clear(finished: Finished) -> str | None:
+    """Remove the work folder of a job that has been reported; tells in a sentence if it cannot be.
+
+    Not done before the report, because removing a large copy takes as long as a small step.
+    """
+    if finished.leftover is None:
+        return None
+    try:
+        remove_tree(finished.leftover)
+    except OSError as error:
+        return f"the work folder `{finished.leftover}` could not be removed: {error.strerror}"
+    return None
 
 
 def run_job(
@@ -158,8 +173,6 @@ class _Attempt:
                 stopper.detach()
                 handle.close()
             self._keep(staged)
-        if self._ours and not self._kept:
-            self._remove()
 
     def finished(self) -> Finished:
         """The report. Called after `run`."""
@@ -177,6 +190,7 @@ class _Attempt:
             warnings=tuple(self._warnings),
             duration=self._duration,
             work=self.workspace.root if self._kept else None,
+            leftover=self.workspace.root if self._ours and not self._kept else None,
         )
 
     def _verdict(self) -> Outcome:
@@ -352,12 +366,6 @@ class _Attempt:
             write_rerun(staged, self.executor.view(self.workspace), self.executor.name)
         except MlrunError as error:
             self._warnings.append(error.message)
-
-    def _remove(self) -> None:
-        try:
-            remove_tree(self.workspace.root)
-        except OSError as error:
-            self._warnings.append(f"the work folder `{self.workspace.root}` could not be removed: {error.strerror}")
 
 
 def _call(work: Callable[[], None]) -> None:

@@ -66,7 +66,7 @@ class Journal:
 def finished(code: int = 0, **changes: Any) -> Finished:
     outcome = Outcome(Reason.EXIT, code)
     exit = ExitCode.OK if code == 0 else ExitCode.STEP_FAILED
-    whole = Finished(outcome, exit, None, None, (), None, {"n": 1}, None, (), 0.5, None)
+    whole = Finished(outcome, exit, None, None, (), None, {"n": 1}, None, (), 0.5, None, None)
     return replace(whole, **changes)
 
 

@@ -23,7 +23,7 @@ from runner.store.layout import Layout
 from runner.store.objects import Objects
 from runner.worker import log as log_module
 from runner.worker.log import LogFiles, read_merged
-from runner.worker.run import Finished, run_job
+from runner.worker.run import Finished, clear, run_job
 from runner.worker.stopper import Stopper
 
 HERE = FakeExecutor().resolve("python:3.12") or Identity("", {})
@@ -68,7 +68,9 @@ def run(layout: Layout, objects: Objects, job: Job, logs: Path) -> Run:
     ) -> Finished:
         changed = replace(job, script=Script(lines), **changes)  # type: ignore[arg-type]
         executor = executor or FakeExecutor()
-        return run_job(changed, executor, HERE, writer or objects, layout.work, logs, ear or Ear(), stopper)
+        finished = run_job(changed, executor, HERE, writer or objects, layout.work, logs, ear or Ear(), stopper)
+        assert clear(finished) is None
+        return finished
 
     return run
 
@@ -448,6 +450,7 @@ def test_where_the_chunks_end_changes_neither_files_nor_metrics(
     logs = layout.runs / "run" / str(time.monotonic_ns())
     executor = Late(Outcome(Reason.EXIT, 0), chunks)
     finished = run_job(job, executor, HERE, objects, layout.work, logs, Ear())
+    assert clear(finished) is None
     assert finished.log is not None
     assert finished.metric_log is not None
     assert objects.read(finished.log.stdout) == text
@@ -460,12 +463,19 @@ def test_where_the_chunks_end_changes_neither_files_nor_metrics(
     assert finished.metrics == {"a": 2, "b": "x", "c": "NaN"}
 
 
-def test_a_work_folder_that_cannot_be_removed_is_a_warning(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_work_folder_that_cannot_be_removed_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: Path) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr("runner.worker.run.remove_tree", refuse)
     finished = run("true")
-    assert finished.outcome.succeeded
-    assert len(finished.warnings) == 1
-    assert "could not be removed" in finished.warnings[0]
+    assert finished.leftover is not None
+    monkeypatch.setattr("runner.worker.run.remove_tree", refuse)
+    assert clear(finished) == f"the work folder `{finished.leftover}` could not be removed: Operation not permitted"
+
+
+def test_the_work_folder_goes_only_after_the_report(layout: Layout, objects: Objects, job: Job, logs: Path) -> None:
+    finished = run_job(job, FakeExecutor(), HERE, objects, layout.work, logs, Ear(), None)
+    assert finished.leftover is not None
+    assert finished.leftover.is_dir()
+    clear(finished)
+    assert not finished.leftover.exists()
