@@ -163,7 +163,7 @@ def failures(board: Board) -> list[str]:
             lines.append(f"{paint('failed:', '31;1', sys.stderr)} {clean_line(node.name)}: {why(node.last)}")
             lines += [f"  │ {line}" for line in node.tail()]
         if node.last.work:
-            lines.append(f"kept: {node.last.work} (`bash {node.last.work}/rerun.sh` repeats it by hand)")
+            lines.append(f"its folder is kept: `bash {node.last.work}/rerun.sh` repeats it by hand")
     return lines
 
 

@@ -4,7 +4,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +21,7 @@ from runner.executors import EXECUTORS, Site
 from runner.job import Probe
 from runner.provenance.git import find_repository
 from runner.settings import Settings, load_settings, settings_file
+from runner.store.history import unreadable_runs
 from runner.store.layout import FORMAT, Layout
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -113,6 +114,7 @@ def describe_store(settings: Settings) -> dict[str, Any]:
         "problem": problem,
         "format": FORMAT if layout else None,
         "runs": len(os.listdir(layout.runs)) if layout else 0,
+        "unreadable": {id: error.message for id, error in unreadable_runs(layout)} if layout else {},
         "index_size": layout.index.stat().st_size if layout and layout.index.exists() else None,
         "free": _free(settings.store),
     }
@@ -173,14 +175,15 @@ def page(report: Mapping[str, Any]) -> str:
     lines += _automatic_lines(report)
     lines += ["", "versions"]
     lines += [f"  {name:<10} {clean_line(version or 'not found')}" for name, version in report["versions"].items()]
-    for title, rows in (
+    sections: tuple[tuple[str, Iterable[tuple[str, str]]], ...] = (
         ("store", _store_rows(report["store"])),
-        ("settings", _settings_rows(report["settings"])),
-        ("git", _repository_rows(report["git"])),
-        ("project", _project_rows(report["project"])),
-    ):
+        ("settings", _settings_rows(report["settings"]).items()),
+        ("git", _repository_rows(report["git"]).items()),
+        ("project", _project_rows(report["project"]).items()),
+    )
+    for title, rows in sections:
         lines += ["", title]
-        lines += [f"  {name:<10} {clean_line(text)}" for name, text in rows.items()]
+        lines += [f"  {name:<10} {clean_line(text)}" for name, text in rows]
     return "\n".join(lines)
 
 
@@ -193,16 +196,17 @@ def _automatic_lines(report: Mapping[str, Any]) -> list[str]:
     return [f"  a run is refused: {asked} finds no executor that works{other}"]
 
 
-def _store_rows(store: Mapping[str, Any]) -> dict[str, str]:
-    rows = {"path": store["path"]}
+def _store_rows(store: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows = [("path", store["path"])]
     if store["problem"]:
-        rows["problem"] = store["problem"]
+        rows.append(("problem", store["problem"]))
     elif store["exists"]:
         index = "none yet" if store["index_size"] is None else size_text(store["index_size"])
-        rows |= {"format": str(store["format"]), "runs": str(store["runs"]), "index": index}
+        rows += [("format", str(store["format"])), ("runs", str(store["runs"])), ("index", index)]
+        rows += [("unreadable", f"run {id}: {problem}") for id, problem in store["unreadable"].items()]
     else:
-        rows["state"] = "not made yet; the first run makes it"
-    return rows | ({"free disk": size_text(store["free"])} if store["free"] is not None else {})
+        rows.append(("state", "not made yet; the first run makes it"))
+    return rows + ([("free disk", size_text(store["free"]))] if store["free"] is not None else [])
 
 
 def _settings_rows(settings: Mapping[str, Any]) -> dict[str, str]:

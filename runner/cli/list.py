@@ -14,7 +14,7 @@ from runner.cli.cell import local_time, now, number, relative_time, value_text
 from runner.cli.display import COLOURS
 from runner.cli.query import Condition, missing_name_note
 from runner.cli.row import EXECUTION_FIELDS, METRIC, RUN_FIELDS, Row, sort_rows
-from runner.cli.subject import execution_rows, run_rows
+from runner.cli.subject import Listing, list_executions, list_runs
 from runner.cli.table import (
     Column,
     Format,
@@ -105,11 +105,11 @@ def show_list(
     # One more than is shown tells whether there are more; with thousands the rest need not even be read.
     simple = condition is None and sort is None and not reverse and set(names or ()) <= set(_fields(chosen))
     enough = bound + 1 if bound and simple else None
-    rows = (run_rows if chosen is What.RUNS else execution_rows)(moment, enough, all_projects=all_projects)
-    kept = _select(rows, chosen, condition, sort, names, reverse=reverse)
+    listing = (list_runs if chosen is What.RUNS else list_executions)(moment, enough, all_projects=all_projects)
+    kept = _select(listing.rows, chosen, condition, sort, names, reverse=reverse)
     shown = kept[:bound] if bound else kept
     _write(shown, chosen, shape, names, moment)
-    _tell(rows, kept, shown, chosen)
+    _tell(listing, kept, shown, chosen)
     return ExitCode.OK
 
 
@@ -259,11 +259,13 @@ def cell(row: Row, key: str, moment: datetime, *, exact: bool) -> str:
     return value_text(value)
 
 
-def _tell(rows: Sequence[Row], kept: Sequence[Row], shown: Sequence[Row], what: What) -> None:
+def _tell(listing: Listing, kept: Sequence[Row], shown: Sequence[Row], what: What) -> None:
     """Say why there is less than one might expect."""
-    if not rows:
+    for id, error in listing.unreadable.items():
+        say(f"run {id} cannot be read: {clean_line(error.message)}")
+    if not listing.rows and not listing.unreadable:
         say("nothing has run yet; `mlrun exec STEP` or `mlrun pipeline NAME` runs something")
-    elif not kept:
-        say(f"none of {len(rows)} {what} matches")
+    elif listing.rows and not kept:
+        say(f"none of {len(listing.rows)} {what} matches")
     elif len(shown) < len(kept):
         say("there are more; `--limit 0` shows all")

@@ -8,12 +8,13 @@ import typer
 
 from runner.cli.cell import counted, size_text
 from runner.cli.delivery import choose_outputs, deliver
-from runner.cli.subject import EXECUTION_HELP, find_execution
+from runner.cli.subject import EXECUTION_HELP, Found, find_execution, work_left
 from runner.cli.table import Column, print_table
 from runner.cli.terminal import clean_line, print_json, say
 from runner.errors import ExitCode, did_you_mean, usage_error
+from runner.job import Workspace
 from runner.state import FINAL
-from runner.store.record import Execution, OutputFile
+from runner.store.record import OutputFile
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -64,7 +65,7 @@ def show_outputs(
     elif folder is None and outputs:
         _print(outputs)
     if not found.execution.outputs:
-        say(_none_sentence(found.execution))
+        say(_none_sentence(found))
     return ExitCode.OK
 
 
@@ -79,7 +80,11 @@ def _print(outputs: Sequence[OutputFile]) -> None:
     )
 
 
-def _none_sentence(execution: Execution) -> str:
+def _none_sentence(found: Found) -> str:
+    execution = found.execution
+    if work := work_left(found):
+        outputs = clean_line(str(Workspace.below(work).outputs))
+        return f"execution {execution.counter} was interrupted; what it wrote was not collected and is in {outputs}"
     if execution.state in FINAL:
         return f"execution {execution.counter} left no outputs"
     return f"execution {execution.counter} is {execution.state}; outputs are there once it has ended"

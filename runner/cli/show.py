@@ -14,9 +14,10 @@ from runner.cli.display import COLOURS
 from runner.cli.evidence import last_metrics, log_sizes
 from runner.cli.page import Page
 from runner.cli.row import elapsed, flat
-from runner.cli.subject import RUN_PREFIX, SUBJECT_HELP, Found, find
+from runner.cli.subject import RUN_PREFIX, SUBJECT_HELP, Found, find, work_left
 from runner.cli.terminal import clean_line, paint, print_json
 from runner.errors import ExitCode
+from runner.job import Workspace
 from runner.state import Reason, State
 from runner.store.record import Execution, Run, to_json
 
@@ -178,7 +179,8 @@ def _add_execution(page: Page, found: Found, more: Iterable[tuple[str, str | Non
     page.facts("metrics", ((clean_line(name), value_text(value)) for name, value in metrics.items()))
     page.table(
         "outputs",
-        [(clean_line(file.name), size_text(file.size), file.digest[:_DIGITS]) for file in execution.outputs],
+        [(clean_line(file.name), size_text(file.size), file.digest[:_DIGITS]) for file in execution.outputs]
+        or _lost_output_rows(found),
     )
     page.facts("warnings", (("-", clean_line(text)) for text in execution.warnings))
 
@@ -200,6 +202,14 @@ def _execution_facts(found: Found) -> Iterator[tuple[str, str | None]]:
     if execution.work:
         yield "kept folder", clean_line(execution.work)
         yield "repeat it by", clean_line(f"bash {shlex.quote(f'{execution.work}/rerun.sh')}")
+    elif work := work_left(found):
+        yield "work folder", clean_line(str(work))
+
+
+def _lost_output_rows(found: Found) -> list[tuple[str]]:
+    """Where the outputs are that nobody was left to collect."""
+    work = work_left(found)
+    return [(clean_line(f"not collected; what it wrote is in {Workspace.below(work).outputs}"),)] if work else []
 
 
 def _input_rows(job: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, str]]:

@@ -1,5 +1,6 @@
 """What a command line means: the store and the project it looks at, and the execution or run that a word names."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -44,6 +45,12 @@ class Found:
         return self.chosen
 
 
+def work_left(found: Found) -> Path | None:
+    """The work folder that an interrupted execution left with what it wrote so far; None without one."""
+    folder = found.store.work_folder(found.execution.id)
+    return folder if found.execution.state is State.INTERRUPTED and folder.is_dir() else None
+
+
 def open_store() -> Store:
     """The user's store, only to be read; where there is none yet, nothing has run."""
     return Store.open(load_settings().store, create=False)
@@ -59,11 +66,20 @@ def project_here() -> str | None:
         return None
 
 
-def execution_rows(moment: datetime, limit: int | None, *, all_projects: bool) -> list[Row]:
-    """The newest executions of this project or of all, newest first; those under way with their metrics so far."""
-    store = open_store()
-    records = store.executions(None if all_projects else project_here(), limit)
-    return [execution_row(_with_live_metrics(store, record), moment) for record in records]
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Rows, newest first, and what is wrong with the runs that have none, by id."""
+
+    rows: list[Row]
+    unreadable: Mapping[str, MlrunError]
+
+
+def list_executions(moment: datetime, limit: int | None, *, all_projects: bool) -> Listing:
+    """The newest executions of this project or of all; those under way with their metrics so far."""
+    store, project = open_store(), None if all_projects else project_here()
+    records = store.executions(project, limit)
+    rows = [execution_row(_with_live_metrics(store, record), moment) for record in records]
+    return Listing(rows, store.unreadable(project))
 
 
 def _with_live_metrics(store: Store, record: dict[str, Any]) -> dict[str, Any]:
@@ -73,9 +89,10 @@ def _with_live_metrics(store: Store, record: dict[str, Any]) -> dict[str, Any]:
     return record | {"metrics": live_metrics(store, record["run"], record["id"])}
 
 
-def run_rows(moment: datetime, limit: int | None, *, all_projects: bool) -> list[Row]:
-    """The newest runs of this project or of all, newest first."""
-    return [run_row(record, moment) for record in open_store().runs(None if all_projects else project_here(), limit)]
+def list_runs(moment: datetime, limit: int | None, *, all_projects: bool) -> Listing:
+    """The newest runs of this project or of all."""
+    store, project = open_store(), None if all_projects else project_here()
+    return Listing([run_row(record, moment) for record in store.runs(project, limit)], store.unreadable(project))
 
 
 def find_execution(text: str) -> Found:

@@ -1,13 +1,16 @@
 """Reads runs from their journals. Writes nothing; knows no index."""
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
+from runner.errors import ExitCode, MlrunError
 from runner.store.durable import disk_errors
 from runner.store.identity import is_id
 from runner.store.journal import DamagedJournal, is_held, read
 from runner.store.layout import Layout, RunFolder
 from runner.store.lease import is_alive, read_owner
-from runner.store.record import BrokenJournal, Run, fold, interrupted
+from runner.store.record import BrokenJournal, Run, Story, fold, interrupted
 
 
 def recorded_run(folder: RunFolder) -> Run | None:
@@ -15,7 +18,7 @@ def recorded_run(folder: RunFolder) -> Run | None:
 
     Raises DamagedJournal, or MlrunError (STORE) when it cannot be read.
     """
-    with disk_errors(folder.path):
+    with _reading(folder):
         try:
             entries = read(folder.journal)
         except (FileNotFoundError, NotADirectoryError):
@@ -25,7 +28,19 @@ def recorded_run(folder: RunFolder) -> Run | None:
     try:
         return fold(entries)
     except BrokenJournal as error:
-        raise DamagedJournal(folder.journal, str(error)) from error
+        raise DamagedJournal(folder.journal, str(error), entries) from error
+
+
+def run_before_damage(error: MlrunError) -> Run | None:
+    """What can be believed of a run that `recorded_run` refused; None without even its first entry."""
+    story = Story()
+    with suppress(BrokenJournal):
+        for entry in error.entries if isinstance(error, DamagedJournal) else ():
+            story.add(entry)
+    try:
+        return story.run()
+    except BrokenJournal:
+        return None
 
 
 def shown_run(folder: RunFolder) -> Run | None:
@@ -37,8 +52,11 @@ def shown_run(folder: RunFolder) -> Run | None:
 
 
 def is_abandoned(folder: RunFolder) -> bool:
-    """Whether the owner is certainly gone: dead by its lease, and nobody holds the journal."""
-    with disk_errors(folder.path):
+    """Whether the owner is certainly gone: dead by its lease, and nobody holds the journal.
+
+    Raises MlrunError (STORE) when it may not be read.
+    """
+    with _reading(folder):
         owner = read_owner(folder.owner)
         if owner is None or is_alive(owner) is not False:
             return False
@@ -58,3 +76,27 @@ def run_folders(layout: Layout) -> Iterator[RunFolder]:
     for name in names:
         if is_id(name):
             yield layout.run(name)
+
+
+def unreadable_runs(layout: Layout) -> Iterator[tuple[str, MlrunError]]:
+    """The id of every run that cannot be read, oldest first, and what is wrong with it. Reads all journals."""
+    for folder in run_folders(layout):
+        try:
+            shown_run(folder)
+        except MlrunError as error:
+            yield folder.path.name, error
+
+
+@contextmanager
+def _reading(folder: RunFolder) -> Iterator[None]:
+    """Turn an OSError into a MlrunError that concerns this run only."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        where = error.filename if isinstance(error.filename, str) else str(folder.journal)
+        raise MlrunError(
+            f"`{where}` cannot be read: {reason}",
+            code=ExitCode.STORE,
+            hint=f"look at the owner and the mode of `{folder.path}`; other runs are not affected",
+        ) from error

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from runner.errors import ExitCode, MlrunError
 from runner.store.durable import disk_errors, sync_folder
-from runner.store.history import recorded_run, run_folders
+from runner.store.history import recorded_run, run_before_damage, run_folders
 from runner.store.identity import new_id
 from runner.store.layout import Layout
 from runner.store.lease import owner_from
@@ -47,6 +47,9 @@ MIGRATIONS: tuple[str, ...] = (
 )
 """Appended to, never edited; `user_version` counts how many have been applied."""
 
+_NO_PROJECT = ""
+"""Of a run that cannot be read at all: it concerns every project."""
+_NO_OWNER = Owner(host="", boot_id="", pid=0, start_time=0)
 _BUSY_SECONDS = 60.0
 
 
@@ -125,6 +128,9 @@ class Index:
             return
         with self._writing():
             (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+            # Another process may have filled it meanwhile, and given out numbers that no journal knows yet.
+            if version == len(MIGRATIONS):
+                return
             if version > len(MIGRATIONS):
                 raise MlrunError(
                     f"the index `{self._path}` is of a newer version of this program",
@@ -151,12 +157,10 @@ class Index:
                 run = recorded_run(folder)
             except MlrunError as error:
                 problems.append(error)
+                self._put_unreadable(folder.path.name, run_before_damage(error))
                 continue
             if run is not None:
-                self._raise_counter(run.project.id, "run", run.counter)
-                for execution in run.executions.values():
-                    self._raise_counter(run.project.id, "execution", execution.counter)
-                self._put(run, run.executions.values())
+                self._put(run, run.executions.values(), final=is_final(run))
         return tuple(problems)
 
     def close(self) -> None:
@@ -189,7 +193,7 @@ class Index:
     def put(self, run: Run, executions: Iterable[Execution]) -> None:
         """Bring the rows of a run and of some of its executions up to date."""
         with self._failures(), self._writing():
-            self._put(run, executions)
+            self._put(run, executions, final=is_final(run))
 
     def put_executions(self, run: Run, executions: Iterable[Execution]) -> None:
         """Bring some executions of a run that goes on up to date."""
@@ -203,8 +207,14 @@ class Index:
             self._connection.execute("DELETE FROM runs WHERE id = ?", (run_id,))
 
     def open_runs(self, project: str | None = None) -> dict[str, Owner]:
-        """The runs whose end is not in the index, oldest first, of one project or of all."""
-        found = self._select(f"SELECT id, owner FROM runs WHERE final = 0{_of(project)} ORDER BY id", {"of": project})
+        """The runs whose end is not in the index, oldest first, of one project or of all.
+
+        Runs that nobody could read when the index was built are among them, whatever their project may be.
+        """
+        found = self._select(
+            "SELECT id, owner FROM runs WHERE final = 0 AND (:of IS NULL OR project IN (:of, :none)) ORDER BY id",
+            {"of": project, "none": _NO_PROJECT},
+        )
         return {id: owner_from(json.loads(owner)) for id, owner in found}
 
     def rows(self, kind: Kind, project: str | None, limit: int | None = None) -> list[Row]:
@@ -218,45 +228,60 @@ class Index:
         return rows
 
     def by_counter(self, kind: Kind, project: str, counter: int) -> list[tuple[str, str]]:
-        """Id and run id of what has the counter in runs that have ended, newest first."""
+        """Id and run id of what has the counter in runs that have begun, newest first."""
         columns, source = ("id, id", "runs") if kind == "run" else ("id, run", "executions")
         return self._select(
-            f"SELECT {columns} FROM {source} WHERE final = 1 AND project = ? AND counter = ? ORDER BY id DESC",
+            f"SELECT {columns} FROM {source} WHERE row IS NOT NULL AND project = ? AND counter = ? ORDER BY id DESC",
             (project, counter),
         )
 
     def by_prefix(self, kind: Kind, prefix: str) -> list[tuple[str, str]]:
-        """Id and run id of whatever begins with `prefix` in ended runs of any project; at most 10."""
+        """Id and run id of whatever begins with `prefix` in runs of any project that have begun; at most 10."""
         columns, source = ("id, id", "runs") if kind == "run" else ("id, run", "executions")
         return self._select(
-            f"SELECT {columns} FROM {source} WHERE final = 1 AND id >= ? AND id < ? ORDER BY id LIMIT 10",
+            f"SELECT {columns} FROM {source} WHERE row IS NOT NULL AND id >= ? AND id < ? ORDER BY id LIMIT 10",
             (prefix, prefix + "g"),
         )
 
-    def _put(self, run: Run, executions: Iterable[Execution]) -> None:
+    def _put_unreadable(self, id: str, run: Run | None) -> None:
+        """Keep the numbers of a run that cannot be read to its end; it stays open, so that readers come upon it."""
+        if run is not None:
+            self._put(run, run.executions.values(), final=False)
+            return
+        self._connection.execute(
+            "INSERT INTO runs (id, project, counter, final, created, owner, row) VALUES (?, ?, 0, 0, '', ?, '{}')",
+            (id, _NO_PROJECT, json.dumps(asdict(_NO_OWNER))),
+        )
+
+    def _put(self, run: Run, executions: Iterable[Execution], *, final: bool) -> None:
+        self._raise_counter(run.project.id, "run", run.counter)
         self._connection.execute(
             "INSERT INTO runs (id, project, counter, final, created, owner, row) VALUES (?, ?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (id) DO UPDATE SET final = excluded.final, owner = excluded.owner, row = excluded.row",
+            "ON CONFLICT (id) DO UPDATE SET project = excluded.project, counter = excluded.counter, "
+            "final = excluded.final, created = excluded.created, owner = excluded.owner, row = excluded.row",
             (
                 run.id,
                 run.project.id,
                 run.counter,
-                is_final(run),
+                final,
                 run.created,
                 json.dumps(asdict(run.owner)),
                 json.dumps(run_row(run)),
             ),
         )
-        self._put_executions(run, executions, final=is_final(run))
-        self._connection.execute("UPDATE executions SET final = ? WHERE run = ?", (is_final(run), run.id))
+        self._put_executions(run, executions, final=final)
+        self._connection.execute("UPDATE executions SET final = ? WHERE run = ?", (final, run.id))
 
     def _put_executions(self, run: Run, executions: Iterable[Execution], *, final: bool) -> None:
+        told = list(executions)
+        if told:
+            self._raise_counter(run.project.id, "execution", max(one.counter for one in told))
         self._connection.executemany(
             "INSERT OR REPLACE INTO executions (id, run, project, counter, final, created, row) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
                 (one.id, run.id, run.project.id, one.counter, final, one.created, json.dumps(execution_row(run, one)))
-                for one in executions
+                for one in told
             ],
         )
 

@@ -33,14 +33,15 @@ def _checksum(previous: bytes, body: bytes) -> bytes:
 
 
 class DamagedJournal(MlrunError):
-    """A journal whose acknowledged turns are not what was written."""
+    """A journal whose acknowledged turns are not what was written; `entries` are those before the damage."""
 
-    def __init__(self, path: Path, what: str) -> None:
+    def __init__(self, path: Path, what: str, entries: Sequence[Entry] = ()) -> None:
         super().__init__(
             f"the journal `{path}` is damaged: {what}",
             code=ExitCode.STORE,
             hint="restore this file from a backup; other runs are not affected",
         )
+        self.entries = tuple(entries)
 
 
 class Journal:
@@ -155,7 +156,7 @@ class Follower:
             if turn is None:
                 if b"\0" in data[start:] and data.find(b"\n", end + 1) < 0:
                     break
-                raise DamagedJournal(self._path, f"the turn at byte {self.offset} fails its check")
+                raise DamagedJournal(self._path, f"the turn at byte {self.offset} fails its check", entries)
             entries += turn
             self.offset += end + 1 - start
             start = end + 1

@@ -1,9 +1,9 @@
 """Ends runs whose owner is gone. Safe beside a living or a racing owner, and any number of times."""
 
 import shutil
+from contextlib import suppress
 
 from runner.state import FINAL, Reason
-from runner.store.durable import disk_errors
 from runner.store.index import Index
 from runner.store.journal import DamagedJournal, Journal
 from runner.store.layout import Layout, RunFolder
@@ -14,17 +14,15 @@ from runner.store.record import BrokenJournal, Entry, Owner, Run, fold, interrup
 def reconcile(layout: Layout, index: Index) -> tuple[str, ...]:
     """Write the end of every run that lost its owner; gives the ids of those that had none.
 
-    A run with a damaged journal is left alone: whoever reads it is told.
+    A run whose files are damaged or belong to somebody else is left alone: whoever reads it is told.
     """
     ended = []
     for run_id, owner in index.open_runs().items():
         folder = layout.run(run_id)
-        if _is_gone(folder, owner):
-            try:
-                if _end(folder, run_id, index):
-                    ended.append(run_id)
-            except (BrokenJournal, DamagedJournal):
-                continue
+        # What fails while it writes is no OSError but a MlrunError, and ends the command.
+        with suppress(BrokenJournal, DamagedJournal, OSError):
+            if _is_gone(folder, owner) and _end(folder, run_id, index):
+                ended.append(run_id)
     return tuple(ended)
 
 
@@ -46,17 +44,15 @@ def last_entries(run: Run) -> list[Entry]:
 
 
 def _is_gone(folder: RunFolder, registered: Owner) -> bool:
-    with disk_errors(folder.path):
-        return is_alive(read_owner(folder.owner) or registered) is False
+    return is_alive(read_owner(folder.owner) or registered) is False
 
 
 def _end(folder: RunFolder, run_id: str, index: Index) -> bool:
-    with disk_errors(folder.path):
-        try:
-            taken = Journal.take_over(folder.journal)
-        except FileNotFoundError:
-            _forget(folder, run_id, index)
-            return False
+    try:
+        taken = Journal.take_over(folder.journal)
+    except FileNotFoundError:
+        _forget(folder, run_id, index)
+        return False
     if taken is None:
         return False
     journal, entries = taken

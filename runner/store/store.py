@@ -3,8 +3,7 @@
 Reading never writes, not even to the index. A writing command opens the store with `create=True` and reconciles first.
 """
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from runner.store.durable import disk_errors
 from runner.store.history import shown_run
 from runner.store.inbox import Request, leave
 from runner.store.index import Index, Kind
-from runner.store.journal import DamagedJournal
 from runner.store.layout import Layout
 from runner.store.objects import Objects
 from runner.store.record import Execution, Run
@@ -93,16 +91,23 @@ class Store:
         """Runs as rows (`runner.store.row`), newest first, of one project or of all."""
         return self._rows("run", project_id, limit)
 
+    def unreadable(self, project_id: str | None = None) -> dict[str, MlrunError]:
+        """The runs that no list can show though they began, oldest first, and what is wrong with each.
+
+        A run that ended and was damaged later is in its list; naming it tells.
+        """
+        return {id: run for id, run in self._open_runs(project_id) if isinstance(run, MlrunError)}
+
     def find_run(self, project_id: str | None, text: str) -> Run:
         """The run that a user names: `latest` or `3` in the project, or the beginning of an id.
 
-        Raises MlrunError (USAGE) when there is none or more than one.
+        Raises MlrunError: USAGE when there is none or more than one, STORE when it cannot be read.
         """
         return self.run(self._find("run", project_id, text)[1])
 
     def find_execution(self, project_id: str | None, text: str) -> tuple[Run, Execution]:
         """The execution that a user names, with its run: `latest` or `12` in the project, or the beginning of
-        an id. Raises MlrunError (USAGE) when there is none or more than one."""
+        an id. Raises MlrunError: USAGE when there is none or more than one, STORE when its run cannot be read."""
         id, run_id = self._find("execution", project_id, text)
         run = self.run(run_id)
         if id not in run.executions:
@@ -124,13 +129,23 @@ class Store:
     def _live_rows(self, kind: Kind, project_id: str | None) -> list[Row]:
         """Rows of runs whose end is not in the index, from their journals."""
         rows: list[Row] = []
-        for id in self._index().open_runs(project_id):
-            # A run without a journal is about to begin, or never did; a damaged one is reported when it is named.
-            with suppress(DamagedJournal):
-                if (run := shown_run(self.layout.run(id))) is not None:
-                    executions = run.executions.values()
-                    rows += [run_row(run)] if kind == "run" else (execution_row(run, one) for one in executions)
+        for _, run in self._open_runs(project_id):
+            if isinstance(run, Run):
+                executions = run.executions.values()
+                rows += [run_row(run)] if kind == "run" else (execution_row(run, one) for one in executions)
         return rows
+
+    def _open_runs(self, project_id: str | None) -> Iterator[tuple[str, Run | MlrunError]]:
+        """The runs whose end is not in the index, from their journals, or why one cannot be read."""
+        for id in self._index().open_runs(project_id):
+            try:
+                run = shown_run(self.layout.run(id))
+            except MlrunError as error:
+                yield id, error
+                continue
+            # A run without a journal is about to begin, or never did.
+            if run is not None and project_id in {None, run.project.id}:
+                yield id, run
 
     def _find(self, kind: Kind, project_id: str | None, text: str) -> tuple[str, str]:
         """Id and run id."""

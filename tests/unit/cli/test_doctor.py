@@ -10,6 +10,8 @@ from runner.cli import doctor
 from runner.cli.main import run
 from runner.job import Probe
 
+from .conftest import Project
+
 
 @pytest.fixture(autouse=True)
 def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,6 +82,24 @@ def test_a_damaged_store_is_told_and_not_touched(
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "format").write_text("something else\n")
     assert "format" in report(capsys)["store"]["problem"]
+
+
+def test_runs_that_cannot_be_read_are_told_under_the_store(
+    project: Project, executors: dict[str, Probe], capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.run()
+    assert report(capsys)["store"]["unreadable"] == {}
+    ids = []
+    for _ in range(2):
+        telling = project.begin()
+        telling.end()
+        with telling.writer.folder.journal.open("ab") as file:
+            file.write(b"junk\n")
+        ids.append(telling.writer.id)
+    assert list(report(capsys)["store"]["unreadable"]) == ids
+    assert run(["doctor"]) == 0
+    page = capsys.readouterr().out
+    assert all(f"  unreadable run {id}: the journal `" in page for id in ids)
 
 
 def test_a_folder_without_git_and_project_is_told(

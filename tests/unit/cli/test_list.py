@@ -204,3 +204,28 @@ def test_outside_a_project_everything_is_listed(
     project.run()
     monkeypatch.chdir(tmp_path)
     assert len(listed(capsys)) == 1
+
+
+@pytest.mark.parametrize("index", ["kept", "deleted"])
+def test_a_run_that_cannot_be_read_is_told_in_one_line(
+    project: Project, index: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    telling = project.begin()
+    telling.start()
+    telling.die()
+    id, journal = telling.writer.id, telling.writer.folder.journal
+    with journal.open("ab") as file:
+        file.write(b"junk\n")
+    if index == "deleted":
+        (project.root / "index.sqlite").unlink()
+    for arguments in (["list"], ["list", "runs"]):
+        assert run(arguments) == 0
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        (line,) = captured.err.splitlines()
+        assert line.startswith(f"run {id} cannot be read: the journal `{journal}` is damaged")
+    for name in ("1", "run:1", id):
+        assert run(["show", name]) == 30
+        assert f"`{journal}` is damaged" in capsys.readouterr().err
+    project.run()
+    assert counters(capsys) == [2]

@@ -1,6 +1,7 @@
 """`mlrun show`: the record, readable."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -97,6 +98,23 @@ def test_what_lost_its_runner_is_interrupted(project: Project, capsys: pytest.Ca
     text = page(capsys, "1")
     assert text.startswith("execution 1  train  interrupted\n")
     assert "runner-lost" in text
+
+
+def test_an_interrupted_execution_names_the_work_folder_that_it_left(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    telling = project.begin()
+    folder = project.store.work_folder(telling.start())
+    (folder / "outputs").mkdir(parents=True)
+    assert "work folder" not in page(capsys, "1")
+    telling.die()
+    for arguments in ([], ["1"]):
+        text = page(capsys, *arguments)
+        assert re.search(rf"^  work folder +{folder}$", text, re.MULTILINE)
+        assert section(text, "outputs") == [f"not collected; what it wrote is in {folder}/outputs"]
+    (folder / "outputs").rmdir()
+    folder.rmdir()
+    assert str(folder) not in page(capsys, "1")
 
 
 def test_hostile_text_cannot_reach_the_terminal(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

@@ -458,6 +458,124 @@ def test_a_damaged_journal_does_not_keep_others_from_being_reconciled(store: Sto
         store.run(damaged)
 
 
+def add_junk(store: Store, run_id: str) -> Path:
+    journal = store.layout.run(run_id).journal
+    with journal.open("ab") as file:
+        file.write(b"junk\n")
+    return journal
+
+
+@pytest.mark.parametrize("index", ["kept", "deleted"])
+@pytest.mark.parametrize("end", [True, False], ids=["ended", "killed"])
+def test_a_damaged_run_is_told_when_it_is_named_and_its_numbers_are_not_given_again(
+    store: Store, header: Header, index: str, end: bool
+) -> None:
+    def work(own: Store) -> None:
+        writer = own.begin_run(header())
+        tell(writer, end=end)
+        if end:
+            finish(writer)
+
+    whole_run(store, header())
+    killed(store, work)
+    run, execution = store.find_execution("p1", "2")
+    journal = add_junk(store, run.id)
+    data = journal.read_bytes()
+    store.close()
+    if index == "deleted":
+        store.layout.index.unlink()
+    with reader(store) as other:
+        for name, find in (("2", other.find_run), (run.id, other.find_run), ("2", other.find_execution),
+                           (execution.id, other.find_execution)):  # fmt: skip
+            with pytest.raises(MlrunError, match="damaged") as caught:
+                find("p1", name)
+            assert caught.value.code is ExitCode.STORE
+            assert str(journal) in caught.value.message
+        assert other.find_run("p1", "1").state is State.SUCCEEDED
+        if index == "deleted" or not end:
+            assert list(other.unreadable("p1")) == [run.id]
+            assert [row["counter"] for row in other.runs("p1")] == [1]
+        assert other.unreadable("p2") == {}
+    assert store.reconcile() == ()
+    assert whole_run(store, header()).counter == 3
+    assert store.find_execution("p1", "latest")[1].counter == 3
+    assert journal.read_bytes() == data
+
+
+def test_a_run_that_cannot_be_read_at_all_concerns_every_project_until_it_is_mended(
+    store: Store, header: Header
+) -> None:
+    id = whole_run(store, header()).id
+    journal = store.layout.run(id).journal
+    data = journal.read_bytes()
+    journal.write_bytes(b"X" + data[1:])
+    store.rebuild()
+    assert list(store.unreadable("p1")) == list(store.unreadable("p2")) == [id]
+    with pytest.raises(MlrunError, match="damaged"):
+        store.find_run("p1", id)
+    journal.write_bytes(data)
+    assert store.unreadable() == {}
+    assert [row["id"] for row in store.runs("p1")] == [id]
+    assert store.runs("p2") == []
+
+
+def test_a_mended_run_has_its_numbers_back_once_it_is_reconciled(store: Store, header: Header) -> None:
+    killed(store, lambda own: void(tell(own.begin_run(header()), end=False)))
+    id = store.find_run("p1", "1").id
+    journal = store.layout.run(id).journal
+    data = journal.read_bytes()
+    journal.write_bytes(b"X" + data[1:])
+    store.rebuild()
+    journal.write_bytes(data)
+    assert store.reconcile() == (id,)
+    assert whole_run(store, header()).counter == 2
+    assert [row["counter"] for row in store.executions("p1")] == [2, 1]
+
+
+@pytest.mark.root
+def test_a_run_of_another_user_stops_neither_readers_nor_writers(
+    foreign_place: Path, as_nobody: Callable[[Callable[[], str]], str], header: Header
+) -> None:
+    root = foreign_place / "store"
+    with Store.open(root, create=True) as own:
+        killed(own, lambda other: void(tell(other.begin_run(header()), end=False)))
+        hidden = own.find_run("p1", "1").id
+    for path in (foreign_place, *foreign_place.rglob("*")):
+        os.chown(path, 65534, 65534)
+    os.chown(own.layout.run(hidden).path, 0, 0)
+
+    def work() -> str:
+        with Store.open(root, create=True) as own:
+            assert own.reconcile() == ()
+            counter = whole_run(own, header()).counter
+            shown = [row["counter"] for row in own.runs("p1")]
+            (problem,) = own.unreadable("p1").values()
+            with pytest.raises(MlrunError, match="cannot be read: Permission denied"):
+                own.find_run("p1", "1")
+            return f"{counter} {shown} {problem.code} {hidden in problem.message}"
+
+    assert as_nobody(work) == "2 [2] 30 True"
+
+
+def test_an_index_that_another_process_has_just_filled_is_not_filled_again(store: Store) -> None:
+    class Late(sqlite3.Connection):
+        """Sees the version that the file had before the other process was done."""
+
+        asked = False
+
+        def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+            if statement == "PRAGMA user_version" and not self.asked:
+                self.asked = True
+                return super().execute("SELECT 0")
+            return super().execute(statement, *values)
+
+    assert store._index().new_counter("p", "run") == 1
+    with closing(sqlite3.connect(store.layout.index, isolation_level=None, factory=Late)) as connection:
+        late = Index(connection, store.layout.index)
+        late._prepare(store.layout)
+        assert late.new_counter("p", "run") == 2
+
+
 def test_requests_reach_the_owner(store: Store, header: Header) -> None:
     writer = store.begin_run(header())
     with reader(store) as other:
