@@ -34,7 +34,7 @@ def choose_executor(settings: Settings, checkout: Path) -> tuple[Executor, str]:
         if probe.works:
             because = f" ({'; '.join(refusals)})" if refusals else ""
             return executor, f"executor {name}: {probe.sentence}{because}"
-        refusals.append(f"no {name}: {probe.sentence}")
+        refusals.append(f"{name}: {probe.sentence}")
     raise MlrunError(
         f"no executor works here: {'; '.join(refusals)}",
         code=ExitCode.EXECUTOR,

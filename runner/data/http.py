@@ -46,11 +46,17 @@ def fetch(uri: str, objects: StreamWriter) -> InputFile:
                 raise _failed(public, f"the server answered {error.code} {error.reason}") from error
         except (OSError, HTTPException, ValueError) as error:
             if wait is None or isinstance(error, ValueError):
-                raise _failed(public, str(getattr(error, "reason", error))) from error
+                raise _failed(public, _words(error)) from error
         else:
             return InputFile(_name(parts), digest, size, public)
         time.sleep(wait)
     raise AssertionError("the last attempt returns or raises")
+
+
+def _words(error: Exception) -> str:
+    """What went wrong, without the number that the system has for it."""
+    reason = getattr(error, "reason", error)
+    return str(getattr(reason, "strerror", None) or reason)
 
 
 def _name(parts: SplitResult) -> str:

@@ -170,5 +170,5 @@ def _unreadable(declared: Input, path: str, why: str) -> MlrunError:
     return MlrunError(
         f"input `{declared.name}`: cannot read `{path}`: {why}",
         code=ExitCode.INPUT,
-        hint="name files that you may read, or folders of them",
+        hint="name files that can be read, or a folder without it",
     )

@@ -225,7 +225,8 @@ class Loop:
                 self._spawn(self._bind_node, node, upstream, self._counters[name])
             case Start(name):
                 self._stoppers[name] = Stopper()
-                self._spawn(self._run_job, name)
+                self._threads = [thread for thread in self._threads if thread.is_alive()]
+                self._threads.append(self._spawn(self._run_job, name))
             case Stop(name, kill, reason):
                 self._stoppers[name].stop(0 if kill else self._grace, reason)
             case SetTimer(name, seconds):
@@ -233,7 +234,7 @@ class Loop:
             case _:
                 pass
 
-    def _spawn(self, target: Callable[..., None], *arguments: object) -> None:
+    def _spawn(self, target: Callable[..., None], *arguments: object) -> Thread:
         def guarded() -> None:
             try:
                 target(*arguments)
@@ -243,9 +244,8 @@ class Loop:
                 self._arrived.put(bug)
 
         thread = Thread(target=guarded, name=target.__name__, daemon=True)
-        self._threads = [known for known in self._threads if known.is_alive()]
-        self._threads.append(thread)
         thread.start()
+        return thread
 
     def _bind_node(self, node: PlannedNode, upstream: Mapping[str, Left], counter: int) -> None:
         try:
@@ -272,7 +272,7 @@ class Loop:
             self._emit(Noticed(complaint, name))
 
     def _abandon(self) -> None:
-        """Leave nothing behind, however the loop ended."""
+        """Leave nothing behind, however the loop ended: a binding node may be given up, a running job may not."""
         for stopper in self._stoppers.values():
             stopper.stop(0)
         for thread in self._threads:

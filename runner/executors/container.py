@@ -16,7 +16,8 @@ from runner.executors import frames, wrapper
 from runner.executors.endpoint import EngineError, EngineGone
 from runner.executors.engine import Engine, Pieces
 from runner.executors.inspection import Watch, is_over, may_be_engine, read_outcome
-from runner.job import LogChunk, Outcome, Stream, View
+from runner.executors.mount import VIEW
+from runner.job import LogChunk, Outcome, Stream
 from runner.state import Reason
 
 _SETTLE = 3.0
@@ -33,13 +34,12 @@ _LEAVING = 2.0
 """Seconds between the end of an engine's containers and its own, when it is asked to stop."""
 
 _GIVE_BACK_SECONDS = 60.0
-_VIEW = View()
 
 
 class ContainerHandle:
     """One container, listened to from before its start; where the connection breaks off, the engine's own copy of the
     log is read from there on. `mounts` maps a path in the container to the folder that lies there; `has_init` tells
-    that the container's first process passes signals on."""
+    that the container has an init process; Docker's passes a signal on to the whole group, Podman's to one process."""
 
     def __init__(
         self, engine: Engine, container: str, image: str, mounts: Mapping[str, str], *, has_init: bool = True
@@ -86,8 +86,8 @@ class ContainerHandle:
             if self._engine_lost:
                 return Outcome(Reason.RUNTIME, None, "the container engine went away and did not come back")
             return Outcome(Reason.KILLED, None, "somebody removed the container")
-        self._give_back(_VIEW.outputs)
-        report = wrapper.read_report(Path(self._mounts[_VIEW.control]))
+        self._give_back(VIEW.outputs)
+        report = wrapper.read_report(Path(self._mounts[VIEW.control]))
         if not self._stopped and may_be_engine(self._inspection, report):
             self._engine_lost = self._engine_lost or self._engine_leaves()
         return read_outcome(self._inspection, report, Watch(stopped=self._stopped, engine_lost=self._engine_lost))
@@ -112,8 +112,8 @@ class ContainerHandle:
         if self._attached is not None:
             self._attached.close()
         self._engine.remove(self._container)
-        self._give_back(_VIEW.repository)
-        self._give_back(_VIEW.inputs)
+        self._give_back(VIEW.repository)
+        self._give_back(VIEW.inputs)
 
     def _count(self, chunks: Iterable[LogChunk]) -> Iterator[LogChunk]:
         for chunk in chunks:
@@ -177,13 +177,14 @@ class ContainerHandle:
     def _signal(self, signal: str) -> None:
         before, self._stopped = self._stopped, True
         try:
-            if signal == "TERM" and not self._has_init:
+            if signal == "TERM" and (self._engine.podman or not self._has_init):
                 self._engine.run_inside(self._container, ["/bin/sh", "-c", "kill -TERM -1"])
             elif not self._engine.signal(self._container, signal):
                 self._stopped = before
         except EngineGone:
             self._stopped = before
-            self._give_up.set()
+            if signal == "KILL":
+                self._give_up.set()
 
     def _give_back(self, target: str) -> None:
         """Make what the step left in a folder ours, where its user was another one. The wrapper does so at a normal

@@ -7,14 +7,16 @@ in `engine`. Neither is imported before a socket was seen that takes connections
 import os
 import resource
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.errors import ExitCode, MlrunError
 from runner.executors import wrapper
 from runner.executors.endpoint import EngineError, EngineGone, Trouble, endpoints, trouble
 from runner.executors.image import PullMeter, pull_error, split_reference
+from runner.executors.mount import VIEW, Mount, make_inputs, mounts
 from runner.executors.site import Site
 from runner.job import Handle, Identity, Network, Probe, PullProgress, Staged, View, Workspace
 
@@ -24,10 +26,9 @@ if TYPE_CHECKING:
 _PREFIX = "mlrun-"
 _LABEL = "mlrun.execution"
 _STORE_LABEL = "mlrun.store"
+NO_INIT, OWN_LIMITS = "no-init", "own-limits"
 _DROPPED = ("MKNOD", "NET_RAW", "AUDIT_WRITE")
 """Capabilities that ordinary images do not need; a device node left in an output folder could be opened outside."""
-
-_VIEW = View()
 
 
 class DockerExecutor:
@@ -40,7 +41,7 @@ class DockerExecutor:
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._url = ""
-        self._has_init = True
+        self._quirks: frozenset[str] = frozenset()
 
     def probe(self) -> Probe:
         """See `runner.job.Executor`."""
@@ -85,29 +86,40 @@ class DockerExecutor:
 
     def view(self, workspace: Workspace) -> View:
         """See `runner.job.Executor`."""
-        return _VIEW
+        return VIEW
 
     def start(self, staged: Staged) -> Handle:
         """See `runner.job.Executor`."""
+        with self._asking("make the container") as engine:
+            inputs, argv = self._prepare(staged, engine)
+            laid = list(mounts(staged, inputs))
+            _check_sources(laid)
+            while True:
+                quirks = self._quirks
+                try:
+                    return self._start(engine, staged, laid, argv, quirks)
+                except EngineError as error:
+                    self._quirks = quirks | quirks_of(error.words)
+                    if error.status == 0 or self._quirks == quirks:
+                        raise start_error(staged.job.image, error) from error
+
+    def _start(
+        self, engine: "Engine", staged: Staged, laid: Sequence[Mount], argv: Sequence[str], quirks: frozenset[str]
+    ) -> Handle:
+        """Make and start the container; nothing of it stays when that fails. Raises EngineError."""
         from runner.executors.container import ContainerHandle
 
-        with self._asking("make the container") as engine:
-            mounts = list(_mounts(staged))
-            argv = self._prepare(staged, engine)
-            has_init = self._has_init
-            config = container_config(staged, mounts, argv, has_init=has_init, podman=engine.podman)
-            config["Labels"][_STORE_LABEL] = str(self._site.store)
-            container = self._create(engine, staged, config)
-            folders = {target: source for source, target, _ in mounts}
-            handle = ContainerHandle(engine, container, staged.identity.id, folders, has_init=has_init)
-            try:
-                handle.start()
-            except EngineError as error:
-                handle.close()
-                if has_init and _lacks_init(error.words):
-                    self._has_init = False
-                    return self.start(staged)
-                raise start_error(staged.job.image, error.words) from error
+        config = container_config(staged, laid, argv, quirks, podman=engine.podman)
+        config["Labels"][_STORE_LABEL] = str(self._site.store)
+        container = engine.create(_PREFIX + staged.job.id, config)
+        folders = {mount.target: str(mount.source) for mount in laid}
+        has_init = bool(config["HostConfig"]["Init"])
+        handle = ContainerHandle(engine, container, staged.identity.id, folders, has_init=has_init)
+        try:
+            handle.start()
+        except EngineError:
+            handle.close()
+            raise
         return handle
 
     def reattach(self, id: str) -> Handle | None:
@@ -134,35 +146,23 @@ class DockerExecutor:
             if self._engine is not None:
                 self._engine.close()
 
-    def _prepare(self, staged: Staged, engine: "Engine") -> list[str]:
-        """The folders and the control files, usable for whatever user the image names; the command."""
+    def _prepare(self, staged: Staged, engine: "Engine") -> tuple[Path, list[str]]:
+        """The parent of the inputs and the control files, usable for whatever user the image names; the command."""
         workspace, user = staged.workspace, str(staged.identity.details.get("user") or "")
         is_root = user.partition(":")[0] in ("", "0", "root")
         owner = "" if os.getuid() == 0 or not is_root or engine.rootless else f"{os.getuid()}:{os.getgid()}"
-        inputs = workspace.scratch / "inputs"
         try:
-            inputs.mkdir(parents=True, exist_ok=True)
-            for given in staged.job.inputs:
-                if given.files:
-                    (inputs / given.name).mkdir(exist_ok=True)
+            inputs = make_inputs(staged)
+            argv = wrapper.prepare(staged, VIEW, owner)
             if not is_root:
+                (workspace.control / "report").chmod(0o666)
                 for folder in (inputs, workspace.outputs, workspace.repository):
                     folder.chmod(0o777)
                 for folder in (workspace.config, workspace.control):
                     folder.chmod(0o755)
-            return wrapper.prepare(staged, _VIEW, owner)
+            return inputs, argv
         except OSError as error:
             raise MlrunError(f"cannot make the step's folders: {error}", code=ExitCode.EXECUTOR) from error
-
-    def _create(self, engine: "Engine", staged: Staged, config: Mapping[str, Any]) -> str:
-        try:
-            return engine.create(_PREFIX + staged.job.id, config)
-        except EngineError as error:
-            if error.status == 404:
-                hint = "fetch it again, or use `--executor sandbox`"
-                message = f"image `{staged.job.image}` is no longer on this machine"
-                raise MlrunError(message, code=ExitCode.IMAGE, hint=hint) from error
-            raise
 
     @contextmanager
     def _asking(self, what: str) -> "Iterator[Engine]":
@@ -205,15 +205,16 @@ class DockerExecutor:
 
 
 def container_config(
-    staged: Staged, mounts: Iterable[tuple[str, str, bool]], argv: Sequence[str], *, has_init: bool, podman: bool
+    staged: Staged, laid: Iterable[Mount], argv: Sequence[str], quirks: frozenset[str], *, podman: bool
 ) -> dict[str, Any]:
     """What is asked of the engine for one step (POST /containers/create). Pure but for this process's own limits.
 
     Mounts are never written as `source:target` text, and their sources must exist. The log driver is the engine's
-    plain one: it is what the log is read from after a crash of the runner.
+    plain one: it is what the log is read from after a crash of the runner. `quirks` is what this engine cannot do.
     """
     job = staged.job
     variables = dict(staged.environment)
+    has_init = NO_INIT not in quirks
     if has_init:
         # The init process passes a signal to the whole group, so that it reaches the program and not only the shell.
         variables["TINI_KILL_PROCESS_GROUP"] = "1"
@@ -223,56 +224,62 @@ def container_config(
         "SecurityOpt": ["no-new-privileges", *(["label=disable"] if podman else [])],
         "LogConfig": {"Type": "json-file", "Config": {}},
         "Mounts": [
-            {"Type": "bind", "Source": source, "Target": target, "ReadOnly": read_only}
-            for source, target, read_only in mounts
+            {"Type": "bind", "Source": str(mount.source), "Target": mount.target, "ReadOnly": mount.read_only}
+            for mount in laid
         ],
     }
     if job.network is not Network.DEFAULT:
         host["NetworkMode"] = job.network.value
-    if podman:
-        host["Ulimits"] = [_own_limit("nofile", resource.RLIMIT_NOFILE), _own_limit("nproc", resource.RLIMIT_NPROC)]
+    if OWN_LIMITS in quirks:
+        host["Ulimits"] = [
+            _own_limit("nofile", resource.RLIMIT_NOFILE, 1 << 20),
+            _own_limit("nproc", resource.RLIMIT_NPROC, 1 << 15),
+        ]
     return {
         "Image": staged.identity.id,
         "Entrypoint": list(argv[:1]),
         "Cmd": list(argv[1:]),
         "Env": [f"{name}={value}" for name, value in variables.items()],
-        "WorkingDir": _VIEW.repository,
+        "WorkingDir": VIEW.repository,
         "Labels": {_LABEL: job.id, "mlrun.image": job.image},
         "HostConfig": host,
     }
 
 
-def start_error(image: str, words: str) -> MlrunError:
-    """The error for a container that was made and could not be started, with the engine's own `words`."""
-    if "/bin/sh" in words:
+def start_error(image: str, error: EngineError) -> MlrunError:
+    """The error for a step whose container could not be made or started, with the engine's own words."""
+    if error.status == 0:
+        hint = "is it still running? else use `--executor sandbox`"
+        return MlrunError(f"the container engine does not answer: {error.words}", code=ExitCode.EXECUTOR, hint=hint)
+    if error.status == 404 and "image" in error.words.lower():
+        hint = "fetch it again, or use `--executor sandbox`"
+        return MlrunError(f"image `{image}` is no longer on this machine", code=ExitCode.IMAGE, hint=hint)
+    if "/bin/sh" in error.words:
         hint = "steps are shell commands: use an image with a shell"
-        return MlrunError(f"image `{image}` has no working `/bin/sh`: {words}", code=ExitCode.IMAGE, hint=hint)
-    advice = 'set `network = "host"` or `"none"` in your settings' if "network" in words else None
-    return MlrunError(f"the container cannot be started: {words}", code=ExitCode.EXECUTOR, hint=advice)
+        return MlrunError(f"image `{image}` has no working `/bin/sh`: {error.words}", code=ExitCode.IMAGE, hint=hint)
+    advice = 'set `network = "host"` or `"none"` in your settings' if "network" in error.words else None
+    return MlrunError(f"the container cannot be started: {error.words}", code=ExitCode.EXECUTOR, hint=advice)
 
 
-def _mounts(staged: Staged) -> Iterator[tuple[str, str, bool]]:
-    """What lies where in the container, as (source, target, whether read-only)."""
-    workspace, inputs = staged.workspace, str(staged.workspace.scratch / "inputs")
-    for top in (_VIEW.inputs, "/inputs"):
-        yield inputs, top, False
-        for given in staged.job.inputs:
-            if given.files:
-                yield str(workspace.inputs / given.name), f"{top}/{given.name}", True
-    for top in (_VIEW.outputs, "/outputs"):
-        yield str(workspace.outputs), top, False
-    yield str(workspace.repository), _VIEW.repository, False
-    yield str(workspace.config), _VIEW.config, True
-    yield str(workspace.control), _VIEW.control, True
-    yield str(workspace.control / "report"), f"{_VIEW.control}/report", False
+def quirks_of(words: str) -> frozenset[str]:
+    """What an engine that refused to start a container with these `words` must be spared: an engine's small init
+    program may be missing, and Podman asks for limits that it may not give where it lacks the right."""
+    found = set()
+    if "docker-init" in words or "catatonit" in words:
+        found.add(NO_INIT)
+    if "rlimit" in words:
+        found.add(OWN_LIMITS)
+    return frozenset(found)
 
 
-def _own_limit(name: str, number: int) -> dict[str, Any]:
-    """A limit that this process has: Podman would ask for more than it may give."""
-    soft, hard = resource.getrlimit(number)
+def _check_sources(laid: Iterable[Mount]) -> None:
+    """Refuse a folder that is not there: some engines make it, as root. Raises MlrunError (code EXECUTOR)."""
+    for mount in laid:
+        if not os.path.lexists(mount.source):
+            raise MlrunError(f"the step's folder `{mount.source}` is missing", code=ExitCode.EXECUTOR)
+
+
+def _own_limit(name: str, number: int, most: int) -> dict[str, Any]:
+    """A limit that this process has itself, `most` at most, which is what Podman sets for its own."""
+    soft, hard = (most if limit == resource.RLIM_INFINITY else min(limit, most) for limit in resource.getrlimit(number))
     return {"Name": name, "Soft": soft, "Hard": hard}
-
-
-def _lacks_init(words: str) -> bool:
-    """Whether a container failed for want of the small init program that engines come with."""
-    return "docker-init" in words or "catatonit" in words

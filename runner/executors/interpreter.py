@@ -63,12 +63,14 @@ if pip is None:
     except ImportError:
         pass
     wheel = sorted(wheels)[-1] if wheels else ""
+scheme = "venv" if "venv" in sysconfig.get_scheme_names() else "posix_prefix"
+def place(name):
+    return os.path.relpath(sysconfig.get_path(name, scheme, {"base": "/", "platbase": "/"}), "/")
 print(json.dumps({
     "executable": sys.executable, "base_executable": getattr(sys, "_base_executable", sys.executable),
     "prefix": sys.prefix, "base_prefix": sys.base_prefix, "version": "%d.%d.%d" % sys.version_info[:3],
     "implementation": sys.implementation.name, "build": sys.version, "sites": sites,
-    "purelib": os.path.relpath(sysconfig.get_path("purelib", "venv" if "venv" in sysconfig.get_scheme_names()
-               else "posix_prefix", {"base": "/", "platbase": "/"}), "/"),
+    "purelib": place("purelib"), "platlib": place("platlib"),
     "packages": packages, "editable": editable, "pip": pip is not None, "pip_wheel": wheel}))
 """
 
@@ -77,8 +79,8 @@ print(json.dumps({
 class Interpreter:
     """What an interpreter says of itself. `packages` maps a distribution to its version and the SHA-256 of its RECORD;
     `sites` are the folders it imports from beyond the standard library, in order; `editable` the project folders of
-    editable installs; `purelib` where a virtual environment keeps packages; `pip_wheel` a bundled pip where none is
-    installed, else empty."""
+    editable installs; `purelib` and `platlib` where a virtual environment keeps packages; `pip_wheel` a bundled pip
+    where none is installed, else empty."""
 
     executable: str
     base_executable: str
@@ -89,39 +91,46 @@ class Interpreter:
     build: str
     sites: tuple[str, ...]
     purelib: str
+    platlib: str
     packages: Mapping[str, tuple[str, str]]
     editable: tuple[str, ...]
     pip: bool
     pip_wheel: str
 
     def make_layer(self, folder: Path, seen_as: str) -> None:
-        """Make a virtual environment in `folder`, which the step will see as `seen_as`.
+        """Make a virtual environment in the new `folder`, which the step will see as `seen_as`.
 
         It imports from the caller's folders after its own, so that an installed package hides the caller's, and
-        nothing is ever written there. Raises OSError.
+        nothing is ever written there. Every name costs a step time: there are no more than are used. Raises OSError.
         """
-        binaries, library = folder / "bin", folder / self.purelib
-        binaries.mkdir(parents=True)
-        library.mkdir(parents=True)
-        (folder / "lib64").symlink_to("lib")
-        for name in ("python", "python3", "python" + self.version.rpartition(".")[0]):
-            (binaries / name).symlink_to(self.base_executable)
+        short = self.version.rpartition(".")[0]
+        library = folder
+        folder.mkdir(parents=True)
+        for part in Path(self.purelib).parts:
+            library = library / part
+            library.mkdir()
+        if self.platlib != self.purelib:
+            (folder / Path(self.platlib).parts[0]).symlink_to(Path(self.purelib).parts[0])
+        binaries = folder / "bin"
+        binaries.mkdir()
+        (binaries / "python").symlink_to(self.base_executable)
+        for name in ("python3", f"python{short}"):
+            os.link(binaries / "python", binaries / name, follow_symlinks=False)
         config = f"home = {os.path.dirname(self.base_executable)}\ninclude-system-site-packages = false\n"
         (folder / "pyvenv.cfg").write_text(f"{config}version = {self.version}\n")
-        lines = [f"import site; site.addsitedir({path!r})\n" for path in self.sites]
-        (library / "caller.pth").write_text("".join(lines))
-        self._make_pip(binaries, seen_as)
+        (library / "caller.pth").write_text("".join(f"import site; site.addsitedir({path!r})\n" for path in self.sites))
+        if self.pip or self.pip_wheel:
+            self._make_pip(binaries / "pip", seen_as)
+            for name in ("pip3", f"pip{short}"):
+                os.link(binaries / "pip", binaries / name)
 
-    def _make_pip(self, binaries: Path, seen_as: str) -> None:
-        if not self.pip and not self.pip_wheel:
-            return
+    def _make_pip(self, program: Path, seen_as: str) -> None:
         path = f"sys.path.insert(0, {self.pip_wheel!r})\n" if self.pip_wheel else ""
         # A `#!` line can hold neither blanks nor a long path; this text is a shell script and a Python one.
         start = f"#!/bin/sh\n'''exec' '{seen_as}/bin/python' \"$0\" \"$@\"\n' '''\n"
         text = f"{start}import sys\n{path}from pip._internal.cli.main import main\nsys.exit(main())\n"
-        for name in ("pip", "pip3", "pip" + self.version.rpartition(".")[0]):
-            (binaries / name).write_text(text)
-            (binaries / name).chmod(0o755)
+        with open(program, "w", opener=lambda name, flags: os.open(name, flags, 0o755)) as file:
+            file.write(text)
 
 
 class Callers:

@@ -22,6 +22,7 @@ from runner.errors import ExitCode, MlrunError
 from runner.executors import wrapper
 from runner.executors.child import ChildHandle, jobs_below
 from runner.executors.interpreter import LAYER, Callers
+from runner.executors.mount import VIEW, make_inputs, mounts
 from runner.executors.site import Site
 from runner.job import Handle, Identity, Network, Probe, PullProgress, Staged, View, Workspace
 
@@ -100,7 +101,7 @@ class ProcessExecutor:
     def view(self, workspace: Workspace) -> View:
         """See `runner.job.Executor`."""
         if self._has_mounts:
-            return View()
+            return VIEW
         folders = (workspace.inputs, workspace.outputs, workspace.repository, workspace.config, workspace.control)
         return View(*map(str, folders))
 
@@ -115,6 +116,7 @@ class ProcessExecutor:
         workspace, view = staged.workspace, self.view(staged.workspace)
         home = workspace.scratch / "home"
         try:
+            inputs = make_inputs(staged) if self._has_mounts else workspace.inputs
             for folder in (home, workspace.scratch / "tmp", workspace.scratch / "root"):
                 folder.mkdir(parents=True, exist_ok=True)
             python = self._callers.interpreter()
@@ -135,7 +137,10 @@ class ProcessExecutor:
                 "env": environment | dict(staged.environment),
                 "cwd": view.repository,
                 "root": str(workspace.scratch / "root"),
-                "mounts": list(mounts(staged)) if self._has_mounts else [],
+                "mounts": [
+                    [str(mount.source), mount.target, "ro" if mount.read_only else "rw"]
+                    for mount in (mounts(staged, inputs) if self._has_mounts else ())
+                ],
             }
         )
         with self._lock:
@@ -165,21 +170,6 @@ class ProcessExecutor:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_CHECK_SECONDS)
             return done.returncode == 0
         return False
-
-
-def mounts(staged: Staged) -> Iterator[tuple[str, str, str]]:
-    """What lies where in the step's own root, as (source, target, `rw` or `ro`)."""
-    workspace, view = staged.workspace, View()
-    for top in (view.inputs, "/inputs"):
-        yield str(workspace.inputs), top, "rw"
-        for given in staged.job.inputs:
-            if given.files:
-                yield str(workspace.inputs / given.name), f"{top}/{given.name}", "ro"
-    for top in (view.outputs, "/outputs"):
-        yield str(workspace.outputs), top, "rw"
-    yield str(workspace.repository), view.repository, "rw"
-    yield str(workspace.config), view.config, "ro"
-    yield str(workspace.control), view.control, "rw"
 
 
 def supervisor_command(id: str, request: int, leash: int, status: int) -> list[str]:

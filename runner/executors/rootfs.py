@@ -11,8 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from runner.executors.interpreter import Interpreter
+from runner.executors.mount import VIEW, mounts
 from runner.executors.site import Site
-from runner.job import Staged, View
+from runner.job import Staged
 
 HOME = "/home/step"
 """The step's private home: one name everywhere, so that what a step writes down does not depend on the user."""
@@ -37,40 +38,29 @@ class Root:
         self._python = python
         own = list(self._interpreter_folders())
         self.path = list(dict.fromkeys(self._search_path(site, own)))
-        shown = [*own, *(path for path in self.path if not _is_system(path))]
+        self._imports_checkout = any(self._in_checkout(path) for path in (*python.sites, *python.editable))
         self._before = [*self._system(), *self._masks()]
-        self._after = [*_binds(shown), *self._late_masks(shown)]
+        self._after = [*_binds(path for path in (*own, *self.path) if not self._is_shown(path)), *self._sealed()]
 
     def bare(self) -> Iterator[str]:
         """The root without a step, to try it."""
         yield from (*self._before, "--tmpfs", "/tmp", *self._after, "--chdir", "/")
 
-    def step(self, staged: Staged) -> Iterator[str]:
+    def step(self, staged: Staged, inputs: Path) -> Iterator[str]:
         """The root with the folders of a step. What is shown of this machine comes after the step's `/tmp`, in which it
         may lie; at the end nothing can be added to the root itself."""
-        workspace, view, inputs = staged.workspace, View(), staged.workspace.scratch / "inputs"
-        given = [item.name for item in staged.job.inputs if item.files]
-        for name in given:
-            (inputs / name).mkdir(exist_ok=True)
+        workspace = staged.workspace
         yield from self._before
         yield from ("--bind", str(workspace.scratch / "tmp"), "/tmp")
         yield from ("--bind", str(workspace.scratch / "tmp"), "/var/tmp")
         yield from self._after
         yield from ("--bind", str(workspace.scratch / "home"), HOME)
         yield from ("--perms", "0755", "--dir", "/valohai")
-        for top in (view.inputs, "/inputs"):
-            yield from ("--bind", str(inputs), top)
-            for name in given:
-                yield from ("--ro-bind", str(workspace.inputs / name), f"{top}/{name}")
-        for top in (view.outputs, "/outputs"):
-            yield from ("--bind", str(workspace.outputs), top)
-        yield from ("--bind", str(workspace.repository), view.repository)
-        yield from ("--ro-bind", str(workspace.config), view.config)
-        yield from ("--ro-bind", str(workspace.control), view.control)
-        yield from ("--bind", str(workspace.control / "report"), f"{view.control}/report")
+        for mount in mounts(staged, inputs):
+            yield from ("--ro-bind" if mount.read_only else "--bind", str(mount.source), mount.target)
         if self._imports_checkout:
             yield from ("--bind", str(workspace.repository), str(self._checkout))
-        yield from ("--remount-ro", "/", "--chdir", view.repository)
+        yield from ("--remount-ro", "/", "--chdir", VIEW.repository)
 
     def _system(self) -> Iterator[str]:
         for entry in os.scandir("/"):
@@ -92,15 +82,19 @@ class Root:
         """Cover what an ordinary user could not read, and hidden folders that lie in a system folder."""
         for path in _secrets(Path("/etc")) if os.geteuid() == 0 else ():
             yield from ("--tmpfs", str(path)) if path.is_dir() else ("--ro-bind", "/dev/null", str(path))
-        for hidden in self._hidden:
-            if _is_system(str(hidden)) and hidden.is_dir():
-                yield from ("--perms", "0700", "--tmpfs", str(hidden))
+        for hidden in self._covered():
+            yield from ("--perms", "0755", "--tmpfs", hidden)
 
-    def _late_masks(self, shown: Iterable[str]) -> Iterator[str]:
-        """Cover hidden folders that lie in something shown, a store below an environment for instance."""
-        for hidden in self._hidden:
-            if hidden.is_dir() and any(hidden.is_relative_to(path) for path in shown):
-                yield from ("--perms", "0700", "--tmpfs", str(hidden))
+    def _sealed(self) -> Iterator[str]:
+        for hidden in self._covered():
+            yield from ("--remount-ro", hidden)
+
+    def _covered(self) -> list[str]:
+        return [str(hidden) for hidden in self._hidden if _is_system(str(hidden)) and hidden.is_dir()]
+
+    def _is_shown(self, path: str) -> bool:
+        """Whether a path comes with the system folders and no cover lies over it."""
+        return _is_system(path) and not any(Path(path).is_relative_to(hidden) for hidden in self._hidden)
 
     def _interpreter_folders(self) -> Iterator[str]:
         python = self._python
@@ -114,7 +108,7 @@ class Root:
 
     def _prefix(self, prefix: str) -> Iterator[str]:
         """An environment as a whole; of a prefix that holds other things too, the parts Python needs."""
-        if _is_system(prefix):
+        if self._is_shown(prefix):
             return
         whole = any(os.path.lexists(os.path.join(prefix, name)) for name in _WHOLE_PREFIX)
         if whole and not self._exposes(prefix):
@@ -147,17 +141,13 @@ class Root:
             return False
         return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self._checkout))
 
-    @property
-    def _imports_checkout(self) -> bool:
-        return any(self._in_checkout(path) for path in (*self._python.sites, *self._python.editable))
-
 
 def _binds(paths: Iterable[str]) -> Iterator[str]:
     """Read-only binds, outer folders first, with parents that other users can pass; what is inside another is left."""
     done: list[str] = []
     made: set[str] = set()
     for path in sorted(set(map(os.path.normpath, paths))):
-        if _is_system(path) or not os.path.exists(path) or any(Path(path).is_relative_to(outer) for outer in done):
+        if not os.path.exists(path) or any(Path(path).is_relative_to(outer) for outer in done):
             continue
         for parent in reversed(Path(path).parents[:-1]):
             if str(parent) not in made and str(parent) != "/home":

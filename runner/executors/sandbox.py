@@ -19,6 +19,7 @@ from runner.errors import ExitCode, MlrunError
 from runner.executors import wrapper
 from runner.executors.child import ChildHandle, is_ready, jobs_below
 from runner.executors.interpreter import LAYER, Callers
+from runner.executors.mount import VIEW, make_inputs
 from runner.executors.rootfs import HOME, Root
 from runner.executors.site import Site
 from runner.job import Handle, Identity, Network, Probe, PullProgress, Staged, View, Workspace
@@ -123,7 +124,7 @@ class SandboxExecutor:
 
     def view(self, workspace: Workspace) -> View:
         """See `runner.job.Executor`."""
-        return View()
+        return VIEW
 
     def start(self, staged: Staged) -> Handle:
         """See `runner.job.Executor`."""
@@ -132,11 +133,13 @@ class SandboxExecutor:
             raise MlrunError(self._probe.sentence, code=ExitCode.EXECUTOR, hint=self._probe.hint)
         root, scratch = self._root, staged.workspace.scratch
         try:
-            for name in ("home", "tmp", "inputs"):
-                (scratch / name).mkdir(parents=True, exist_ok=True)
+            scratch.mkdir(parents=True, exist_ok=True)
+            for name in ("home", "tmp"):
+                (scratch / name).mkdir(exist_ok=True)
             (scratch / "tmp").chmod(0o1777)
+            inputs = make_inputs(staged)
             self._callers.interpreter().make_layer(scratch / "home" / LAYER, f"{HOME}/{LAYER}")
-            argv = wrapper.prepare(staged, View())
+            argv = wrapper.prepare(staged, VIEW)
         except OSError as error:
             raise MlrunError(f"cannot make the step's folders: {error}", code=ExitCode.EXECUTOR) from error
         environment = {
@@ -146,7 +149,7 @@ class SandboxExecutor:
         } | dict(staged.environment)
 
         def command(status: int) -> tuple[Sequence[str], Sequence[int]]:
-            words = [*arguments(staged.job.network), *root.step(staged)]
+            words = [*arguments(staged.job.network), *root.step(staged, inputs)]
             words += [word for name, value in environment.items() for word in ("--setenv", name, value)]
             paper = _paper([*words, "--json-status-fd", str(status)])
             return [program, "--args", str(paper), "--", *argv], (paper,)

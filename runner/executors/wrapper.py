@@ -1,7 +1,7 @@
 """The shell around every step: one script out of the command list, and the way its end is told.
 
-Knows shells, and the files of `workspace.control`: `script`, `prelude` (sets the traps), `commands.json` (where each
-command starts) and `report` (the only one the step may write). Knows no executor.
+Knows shells, and the files of `workspace.control`: `script`, `prelude` (sets the traps and notes where each command
+starts) and `report` (the only one the step may write). Knows no executor.
 
 Two shells run. The outer one stays when the step is asked to stop, so that the program may save what it has; it picks
 bash or sh, reports the code and gives files back to their owner. The inner one runs the script; its traps note the line
@@ -53,6 +53,7 @@ trap 'if [ $? -ne 0 ]; then {{ echo "line ${{LINENO-}}"; }} {_NOTE}; fi' EXIT
 fi
 """
 
+_LIST = "# commands: "
 _PRELUDE_CALL = '. "${0%/*}/prelude"; '
 _GPU_PROBE = re.compile(r"(nvidia-smi|nvcc|rocm-smi)(?: [A-Za-z0-9=,._-]+)*")
 _SHOWN = 80
@@ -76,9 +77,9 @@ def prepare(staged: Staged, view: View, owner: str = "") -> list[str]:
     control = staged.workspace.control
     items = [item.replace("\r\n", "\n") for item in staged.job.script.items]
     text, mode = _script(items, stop_at_failure=staged.job.script.stop_at_failure)
-    _write(control / "prelude", _TERM + (_TRAPS if staged.job.script.stop_at_failure else ""), 0o644)
-    _write(control / "commands.json", json.dumps(_commands(items)), 0o644)
-    _write(control / "report", "", 0o666)
+    prelude = _TERM + (_TRAPS if staged.job.script.stop_at_failure else "")
+    _write(control / "prelude", f"{prelude}{_LIST}{json.dumps(_commands(items))}\n", 0o644)
+    _write(control / "report", "", 0o644)
     _write(control / "script", text, 0o755)
     script = f"{view.control}/script"
     return ["/bin/sh", "-c", _OUTER, MARK + staged.job.id, script, owner, view.outputs, *mode]
@@ -93,8 +94,9 @@ def read_report(control: Path) -> Report:
         code = int(found[1])
     else:
         body = noted
+    _, _, listed = _read_regular(control / "prelude").rpartition(_LIST.encode())
     try:
-        commands = [(int(line), str(item)) for line, item in json.loads(_read_regular(control / "commands.json"))]
+        commands = [(int(line), str(item)) for line, item in json.loads(listed)]
     except (ValueError, TypeError):
         return Report(code, None)
     return Report(code, _failed_command(body, commands))
@@ -173,10 +175,11 @@ def _shorten(text: str) -> str:
 
 def _write(path: Path, text: str, mode: int) -> None:
     """Write anew; the mode counts whatever the umask is, since the step may be another user."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with open(fd, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        file.write(text)
-        os.fchmod(fd, mode)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
+    with open(fd, "wb", buffering=0) as file:
+        file.write(text.encode("utf-8", "surrogateescape"))
+        if stat.S_IMODE(os.fstat(fd).st_mode) != mode:
+            os.fchmod(fd, mode)
 
 
 def _read_regular(path: Path) -> bytes:

@@ -18,12 +18,22 @@ from runner.state import Reason
 
 pytestmark = pytest.mark.docker
 
+QUIET = 0.1
+"""Seconds after a line at which an engine is killed: what it holds in its own memory at that moment is lost."""
+
 GO = "until [ -e $VH_OUTPUTS_DIR/go ]; do sleep 0.02; done"
 
 
 @pytest.fixture
 def docker(docker_bench):
     return docker_bench
+
+
+@pytest.fixture
+def dockerd(docker):
+    """Only where the engine is Docker."""
+    if "Podman" in docker.executor.probe().sentence:
+        pytest.skip("about Docker's own ways, and this engine is Podman")
 
 
 @pytest.fixture
@@ -158,14 +168,14 @@ def limited(docker, api, *items):
     return docker.watch(handle, staged.workspace).outcome
 
 
-def test_running_out_of_memory_is_told_from_a_kill(docker, api):
+def test_running_out_of_memory_is_told_from_a_kill(docker, dockerd, api):
     outcome = limited(docker, api, "tail /dev/zero")
 
     assert (outcome.reason, outcome.exit_code, outcome.oom_killed) == (Reason.OOM, 137, True)
     assert "32 MiB" in outcome.detail
 
 
-def test_a_step_that_survives_a_lack_of_memory_succeeds_with_a_warning(docker, api):
+def test_a_step_that_survives_a_lack_of_memory_succeeds_with_a_warning(docker, dockerd, api):
     outcome = limited(docker, api, "tail /dev/zero || true", "exit 0")
 
     assert outcome.succeeded
@@ -267,7 +277,7 @@ def test_an_image_with_a_user_of_its_own_can_leave_outputs(docker, made):
     assert "command 5 of 5" in result.outcome.detail
 
 
-def test_an_image_without_a_shell_is_the_reason(docker, made):
+def test_an_image_without_a_shell_is_the_reason(docker, dockerd, made):
     image = made([], {"bin/only": b"#!/bin/false\n"})
     outcome = docker.run("true", image=image).outcome
 
@@ -278,7 +288,7 @@ def test_an_image_without_a_shell_is_the_reason(docker, made):
 # --- what a container is
 
 
-def test_a_container_has_no_more_rights_than_a_step_needs(docker, api):
+def test_a_container_has_no_more_rights_than_a_step_needs(docker, dockerd, api):
     staged = docker.stage("true", inputs={"data": {"a": b""}})
     handle = docker.executor.start(staged)
     found = api.inspect_container(f"mlrun-{staged.job.id}")
@@ -365,12 +375,13 @@ def test_the_probe_names_the_socket_and_the_cause(tmp_path, variables, words):
 def test_an_engine_that_dies_and_comes_back_is_the_reason_and_not_a_kill(mortal):
     """The job goes on while the engine is away, and is killed by its return."""
     bench, engine = mortal
-    staged = bench.stage("echo one", "i=0; while sleep 0.05; do i=$((i+1)); echo $i; done")
+    staged = bench.stage("echo one", "i=0; while sleep 0.2; do i=$((i+1)); echo $i; done")
     seen = []
 
     def kill(handle, chunk):
         seen.append(chunk.data)
         if len(seen) == 5:
+            time.sleep(QUIET)
             engine.crash()
             time.sleep(0.5)
             engine.revive(spare=False)
@@ -390,17 +401,18 @@ def test_a_job_that_outlives_its_engine_ends_with_its_own_code_and_whole_log(mor
     def kill(handle, chunk):
         seen.append(chunk.data)
         if len(seen) == 5:
+            time.sleep(QUIET)
             engine.crash()
             time.sleep(0.5)
             engine.revive(spare=True)
 
     result = bench.run(
-        "i=0; while [ $i -lt 100 ]; do i=$((i+1)); echo $i; echo e$i >&2; sleep 0.05; done", "exit 7", listen=kill
+        "i=0; while [ $i -lt 25 ]; do i=$((i+1)); echo $i; echo e$i >&2; sleep 0.2; done", "exit 7", listen=kill
     )
 
     assert (result.outcome.reason, result.outcome.exit_code) == (Reason.EXIT, 7)
-    assert result.stdout.split() == [str(number).encode() for number in range(1, 101)]
-    assert result.stderr.split() == [f"e{number}".encode() for number in range(1, 101)]
+    assert result.stdout.split() == [str(number).encode() for number in range(1, 26)]
+    assert result.stderr.split() == [f"e{number}".encode() for number in range(1, 26)]
 
 
 def test_an_engine_that_is_restarted_in_good_order_is_the_reason_too(mortal):
@@ -416,7 +428,7 @@ def test_an_engine_that_is_restarted_in_good_order_is_the_reason_too(mortal):
     assert result.outcome.reason is Reason.RUNTIME
 
 
-def test_a_request_to_stop_from_elsewhere_is_the_programs_own_end(docker, api):
+def test_a_request_to_stop_from_elsewhere_is_the_programs_own_end(docker, dockerd, api):
     def ask(handle, chunk):
         if b"ready" in chunk.data:
             api.kill(f"mlrun-{staged.job.id}", "TERM")

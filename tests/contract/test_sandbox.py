@@ -188,6 +188,25 @@ def test_hidden_folders_below_a_system_folder_are_covered(sandbox_bench, root):
     assert "objects" not in result.stdout.decode()
 
 
+def test_an_environment_in_a_covered_project_still_works(sandbox_bench, root):
+    folder = Path(tempfile.mkdtemp(prefix="mlrun-test-", dir="/opt"))
+    try:
+        venv.create(folder / ".venv", symlinks=True)
+        packages = next((folder / ".venv").glob("lib/python*/site-packages"))
+        (packages / "callers.py").write_text("value = 1\n")
+        (folder / "live.py").write_text("secret")
+        site = Site(
+            sandbox_bench.site.store, sandbox_bench.site.cache, folder, {**os.environ, "VIRTUAL_ENV": f"{folder}/.venv"}
+        )
+        sandbox_bench.executor = SandboxExecutor(site)
+        result = sandbox_bench.run("python -c 'import callers'", f"ls -A {folder}; touch {folder}/x 2>&1 || :")
+    finally:
+        shutil.rmtree(folder)
+
+    assert result.stdout.startswith(b".venv\n"), result.stderr
+    assert b"Read-only" in result.stdout
+
+
 def test_secrets_in_etc_are_covered_for_root(sandbox_bench, root):
     result = sandbox_bench.run(
         "cat /etc/shadow /etc/gshadow 2>/dev/null || :",

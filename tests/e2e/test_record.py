@@ -275,3 +275,11 @@ def test_reading_verbs_make_no_store(make, tmp_path):
     assert project.runs() == []
     assert "hint: " in project.refused("show", code=2)
     assert not project.command.store.exists()
+
+
+def test_commands_at_the_same_time_get_numbers_of_their_own(project):
+    running = [project.start("exec", "look") for _ in range(4)]
+
+    assert [one.end().code for one in running] == [0] * 4
+    assert sorted(run["counter"] for run in project.runs()) == [1, 2, 3, 4]
+    assert sorted(row["counter"] for row in project.succeeds("list", "--json").json()) == [1, 2, 3, 4]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import time
 import uuid
 
@@ -232,3 +233,21 @@ def test_two_runs_at_the_same_time_do_not_disturb_each_other(project, marker):
 
     running.signal(signal.SIGINT)
     assert running.end().code == 130
+
+
+def test_ctrl_c_does_not_wait_for_a_download_that_hangs(make):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/data.csv"
+        project = make(
+            f"- step: {{name: get, image: busybox, command: 'true', inputs: [{{name: data, default: '{address}'}}]}}\n"
+        )
+        running = project.start("exec", "get")
+        running.until("run 1")
+        connection, _ = server.accept()
+        with connection:
+            began = time.monotonic()
+            running.signal(signal.SIGINT)
+
+            assert running.end().code == 130
+            assert time.monotonic() - began < 5
+    assert project.show()["state"] == "stopped"

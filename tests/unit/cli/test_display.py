@@ -1,6 +1,7 @@
 """What a run looks like, from its events."""
 
 import io
+import sys
 
 import pytest
 
@@ -55,6 +56,22 @@ def test_plain_output_is_whole_lines_with_their_node_and_loses_no_last_line(caps
     talk = capsys.readouterr().err
     assert "pipeline `p` (run 3, 2 nodes) with sandbox" in talk
     assert "b: skipped - upstream, `a` failed" in talk
+
+
+def test_a_character_that_comes_in_two_pieces_is_one_character() -> None:
+    tail = Tail()
+    assert tail.feed("grü".encode()[:-1]) == []
+    assert tail.feed("ü".encode()[-1:] + b"n\nend\xc3") == ["grün"]
+    assert tail.finish() == ["end\N{REPLACEMENT CHARACTER}"]
+    assert tail.finish() == []
+
+
+def test_the_unfinished_last_line_of_a_node_stands_before_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    with PlainDisplay(sys.stderr) as display:
+        for event in STORY:
+            display(event)
+    said = capsys.readouterr().err
+    assert said.index("partial") < said.index("a: failed")
 
 
 def test_a_progress_bar_is_one_line_in_its_last_state() -> None:

@@ -1,0 +1,59 @@
+"""What of a step's work folder lies where in its own root: the same in every executor that gives it one.
+
+Makes the empty folders over which inputs are laid; mounts nothing itself.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.job import Staged, View
+
+VIEW = View()
+"""The paths that a step of Valohai expects."""
+
+_OTHER_INPUTS, _OTHER_OUTPUTS = "/inputs", "/outputs"
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """The folder or file `source` of this machine, seen by the step at `target`."""
+
+    source: Path
+    target: str
+    read_only: bool
+
+
+def make_inputs(staged: Staged) -> Path:
+    """The folder that the step sees as the parent of its inputs, with an empty place for each that has files.
+
+    It can be written to, since programs make folders there; the inputs themselves lie elsewhere and are laid over it,
+    so that below a mount somehow undone there is nothing. Raises OSError.
+    """
+    given = _given(staged)
+    if not given:
+        return staged.workspace.inputs
+    top = staged.workspace.scratch / "inputs"
+    top.mkdir(parents=True, exist_ok=True)
+    for name in given:
+        (top / name).mkdir(exist_ok=True)
+    return top
+
+
+def mounts(staged: Staged, inputs: Path) -> Iterator[Mount]:
+    """All mounts of a step, outer ones first; `inputs` is what `make_inputs` gave."""
+    workspace = staged.workspace
+    for top in (VIEW.inputs, _OTHER_INPUTS):
+        yield Mount(inputs, top, False)
+        for name in _given(staged):
+            yield Mount(workspace.inputs / name, f"{top}/{name}", True)
+    for top in (VIEW.outputs, _OTHER_OUTPUTS):
+        yield Mount(workspace.outputs, top, False)
+    yield Mount(workspace.repository, VIEW.repository, False)
+    yield Mount(workspace.config, VIEW.config, True)
+    yield Mount(workspace.control, VIEW.control, True)
+    yield Mount(workspace.control / "report", f"{VIEW.control}/report", False)
+
+
+def _given(staged: Staged) -> list[str]:
+    return [given.name for given in staged.job.inputs if given.files]
