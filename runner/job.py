@@ -91,7 +91,7 @@ class Workspace:
 
     `inputs` holds one read-only folder per non-empty input; `repository` a fresh writable copy of the snapshot (the
     working directory); `outputs` what the step leaves; `config` the documents; `control` the script and what the
-    wrapper reports (`control/script`, `control/failed-line`); `scratch` is the step's private HOME and /tmp.
+    wrapper reports (`control/script`, `control/prelude`, `control/report`); `scratch` is the step's private HOME and /tmp.
     """
 
     root: Path

@@ -14,6 +14,7 @@ from runner.store.durable import disk_errors, make_folder, replace_file, sync_fo
 FORMAT = 1
 """The format that this program reads and writes."""
 
+_IGNORE = ".gitignore"
 _FORMAT_TEXT = f"mlrun store, format {FORMAT}\n"
 _FORMAT_PATTERN = re.compile(r"mlrun store, format (\d{1,9})\n?")
 _FOLDERS = ("objects", "runs", "work", "cache", "refs")
@@ -138,7 +139,7 @@ class Layout:
     def _create(self) -> None:
         make_folder(self.root)
         found = {entry.name for entry in self.root.iterdir() if not entry.name.startswith(".new-")}
-        foreign = found.difference(_FOLDERS, [self.format.name])
+        foreign = found.difference(_FOLDERS, [self.format.name, _IGNORE])
         if foreign:
             raise MlrunError(
                 f"`{self.root}` is not a store: it holds `{min(foreign)}`",
@@ -151,6 +152,8 @@ class Layout:
             (self.objects / name).mkdir(mode=0o700, exist_ok=True)
         sync_folder(self.objects)
         sync_folder(self.root)
+        # A store inside a repository must not be taken for its code.
+        replace_file(self.root / _IGNORE, b"*\n")
         replace_file(self.format, _FORMAT_TEXT.encode())
 
 

@@ -325,27 +325,46 @@ def test_the_socket_of_the_engine_is_not_in_the_container(docker):
     assert result.stdout == b""
 
 
-def test_an_ordinary_caller_gets_back_what_root_left(docker, tmp_path):
-    """Done by hand in another process, since this one is root."""
+@pytest.fixture
+def ordinary(docker, monkeypatch):
+    """Stages a job for a caller who is not root; this process stays root, and only says that it is not."""
     if os.geteuid() != 0:
         pytest.skip("this run is an ordinary caller already")
-    staged = docker.stage("mkdir -p $VH_OUTPUTS_DIR/a/b; touch $VH_OUTPUTS_DIR/a/b/c; chmod 700 $VH_OUTPUTS_DIR/a")
-    folders = [staged.workspace.root, *staged.workspace.root.rglob("*")]
-    for path in folders:
-        os.chown(path, 4321, 4321)
-    os.chown(staged.workspace.outputs, 4321, 4321)
-    from runner.executors import container as module
 
-    original = os.getuid, os.getgid
-    try:
-        os.getuid, os.getgid = lambda: 4321, lambda: 4321
-        assert module.os.getuid() == 4321
-        result = docker.finish(staged)
-    finally:
-        os.getuid, os.getgid = original
+    def stage(*items):
+        staged = docker.stage(*items)
+        for path in (staged.workspace.root, *staged.workspace.root.rglob("*")):
+            os.chown(path, 4321, 4321)
+        monkeypatch.setattr(os, "getuid", lambda: 4321)
+        monkeypatch.setattr(os, "getgid", lambda: 4322)
+        return staged
+
+    return stage
+
+
+MESS = "mkdir -p {0}/a/b; echo x >{0}/a/b/c; chmod 600 {0}/a/b/c; chmod 700 {0}/a"
+
+
+def owners(folder):
+    return {(path.lstat().st_uid, path.lstat().st_gid) for path in folder.rglob("*")}
+
+
+def test_an_ordinary_caller_gets_the_outputs_that_root_left(docker, ordinary):
+    result = docker.finish(ordinary(MESS.format("$VH_OUTPUTS_DIR")))
 
     assert result.outcome.succeeded
-    assert {path.stat().st_uid for path in staged.workspace.outputs.rglob("*")} == {4321}
+    assert owners(result.workspace.outputs) == {(4321, 4322)}
+
+
+def test_an_ordinary_caller_gets_what_a_killed_step_left_everywhere(docker, api, ordinary):
+    messes = [MESS.format(folder) for folder in ("$VH_OUTPUTS_DIR", "$VH_REPOSITORY_DIR", "$VH_INPUTS_DIR")]
+    result = docker.finish(ordinary(*messes, "echo ready", "sleep 600"), lambda handle, chunk: handle.stop(0))
+    workspace = result.workspace
+
+    assert result.outcome.reason is Reason.STOP
+    assert owners(workspace.outputs) | owners(workspace.inputs) == {(4321, 4322)}
+    assert all(uid == 4321 for uid, _ in owners(workspace.repository))
+    assert not any("give-back" in name for found in api.containers(all=True) for name in found["Names"])
 
 
 # --- an engine that goes away

@@ -364,22 +364,29 @@ def shared(request: pytest.FixtureRequest, shared_command: Mlrun, tmp_path_facto
     return _make(shared_command, tmp_path_factory.mktemp("shared") / "project", request.module.YAML, {})
 
 
-@pytest.fixture(scope="session")
-def iris(shared_command: Mlrun, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The project that `mlrun init` makes. Shared: tests run it with other values, and change no file of it."""
-    parent = tmp_path_factory.mktemp("iris")
-    done = shared_command.run("init", "iris", folder=parent)
-    assert done.code == 0, str(done)
-    return Project(parent / "iris", shared_command)
+@pytest.fixture
+def iris(command: Mlrun, tmp_path: Path) -> Project:
+    """The project that `mlrun init` makes."""
+    return _init(command, tmp_path)
 
 
 @pytest.fixture(scope="session")
-def trained(iris: Project) -> Project:
-    """The example project after one `mlrun pipeline "Training Pipeline"`, its run 1."""
+def trained(shared_command: Mlrun, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The example project after one `mlrun pipeline "Training Pipeline"`, its run 1.
+
+    Shared: tests run it again with other values, but change no file of it.
+    """
     pytest.importorskip("sklearn", reason="the example's steps need scikit-learn")
+    iris = _init(shared_command, tmp_path_factory.mktemp("iris"))
     done = iris.mlrun("pipeline", "Training Pipeline", "--title", "first light", "--tag", "demo")
     assert done.code == 0, str(done)
     return iris
+
+
+def _init(command: Mlrun, parent: Path) -> Project:
+    done = command.run("init", "iris", folder=parent)
+    assert done.code == 0, str(done)
+    return Project(parent / "iris", command)
 
 
 def pids_with(text: str) -> list[int]:

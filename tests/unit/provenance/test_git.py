@@ -12,6 +12,7 @@ from runner.digest import Digest
 from runner.errors import ExitCode, MlrunError
 from runner.provenance import tree as tree_module
 from runner.provenance.git import Captured, Head, Repository, capture_folder, find_repository
+from runner.store.layout import Layout
 from runner.store.objects import Objects
 
 
@@ -571,3 +572,11 @@ def test_a_folder_is_held_to_the_same_limits(tmp_path: Path, objects: Objects, m
     (tmp_path / "plain" / "data.bin").write_bytes(b"x" * 11)
     with pytest.raises(MlrunError, match=r"`data\.bin`"):
         capture_folder(objects, tmp_path / "plain")
+
+
+def test_a_store_inside_the_repository_is_not_captured(work: Path, objects: Objects) -> None:
+    before = capture(work, objects)
+    Layout.create_or_open(work / ".store")
+    after = capture(work, objects)
+    assert paths(after) == paths(before)
+    assert after.dirty == before.dirty

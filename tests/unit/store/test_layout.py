@@ -13,7 +13,15 @@ from runner.store.layout import Layout
 def test_a_store_is_made_with_all_its_folders_for_its_owner_only(tmp_path: Path) -> None:
     layout = Layout.create_or_open(tmp_path / "deep" / "store")
     assert layout.format.read_text() == "mlrun store, format 1\n"
-    assert {path.name for path in layout.root.iterdir()} == {"format", "objects", "runs", "work", "cache", "refs"}
+    assert {path.name for path in layout.root.iterdir()} == {
+        ".gitignore",
+        "format",
+        "objects",
+        "runs",
+        "work",
+        "cache",
+        "refs",
+    }
     assert sum(path.is_dir() for path in layout.objects.iterdir()) == 257
     for folder in (layout.root, *(path for path in layout.root.rglob("*") if path.is_dir())):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
