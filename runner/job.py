@@ -90,8 +90,8 @@ class Workspace:
     """The folders of one job on the machine where it runs, all below `root` on the file system of the store.
 
     `inputs` holds one read-only folder per non-empty input; `repository` a fresh writable copy of the snapshot (the
-    working directory); `outputs` what the step leaves; `config` the documents; `control` the script and what the
-    wrapper reports (`control/script`, `control/prelude`, `control/report`); `scratch` is the step's private HOME and /tmp.
+    working directory); `outputs` what the step leaves; `config` the documents; `control` the script with what runs it
+    and what that reports (`script`, `prelude`, `report`); `scratch` is the step's private HOME and /tmp.
     """
 
     root: Path
