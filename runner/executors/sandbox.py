@@ -86,8 +86,11 @@ class SandboxHandle(ChildHandle):
 
     def _wait_for_rest(self) -> None:
         """The name space is empty once its first process is gone. That one can outlive bubblewrap: by a moment, or,
-        where bubblewrap was killed while it was setting up, for as long as the step runs."""
-        if self._init >= 0:
+        where bubblewrap was killed while it was setting up, for as long as the step runs; before it was announced,
+        for ever."""
+        if self._init < 0:
+            _end_leftovers(self.id)
+        else:
             command = _command_of(self._child_pid)
             if not command or self._mark in command:
                 self._kill()
@@ -166,10 +169,7 @@ class SandboxExecutor:
         The kernel sees to that but for the few milliseconds in which bubblewrap sets up; what a runner left behind that
         was killed just then is ended here.
         """
-        for pid, job in jobs_below("bwrap"):
-            if job == id:
-                with suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
+        _end_leftovers(id)
         return None
 
     def mine(self) -> frozenset[str]:
@@ -257,6 +257,15 @@ def _paper(words: Sequence[str]) -> int:
         file.write(b"".join(os.fsencode(word) + b"\0" for word in words))
     os.lseek(paper, 0, os.SEEK_SET)
     return paper
+
+
+def _end_leftovers(id: str) -> None:
+    """Kill what bubblewrap has left of a job, and wait until it is gone."""
+    for pid, job in jobs_below("bwrap"):
+        if job == id:
+            with suppress(ProcessLookupError), open(os.pidfd_open(pid), "rb", buffering=0) as process:
+                signal.pidfd_send_signal(process.fileno(), signal.SIGKILL)
+                is_ready(process.fileno(), None)
 
 
 def _command_of(pid: int | None) -> bytes:

@@ -351,6 +351,16 @@ def _processes_of(id):
     return found
 
 
+def test_nothing_is_left_of_a_job_that_is_closed_while_bubblewrap_sets_up(sandbox_bench):
+    for microseconds in range(0, 6000, 100):
+        staged = sandbox_bench.stage("sleep 4377.25")
+        handle = sandbox_bench.executor.start(staged)
+        time.sleep(microseconds / 1e6)
+        handle.close()
+
+        assert staged.job.id not in sandbox_bench.executor.mine()
+
+
 # --- the probe
 
 
