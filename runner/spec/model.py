@@ -70,6 +70,7 @@ class Input:
     description: str | None = None
     filename: str | None = None
     keep_directories: KeepDirectories = KeepDirectories.NONE
+    on_demand: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +92,47 @@ class CommandItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """An expression over metadata (`stop-condition`, `if`), in the language of the library `leval`, as written."""
+
+    text: str
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A folder of the host that a step asks to see."""
+
+    source: str
+    destination: str
+    location: Location
+    readonly: bool = False
+    type: str | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The least and the most of something; None where the file names none."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a step asks of its machine: CPUs, memory in MB, and devices by name. `devices` is None where the file says
+    nothing of them, which is not the same as none."""
+
+    cpu: Range = Range()
+    memory: Range = Range()
+    devices: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """A step. `source` is its normalised mapping as plain data, for the record; `ignored` are the fields that are
-    valid but have no effect in this version, with their places."""
+    valid but have no effect in this version, with their places. Times are in seconds."""
 
     name: str
     location: Location
@@ -102,7 +141,11 @@ class Step:
     parameters: tuple[Parameter, ...] = ()
     inputs: tuple[Input, ...] = ()
     environment_variables: tuple[EnvironmentVariable, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    resources: Resources = Resources()
     time_limit: float | None = None
+    no_output_timeout: float | None = None
+    stop_condition: Condition | None = None
     source_path: str | None = None
     description: str | None = None
     ignored: Mapping[str, Location] = field(default_factory=dict)
@@ -178,17 +221,18 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something to do when a node reaches a point: every word as written, lower case."""
+    """Something to do when a node reaches a point and all conditions hold; the words in lower case."""
 
     when: tuple[str, ...]
-    condition: tuple[str, ...]
+    conditions: tuple[Condition, ...]
     then: tuple[str, ...]
     location: Location
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node of a pipeline. `step` is None for a deployment node and for a task node that names a task."""
+    """A node of a pipeline. `step` is None for a deployment node and for a task node that names a task; `deployment`,
+    `endpoints` and `aliases` belong to a deployment node."""
 
     name: str
     location: Location
@@ -200,6 +244,9 @@ class Node:
     on_error: OnError = OnError.STOP_ALL
     append_edges: bool = False
     actions: tuple[Action, ...] = ()
+    deployment: str | None = None
+    endpoints: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +269,118 @@ class Pipeline:
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
     parameters: tuple[PipelineParameter, ...] = ()
+    reuse_executions: bool | None = None
 
     def node(self, name: str) -> Node | None:
         """The node of exactly this name."""
         return next((item for item in self.nodes if item.name == name), None)
+
+
+class TaskType(StrEnum):
+    """How a task chooses the values of its executions."""
+
+    GRID_SEARCH = "grid_search"
+    RANDOM_SEARCH = "random_search"
+    MANUAL_SEARCH = "manual_search"
+    BAYESIAN_TPE = "bayesian_tpe"
+    DISTRIBUTED = "distributed"
+
+
+class OnChildError(StrEnum):
+    """What a failed execution of a task does to the task."""
+
+    CONTINUE_AND_COMPLETE = "continue-and-complete"
+    CONTINUE_AND_ERROR = "continue-and-error"
+    STOP_ALL_AND_ERROR = "stop-all-and-error"
+
+
+class Style(StrEnum):
+    """How the rules of a varied parameter are meant."""
+
+    SINGLE = "single"
+    MULTIPLE = "multiple"
+    LINEAR = "linear"
+    LOGSPACE = "logspace"
+    RANDOM = "random"
+
+
+@dataclass(frozen=True, slots=True)
+class Variation:
+    """A parameter that a task varies; `rules` as written."""
+
+    name: str
+    location: Location
+    style: Style
+    rules: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A sweep over parameters of one step. `on_child_error` is None where the file leaves it open."""
+
+    name: str
+    location: Location
+    step: str
+    type: TaskType = TaskType.GRID_SEARCH
+    variations: tuple[Variation, ...] = ()
+    parameter_sets: tuple[Mapping[str, Value], ...] = ()
+    execution_count: int | None = None
+    execution_batch_size: int | None = None
+    maximum_queued_executions: int | None = None
+    engine: Literal["optuna", "hyperopt"] = "optuna"
+    target_metric: str | None = None
+    target_value: float | None = None
+    on_child_error: OnChildError | None = None
+    stop_condition: Condition | None = None
+    reuse_children: bool = False
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointFile:
+    """A file that an endpoint expects at `path`, brought by an edge of a pipeline or by a deployment."""
+
+    name: str
+    path: str
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A service: a command that listens, or a WSGI application; exactly one of the two is given. `source` is its
+    mapping, with what only a cluster knows."""
+
+    name: str
+    location: Location
+    image: str
+    server_command: tuple[CommandItem, ...] = ()
+    wsgi: str | None = None
+    port: int = 8000
+    files: tuple[EndpointFile, ...] = ()
+    description: str | None = None
+    source: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A place that endpoints are deployed to; `target` is the default one."""
+
+    name: str
+    location: Location
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the user wants of the executions of a step beyond what Valohai's language can say. A value is None where
+    the policy leaves it open; `reuse` is 0 for never, else for how many seconds an execution may be reused."""
+
+    step: str
+    location: Location
+    reuse: float | None = None
+    retries: int | None = None
+    pool: str | None = None
+    code: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +388,7 @@ class Project:
     """One file, understood as far as it can be.
 
     `file` is the path as shown in messages, `data` its bytes. `problems` are all problems of the whole file, sorted by
-    place; an item too broken to be understood is missing from `steps` and `pipelines` but present in `broken`, as
+    place; an item too broken to be understood is missing from the items of its kind but present in `broken`, as
     (kind, name or None, its first problem): running refuses only what was asked for. A file that could not be read at
     all has no items and one broken one of the kind `file`. `tree` is the whole normalised file, for the schema.
     """
@@ -244,4 +399,8 @@ class Project:
     pipelines: Mapping[str, Pipeline]
     broken: tuple[tuple[str, str | None, Problem], ...]
     problems: tuple[Problem, ...]
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    deployments: Mapping[str, Deployment] = field(default_factory=dict)
+    policies: Mapping[str, Policy] = field(default_factory=dict)
     tree: Sequence[object] = field(default=(), repr=False, compare=False)

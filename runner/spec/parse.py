@@ -11,6 +11,7 @@ from runner.spec.duration import parse_duration
 from runner.spec.model import (
     Action,
     CommandItem,
+    Condition,
     Edge,
     EnvironmentVariable,
     Input,
@@ -301,7 +302,7 @@ def _action(table: Table, reader: Reader, owner: str) -> Action:
             reader.error("missing-key", f"{noun} has no `{key}`", table.at)
     return Action(
         when=tuple(text.lower() for text, _ in reader.texts(table, "when", noun)),
-        condition=tuple(text for text, _ in reader.texts(table, "if", noun)),
+        conditions=tuple(Condition(text, reader.at(at)) for text, at in reader.texts(table, "if", noun)),
         then=tuple(text.lower() for text, _ in reader.texts(table, "then", noun)),
         location=reader.at(table.at),
     )
