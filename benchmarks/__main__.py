@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
-from benchmarks import container, pipeline, planning, reading, repository, sandbox, startup, storing
+from benchmarks import container, linting, pipeline, planning, reading, repository, sandbox, startup, storing
 from benchmarks.chain import StepFailed
 from benchmarks.machine import describe
 from benchmarks.report import LeftOut
@@ -19,6 +19,7 @@ from runner.errors import MlrunError
 BENCHMARKS: Mapping[str, ModuleType] = {
     "startup": startup,
     "reading": reading,
+    "linting": linting,
     "sandbox": sandbox,
     "docker": container,
     "repository": repository,

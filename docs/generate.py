@@ -1,5 +1,5 @@
 """Writes the generated pages of the documentation: `docs/cli.md` from the help texts, `docs/yaml.md` from the schema
-and the codes of problems.
+and the codes of problems, `docs/problems/README.md` from these, `docs/graph.svg` from the example.
 
 `python docs/generate.py` writes them, `--check` fails if one of them is not what it would write.
 """
@@ -17,8 +17,11 @@ DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
 
 from runner.cli.main import VERBS, help_page, run  # noqa: E402
+from runner.drawing.graph import draw  # noqa: E402
+from runner.drawing.svg import render  # noqa: E402
 from runner.errors import ExitCode  # noqa: E402
-from runner.spec.lint import CODES  # noqa: E402
+from runner.spec.check.code import CODES  # noqa: E402
+from runner.spec.project import load_project  # noqa: E402
 
 NOTE = "<!-- written by docs/generate.py: change the sources, then `make docs` -->\n"
 
@@ -68,7 +71,20 @@ def yaml_page() -> str:
         if "properties" in body:
             parts += [f"## {name}", "", body.get("description", ""), "", *_table(body), ""]
     parts += ["## Problems", "", "What `mlrun lint` finds, by code.", "", "| code | meaning |", "|---|---|"]
-    parts += [f"| `{code}` | {meaning} |" for code, meaning in CODES.items()]
+    parts += [f"| [`{code}`](problems/{code}.md) | {meaning} |" for code, meaning in CODES.items()]
+    return "\n".join(parts) + "\n"
+
+
+def problems_page() -> str:
+    """The index of the pages about problems."""
+    parts = [
+        "# Problems",
+        "",
+        NOTE,
+        "What `mlrun lint` finds, each with an example that has the problem and one without.",
+    ]
+    parts += ["", "| code | meaning |", "|---|---|"]
+    parts += [f"| [`{code}`]({code}.md) | {meaning} |" for code, meaning in CODES.items()]
     return "\n".join(parts) + "\n"
 
 
@@ -97,7 +113,13 @@ def _type(value: Mapping[str, Any]) -> str:
     return " or ".join(kind) if isinstance(kind, list) else str(kind)
 
 
-PAGES = {"cli.md": cli_page, "yaml.md": yaml_page}
+def graph_picture() -> str:
+    """The example's training pipeline, as `mlrun graph -o FILE.svg` draws it."""
+    project = load_project(DOCS.parent / "valohai.yaml.example", "valohai.yaml.example")
+    return render(draw(project, project.pipelines["Training Pipeline"])) + "\n"
+
+
+PAGES = {"graph.svg": graph_picture, "cli.md": cli_page, "yaml.md": yaml_page, "problems/README.md": problems_page}
 
 
 def main() -> int:

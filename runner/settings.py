@@ -36,6 +36,14 @@ def settings_file(environment: Mapping[str, str]) -> Path:
     return _folder(environment, "XDG_CONFIG_HOME", ".config") / "mlrun" / "settings.toml"
 
 
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Where answers are kept that can be found again at any time: `$XDG_CACHE_HOME/mlrun`; None for who has no home."""
+    try:
+        return _folder(environment, "XDG_CACHE_HOME", ".cache") / "mlrun"
+    except MlrunError:
+        return None
+
+
 def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings file, if there is one; `MLRUN_STORE` and `MLRUN_EXECUTOR` win over it.
 

@@ -2,6 +2,8 @@
 
 import ipaddress
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,6 +65,15 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", checked_connect)
     monkeypatch.setattr(socket.socket, "connect_ex", checked_connect_ex)
     monkeypatch.setattr(socket, "getaddrinfo", checked_getaddrinfo)
+
+
+@pytest.fixture(scope="session")
+def official_examples() -> Path | None:
+    """The folder of the example files of `valohai-yaml`; None, with the reason printed, where they cannot be had."""
+    script = HERE / "machine" / "official.py"
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    print(done.stderr)
+    return None if done.returncode else Path(done.stdout.strip())
 
 
 def _refuse_stranger(connection: socket.socket, address: Any) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from runner.errors import Problem, Severity
-from runner.spec.lint import CODES, lint
+from runner.spec.check.code import CODES
+from runner.spec.lint import lint
 from runner.spec.project import load_project
 from runner.spec.report import render_problem
 from runner.spec.source import source_lines

@@ -84,7 +84,7 @@ def run_plan(request: Request, emit: Listener) -> Ended:
     store.reconcile()
     end_leftovers(executor, store, emit)
     code = capture_code(request, store)
-    _notice_ignored(request.plan, emit)
+    _notice_ignored(request, emit)
     for path in code.not_captured:
         emit(Noticed(f"not captured: {path}"))
     writer = store.begin_run(_header(request, store, code, executor))
@@ -173,14 +173,17 @@ def capture_code(request: Request, store: Store) -> Code:
     )
 
 
-def _notice_ignored(plan: Plan, emit: Listener) -> None:
+def _notice_ignored(request: Request, emit: Listener) -> None:
     """Say which fields of the file ask for something that will not happen."""
-    told = set()
-    for node in plan.nodes.values():
-        for name, location in node.step.ignored.items():
-            if location not in told:
-                told.add(location)
-                emit(Noticed(f"{location}: `{name}` has no effect in this version"))
+    asked = [field for node in request.plan.nodes.values() for field in node.step.ignored.items()]
+    if request.plan.kind == "pipeline":
+        asked += request.project.pipelines[request.plan.name].ignored
+    for name, location in dict.fromkeys(asked):
+        emit(Noticed(f"{location}: `{name}` has no effect in this version"))
+    steps = {node.step.name for node in request.plan.nodes.values()}
+    for policy in request.project.policies.values():
+        if policy.step in steps:
+            emit(Noticed(f"{policy.location}: `policy` has no effect in this version"))
 
 
 def _header(request: Request, store: Store, code: Code, executor: Executor) -> dict[str, Any]:

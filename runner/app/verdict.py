@@ -1,52 +1,165 @@
-"""Whether what was asked for is sound: the schema's verdict on a file, remembered by the file's digest.
+"""What is wrong with a file, remembered by the file's digest: a file that has not changed is not checked again.
 
-Importing the schema library costs more than a whole step; a file that has not changed is not checked again.
+Linting asks for everything, a run only whether what it was asked for is sound. Both remember their answers here, under
+a key of all that an answer depends on: the question, the bytes of the file, this program's own code and schema, and the
+versions of Python and of the libraries that read the file. The name by which a file was named is not part of it.
 """
 
+import contextlib
+import functools
 import importlib
 import json
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
-from runner import __version__
-from runner.digest import hash_bytes
+import runner
+from runner.digest import hash_bytes, hash_json, hash_pieces
 from runner.errors import ExitCode, Location, MlrunError, Problem, Severity
 from runner.spec.model import Pipeline, Project, Step
+from runner.spec.project import parse_project
+
+MAX_ENTRIES = 256
+"""Verdicts that are kept; the oldest make room."""
+MAX_BYTES = 256 << 10
+"""A longer verdict is not kept: somebody who reads so many problems can wait for them."""
+
+_FOLDER = "verdict"
+_LIBRARIES = ("PyYAML", "jsonschema", "leval")
+"""The distributions whose words and readings are part of a verdict."""
 
 
-def refuse_broken(project: Project, asked: Iterable[Step | Pipeline], cache: Path) -> None:
+def find_problems(data: bytes, file: str, cache: Path | None) -> list[Problem]:
+    """All problems of a file's bytes, sorted by place; `file` is its name in them.
+
+    `cache` is the folder for what can be found out again, made if need be; None remembers nothing. No state of it is
+    an error.
+    """
+    return _remembered("lint", data, file, cache, lambda: _lint().lint(parse_project(data, file)))
+
+
+def find_mendable(data: bytes, file: str, cache: Path | None) -> list[Problem]:
+    """Those problems of a file that `runner.spec.fix` mends; remembered as `find_problems` does."""
+    return _remembered("fix", data, file, cache, lambda: _repaired(data, file))
+
+
+def _repaired(data: bytes, file: str) -> list[Problem]:
+    return list(importlib.import_module("runner.spec.fix").repair(data, file).repaired)
+
+
+def refuse_broken(project: Project, asked: Iterable[Step | Pipeline], cache: Path | None) -> None:
     """Raise MlrunError (code SPEC) with all errors of the items that were asked for; others may have errors."""
-    problems = [problem for problem in _problems(project, cache) if problem.severity is Severity.ERROR]
+    found = _remembered("schema", project.data, project.file, cache, lambda: _validate(project))
+    problems = [problem for problem in found if problem.severity is Severity.ERROR]
     if not problems:
         return
-    lint = importlib.import_module("runner.spec.lint")
-    found = [problem for item in asked for problem in lint.problems_within(project, problems, item)]
-    if found:
-        first, *others = sorted(set(found), key=lambda problem: problem.location)
+    within = [problem for item in asked for problem in _lint().problems_within(project, problems, item)]
+    if within:
+        first, *others = sorted(set(within), key=lambda problem: problem.location)
         raise MlrunError(first.message, code=ExitCode.SPEC, location=first.location, hint=first.hint, problems=others)
 
 
-def _problems(project: Project, cache: Path) -> list[Problem]:
-    file = cache / f"verdict-{hash_bytes(__version__.encode() + b'/' + project.data)}.json"
-    try:
-        rows = json.loads(file.read_bytes())
-        return [
-            Problem(Severity(row[0]), row[1], row[2], Location(project.file, row[3], row[4]), row[5]) for row in rows
-        ]
-    except (OSError, ValueError, TypeError, IndexError):
-        pass
+def _lint() -> Any:
+    """The checks, which are loaded only for a file that was not met before."""
+    return importlib.import_module("runner.spec.lint")
+
+
+def _validate(project: Project) -> list[Problem]:
     problems: list[Problem] = importlib.import_module("runner.spec.schema").validate(project.tree, project.file)
-    rows = [[p.severity, p.code, p.message, p.location.line, p.location.column, p.hint] for p in problems]
-    _remember(file, json.dumps(rows))
     return problems
 
 
-def _remember(file: Path, text: str) -> None:
-    """A verdict that cannot be kept is found again; a store that does not exist yet is not begun here."""
+def _remembered(
+    question: str, data: bytes, file: str, cache: Path | None, find: Callable[[], list[Problem]]
+) -> list[Problem]:
+    program = _program() if cache else None
+    if cache is None or program is None:
+        return find()
+    key = hash_json([question, hash_bytes(data), program])
+    entry = cache / _FOLDER / f"{key}.json"
+    known = _read(entry, key, file)
+    if known is not None:
+        return known
+    problems = find()
+    _write(entry, key, problems)
+    return problems
+
+
+@functools.cache
+def _program() -> str | None:
+    """The identity of everything that judges a file; None where it cannot be known, and nothing is remembered.
+
+    The version alone would not do: in a source checkout the code changes and the version stays.
+    """
+    # Not at the top: a run that finds its verdict needs it, `--help` does not.
+    metadata = importlib.import_module("importlib.metadata")
     try:
-        temporary = file.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(file)
+        code = list(_sources(Path(runner.__file__).parent))
+        versions = {name: metadata.version(name) for name in _LIBRARIES}
+    except (OSError, metadata.PackageNotFoundError):
+        return None
+    return hash_json([runner.__version__, sys.version, versions, hash_pieces(code)]) if code else None
+
+
+def _sources(package: Path) -> Iterable[bytes]:
+    """Every module of this program, with its name, and the schema."""
+    for folder, below, names in os.walk(package):
+        below.sort()
+        for name in sorted(names):
+            if name.endswith(".py"):
+                path = Path(folder, name)
+                text = path.read_bytes()
+                yield f"{path.relative_to(package)} {len(text)}\n".encode()
+                yield text
+    yield importlib.import_module("runner.spec.schema").schema_text().encode()
+
+
+def _read(entry: Path, key: str, file: str) -> list[Problem] | None:
+    """A verdict; None if there is none, or if what is there was not written whole, for this key, by this program."""
+    try:
+        if entry.stat().st_size > 2 * MAX_BYTES:
+            return None
+        seal, _, body = entry.read_bytes().partition(b"\n")
     except OSError:
+        return None
+    if seal != _seal(key, body):
+        return None
+    return [
+        Problem(Severity(severity), code, message, Location(file, line, column), hint)
+        for severity, code, message, line, column, hint in json.loads(body)
+    ]
+
+
+def _seal(key: str, body: bytes) -> bytes:
+    return hash_pieces([key.encode(), body]).encode()
+
+
+def _write(entry: Path, key: str, problems: list[Problem]) -> None:
+    """Whole or not at all. A verdict that cannot be kept is found again."""
+    rows = [[p.severity, p.code, p.message, p.location.line, p.location.column, p.hint] for p in problems]
+    body = json.dumps(rows, separators=(",", ":")).encode()
+    if len(body) > MAX_BYTES:
         return
+    temporary = entry.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        entry.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary.write_bytes(_seal(key, body) + b"\n" + body)
+        temporary.replace(entry)
+        _make_room(entry.parent)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _make_room(folder: Path) -> None:
+    """Remove the oldest files beyond the limit, what a killed process left half written among them."""
+    with os.scandir(folder) as entries:
+        files = [(entry.stat(follow_symlinks=False).st_mtime_ns, entry.path) for entry in entries if _is_ours(entry)]
+    for _, path in sorted(files)[: max(0, len(files) - MAX_ENTRIES)]:
+        Path(path).unlink(missing_ok=True)
+
+
+def _is_ours(entry: "os.DirEntry[str]") -> bool:
+    return entry.name.endswith((".json", ".tmp"))

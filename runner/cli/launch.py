@@ -19,7 +19,7 @@ from runner.cli.option import OwnOption, Parsed, Table, parse
 from runner.cli.terminal import clean_line, colourful, print_json, put, say
 from runner.errors import ExitCode, MlrunError, usage_error
 from runner.plan.model import Arguments, Plan
-from runner.settings import Settings, executor_name, load_settings, network_name
+from runner.settings import Settings, cache_folder, executor_name, load_settings, network_name
 from runner.spec.model import Pipeline, Project, Step
 from runner.state import State
 from runner.store.record import to_json
@@ -196,7 +196,7 @@ def _ahead(rest: Sequence[str]) -> dict[str, Any]:
 
 def refuse_broken(understood: Understood[Any], asked: Sequence[Step | Pipeline]) -> None:
     """Raise MlrunError (code SPEC) if the file has errors in what was asked for."""
-    verdict.refuse_broken(understood.project, asked, understood.options.settings().store / "cache")
+    verdict.refuse_broken(understood.project, asked, cache_folder())
 
 
 def launch(place: Place, project: Project, plan: Plan, options: Options) -> int:

@@ -1,21 +1,25 @@
-"""`mlrun lint`: check YAML files and say what is wrong where."""
+"""`mlrun lint`: check YAML files, say what is wrong where, and mend what needs no judgement."""
 
+import importlib
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from difflib import unified_diff
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from runner.app.place import locate
+from runner.app.verdict import find_mendable, find_problems
 from runner.cli.cell import counted
-from runner.cli.terminal import paint, print_json, say, show_error
+from runner.cli.finding import FORMATS, STDIN, Linted, text_report
+from runner.cli.terminal import clean, put, say, show_error
 from runner.errors import ExitCode, MlrunError, Problem, Severity, did_you_mean, usage_error
-from runner.spec.lint import lint
-from runner.spec.model import Project
-from runner.spec.project import load_project, parse_project
-from runner.spec.report import problem_to_json, render_problem
-from runner.spec.source import MAX_BYTES, source_lines
+from runner.settings import cache_folder
+from runner.spec.project import read_bytes
+from runner.spec.report import printable
+from runner.spec.source import MAX_BYTES
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -25,11 +29,28 @@ EXAMPLES = """Examples:
 
   mlrun lint --strict valohai.yaml other.yaml
 
+  mlrun lint --fix --dry-run
+
+  mlrun lint --format sarif > lint.sarif
+
   git show HEAD:valohai.yaml | mlrun lint --format json -"""
 
-FORMATS = ("text", "json")
+STRICT_ERRORS = frozenset({"connections", "flat-item", "inferred-nodes", "plural-edge-type"})
+"""Old forms: read with a warning, and called errors under `--strict`, as Valohai's own tools call them."""
 
-_COLOURS = {Severity.ERROR: "31;1", Severity.WARNING: "33"}
+MOST_TRIED = 128 << 10
+"""Of a longer file it is not said how much `--fix` would mend: to know that is to mend it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to do with each file: `cache` is where verdicts are remembered, if anywhere."""
+
+    form: str
+    strict: bool
+    fix: bool
+    dry_run: bool
+    cache: Path | None
 
 
 @app.command(epilog=EXAMPLES)
@@ -38,80 +59,117 @@ def check(
         list[str] | None,
         typer.Argument(metavar="[FILE…]", help="YAML files; `-` is standard input. Default: the project's file."),
     ] = None,
-    form: Annotated[str, typer.Option("--format", metavar="F", help="text (the default) or json.")] = "text",
+    form: Annotated[
+        str, typer.Option("--format", metavar="F", help="text (the default), json, github or sarif.")
+    ] = "text",
     json: Annotated[bool, typer.Option("--json", help="The same as `--format json`.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 11 when there are warnings.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Call old forms errors; exit with 11 when there are warnings.")
+    ] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="First mend what needs no judgement; with `-`, print the mended text.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --fix: change nothing, print the changes as a diff.")
+    ] = False,
 ) -> int:
     """Say everything that is wrong with YAML files, each problem with its place.
 
-    Exit code: 10 with errors, 11 with warnings under --strict, else 0.
+    Exit code: 10 with errors, 11 with nothing worse than warnings under --strict, else 0.
     """
+    form = "json" if json else form
     if form not in FORMATS:
         raise usage_error(f"there is no format `{form}`", hint=did_you_mean(form, FORMATS))
-    projects, refused = _load_all(files or [_default_file()])
-    found = [(project, lint(project)) for project in projects]
-    problems = [problem for _, of_project in found for problem in of_project]
-    if json or form == "json":
-        print_json(_document(problems, len(projects)))
-    else:
-        for project, of_project in found:
-            _print(project, of_project)
-    return _conclude(problems, len(projects), refused, strict)
-
-
-def _print(project: Project, problems: Sequence[Problem]) -> None:
-    lines = source_lines(project.data) if problems else ()
-    for problem in problems:
-        place, mark, rest = render_problem(problem, lines).partition(f"{problem.severity} {problem.code}:")
-        print(place + paint(mark, _COLOURS[problem.severity], sys.stdout) + rest)
+    if dry_run and not fix:
+        raise usage_error("`--dry-run` goes with `--fix`", hint="without `--fix` nothing is changed anyway")
+    names = list(dict.fromkeys(files or [_default_file()]))
+    if fix and form != "text" and (dry_run or "-" in names):
+        raise usage_error(f"`--format {form}` and what `--fix` prints would stand in one output", hint="leave out one")
+    request = Request(form, strict, fix, dry_run, cache_folder())
+    linted, refused = _lint_all(names, request)
+    _tell(linted, refused, request)
+    if refused or any(one.count(Severity.ERROR) for one in linted):
+        return ExitCode.SPEC
+    return ExitCode.STRICT if strict and any(one.problems for one in linted) else ExitCode.OK
 
 
 def _default_file() -> str:
     return locate(Path.cwd()).shown
 
 
-def _load_all(names: list[str]) -> tuple[list[Project], int]:
-    """The files that can be read, and how many cannot, which is told."""
-    projects = []
-    refused = 0
-    for name in dict.fromkeys(names):
+def _lint_all(names: Sequence[str], request: Request) -> tuple[list[Linted], int]:
+    """What was found in the files that can be read, by name, and how many cannot be, which is told."""
+    linted, refused = [], 0
+    for name in names:
         try:
-            projects.append(_load(name))
+            linted.append(_lint(name, request))
         except MlrunError as error:
             show_error(error)
             refused += 1
-    return projects, refused
+    return sorted(linted, key=lambda one: one.name), refused
 
 
-def _load(name: str) -> Project:
-    if name != "-":
-        return load_project(Path(name), name)
+def _lint(name: str, request: Request) -> Linted:
+    shown = STDIN if name == "-" else name
+    data = _read_input() if name == "-" else read_bytes(Path(name), name)
+    if request.fix:
+        data = _mend(name, shown, data, request)
+    return Linted(shown, data, find_problems(data, shown, request.cache))
+
+
+def _read_input() -> bytes:
     data = sys.stdin.buffer.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise MlrunError(f"standard input has more than {MAX_BYTES >> 20} MiB", code=ExitCode.SPEC)
-    return parse_project(data, "<stdin>")
+    return data
 
 
-def _count(problems: list[Problem], severity: Severity) -> int:
-    return sum(problem.severity is severity for problem in problems)
+def _mend(name: str, shown: str, data: bytes, request: Request) -> bytes:
+    """The bytes after mending, which are written to where they came from, or shown as a diff."""
+    # Loaded for the one option that needs them.
+    repair = importlib.import_module("runner.spec.fix").repair(data, shown)
+    if request.dry_run:
+        _show_difference(shown, data, repair.data)
+        return data
+    if name == "-":
+        sys.stdout.buffer.write(repair.data)
+    elif repair.data != data:
+        importlib.import_module("runner.cli.rewrite").rewrite_file(Path(name), data, repair.data)
+    if repair.repaired:
+        say(f"{printable(shown)}: mended {counted(len(repair.repaired), 'problem')}")
+    return bytes(repair.data)
 
 
-def _document(problems: list[Problem], files: int) -> dict[str, object]:
-    return {
-        "files": files,
-        "errors": _count(problems, Severity.ERROR),
-        "warnings": _count(problems, Severity.WARNING),
-        "problems": [problem_to_json(problem) for problem in problems],
-    }
+def _show_difference(shown: str, before: bytes, after: bytes) -> None:
+    old, new = (data.decode("utf-8", "replace").splitlines(keepends=True) for data in (before, after))
+    name = printable(shown)
+    for line in unified_diff(old, new, name, f"{name} (mended)"):
+        print(clean(line.rstrip("\r\n")))
 
 
-def _conclude(problems: list[Problem], files: int, refused: int, strict: bool) -> int:
-    """The last line of talk, and the exit code."""
-    errors = _count(problems, Severity.ERROR)
-    warnings = _count(problems, Severity.WARNING)
-    unread = f", {counted(refused, 'unreadable file')}" if refused else ""
-    if files or not refused:
-        say(f"{counted(files, 'file')}: {counted(errors, 'error')}, {counted(warnings, 'warning')}{unread}")
-    if errors or refused:
-        return ExitCode.SPEC
-    return ExitCode.STRICT if warnings and strict else ExitCode.OK
+def _tell(linted: Sequence[Linted], refused: int, request: Request) -> None:
+    """The report, which makes way where standard output has mended text or a diff, and the last line of talk."""
+    shown = [replace(one, problems=_strictly(one.problems)) for one in linted] if request.strict else linted
+    if request.fix and (request.dry_run or any(one.name == STDIN for one in linted)):
+        if report := text_report(shown, sys.stderr):
+            put(report, sys.stderr)
+    elif report := FORMATS[request.form](shown):
+        print(report)
+    if linted or not refused:
+        say(_summary(shown, refused, request))
+
+
+def _strictly(problems: Sequence[Problem]) -> list[Problem]:
+    return [replace(one, severity=Severity.ERROR) if one.code in STRICT_ERRORS else one for one in problems]
+
+
+def _summary(linted: Sequence[Linted], refused: int, request: Request) -> str:
+    errors, warnings = (sum(one.count(severity) for one in linted) for severity in (Severity.ERROR, Severity.WARNING))
+    said = [f"{counted(len(linted), 'file')}: {counted(errors, 'error')}", counted(warnings, "warning")]
+    if refused:
+        said.append(counted(refused, "unreadable file"))
+    mendable = 0
+    if not request.fix or request.dry_run:
+        small = [one for one in linted if one.problems and len(one.data) <= MOST_TRIED]
+        mendable = sum(len(find_mendable(one.data, one.name, request.cache)) for one in small)
+    return ", ".join(said) + (f"; `--fix` mends {mendable} of them" if mendable else "")

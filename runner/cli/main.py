@@ -23,6 +23,8 @@ GROUPS: dict[str, dict[str, Verb]] = {
     "Start": {
         "init": Verb("init", "make a project folder with a working example"),
         "lint": Verb("lint", "check YAML files and say what is wrong where"),
+        "schema": Verb("schema", "print the JSON Schema of valohai.yaml, for editors"),
+        "yaml": Verb("yaml", "write or update a step from a Python script"),
         "doctor": Verb("doctor", "say which executors work here, and why not"),
     },
     "Run": {
@@ -31,6 +33,8 @@ GROUPS: dict[str, dict[str, Verb]] = {
         "stop": Verb("stop", "stop a run that is under way"),
     },
     "Look": {
+        "graph": Verb("graph", "picture of a pipeline: text, Mermaid, DOT, SVG or JSON"),
+        "diff": Verb("diff", "what a change means: in words, in nodes that run again, in graphs"),
         "list": Verb("list", "table of executions or runs: filter, sort, export"),
         "show": Verb("show", "everything recorded about an execution or a run"),
         "logs": Verb("logs", "what an execution printed; -f follows it"),

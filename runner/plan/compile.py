@@ -12,6 +12,7 @@ from runner.errors import ExitCode, Location, MlrunError, Severity, did_you_mean
 from runner.job import Value
 from runner.plan import graph
 from runner.plan.model import Arguments, Given, Plan, PlannedNode, Source
+from runner.spec.check.pipeline import pipeline_problems
 from runner.spec.model import (
     Edge,
     Node,
@@ -25,7 +26,6 @@ from runner.spec.model import (
     Step,
 )
 from runner.spec.value import coerce
-from runner.spec.wiring import pipeline_problems
 
 
 def compile_step(step: Step, arguments: Arguments, root: str) -> Plan:
@@ -129,7 +129,7 @@ def _plan_node(
 ) -> PlannedNode:
     return PlannedNode(
         name=name,
-        step=replace(step, image=arguments.image or step.image),
+        step=replace(step, image=arguments.image) if arguments.image else step,
         parameters=_parameters(step, wishes),
         inputs=_inputs(step, wishes, arguments.folder, root),
         environment=_environment(step, wishes, arguments.environment),

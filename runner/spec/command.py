@@ -6,15 +6,16 @@ but plain characters refuses the run.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from shlex import quote
 from string import Formatter
 
 from runner.errors import Location, MlrunError, spec_error
 from runner.job import Scalar, Script, Value
-from runner.spec.model import Multiple, Parameter, ParameterType, Step
+from runner.spec.model import CommandItem, Multiple, Parameter, ParameterType, Step
 from runner.spec.shell import Context, Quoting, contexts
+from runner.spec.tree import shorten
 from runner.spec.value import text_of
 
 _PLACEHOLDER = re.compile(r"\{(.+?)\}")
@@ -32,7 +33,9 @@ def build_script(step: Step, values: Values, *, stop_at_failure: bool = True) ->
     where its placeholder stands, and for a `pass-as` that cannot be filled in.
     """
     pieces = [_find(item.text, item.location, step, values) for item in step.command]
-    places = _contexts([item.text for item in step.command], pieces)
+    places = _contexts(
+        [item.text for item in step.command], [[(piece.start, piece.end) for piece in found] for found in pieces]
+    )
     items = []
     for item, found in zip(step.command, pieces, strict=True):
         text = _replace(item.text, found, [next(places) for _ in found]).strip()
@@ -55,29 +58,101 @@ def interpolate_uri(uri: str, step: Step, values: Values) -> str:
     return _PLACEHOLDER.sub(replace, uri)
 
 
-def unknown_placeholders(step: Step, text: str) -> list[str]:
-    """The placeholders of a text that name no parameter of the step."""
-    declared = {parameter.name for parameter in step.parameters}
-    found = []
-    for match in _PLACEHOLDER.finditer(text):
-        kind, _, name = match[1].partition(":")
-        if kind in ("parameter", "parameter-value") and name not in declared:
-            found.append(match[0])
+def unknown_placeholders(step: Step, texts: Sequence[str]) -> list[tuple[int, int, str]]:
+    """What looks like a placeholder in some texts and names nothing of the step: which text, the offset, and itself.
+
+    Behind a `$` it is the shell's own.
+    """
+    found, known = [], _by_name(step)
+    for number, text in enumerate(texts):
+        for match in _PLACEHOLDER.finditer(text):
+            meant = _MEANT.fullmatch(match[1].strip(" {"))
+            if meant and text[match.start() - 1 : match.start()] != "$" and _passes(step, match[1], known) is None:
+                found.append((number, match.start(), match[0]))
     return found
 
 
-def check_templates(parameter: Parameter) -> str | None:
-    """Why a parameter can never be passed as its file says, in one sentence; None when it can."""
+_MEANT = re.compile(r"parameters|params|source-path|param(eter)?s?([-_]values?)?:.+")
+"""What stands in the braces of placeholders, right or nearly right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """A placeholder that a run replaces: where it stands in which item of the command, its surroundings in the shell's
+    eyes, and whether there are values that need quotes."""
+
+    item: int
+    start: int
+    text: str
+    context: Context
+    risky: bool
+
+
+def placeholders(step: Step, command: Sequence[CommandItem]) -> list[Placeholder]:
+    """The placeholders of a command, in order, with the parameters of a step."""
+    known = _by_name(step)
+    pieces = []
+    for item in command:
+        passed = [(match, _passes(step, match[1], known)) for match in _PLACEHOLDER.finditer(item.text)]
+        pieces.append([(match, parameters) for match, parameters in passed if parameters is not None])
+    texts = [item.text for item in command]
+    places = _contexts(texts, [[match.span() for match, _ in found] for found in pieces])
+    return [
+        Placeholder(number, match.start(), match[0], next(places), _needs_quotes(step, match[1], parameters))
+        for number, found in enumerate(pieces)
+        for match, parameters in found
+    ]
+
+
+_Known = Mapping[str, Parameter]
+
+
+def _by_name(step: Step) -> _Known:
+    return {parameter.name: parameter for parameter in step.parameters}
+
+
+def _passes(step: Step, inside: str, known: _Known) -> tuple[Parameter, ...] | None:
+    """The parameters that a placeholder passes; None when it is none of ours."""
+    if inside in ("parameters", "params"):
+        return step.parameters
+    if inside == "source-path":
+        return None if step.source_path is None else ()
+    kind, _, name = inside.partition(":")
+    return (known[name],) if kind in ("parameter", "parameter-value") and name in known else None
+
+
+def _needs_quotes(step: Step, inside: str, parameters: tuple[Parameter, ...]) -> bool:
+    """Whether a placeholder may stand for something else than plain words."""
+    if inside == "source-path":
+        return not _PLAIN.fullmatch(step.source_path or "")
+    whole = not inside.startswith("parameter-value:")
+    return any(_may_need_quotes(parameter, whole) for parameter in parameters)
+
+
+_PLAIN_TYPES = (ParameterType.INTEGER, ParameterType.FLOAT, ParameterType.FLAG)
+
+
+def _may_need_quotes(parameter: Parameter, whole: bool) -> bool:
+    """Whether some value of a parameter, or with `whole` what it is passed as, is not plain."""
+    choices = [str(choice) for choice in parameter.choices]
+    if parameter.type not in _PLAIN_TYPES and not (choices and all(map(_PLAIN.fullmatch, choices))):
+        return True
+    texts = [parameter.separator] if parameter.multiple is Multiple.SEPARATE else []
+    if whole:
+        texts += [parameter.name, parameter.pass_as or "", parameter.pass_true_as or "", parameter.pass_false_as or ""]
+    return not all(_PLAIN.fullmatch(re.sub(r"[{} ]", "", text)) for text in texts)
+
+
+def check_template(parameter: Parameter, template: str) -> str | None:
+    """Why a parameter can never be passed by a template of its, in one sentence; None when it can."""
     samples: Mapping[ParameterType, Scalar] = {
         ParameterType.STRING: "x",
         ParameterType.INTEGER: 1,
         ParameterType.FLOAT: 0.5,
         ParameterType.FLAG: True,
     }
-    sample = "x" if parameter.multiple is Multiple.SEPARATE else samples[parameter.type]
     try:
-        for template in (parameter.pass_as, parameter.pass_true_as, parameter.pass_false_as):
-            _fill(template or "", parameter, sample)
+        _fill(template, parameter, "x" if parameter.multiple is Multiple.SEPARATE else samples[parameter.type])
     except MlrunError as error:
         return error.message
     return None
@@ -159,11 +234,12 @@ def _fill(template: str, parameter: Parameter, value: Scalar) -> list[str]:
     try:
         return [_fill_word(word, fields) for word in template.split()]
     except (ValueError, KeyError) as error:
-        said = f"unknown field `{error.args[0]}`" if isinstance(error, KeyError) else str(error)
+        said = shorten(f"unknown field `{error.args[0]}`" if isinstance(error, KeyError) else str(error))
         raise spec_error(
-            f"`{template}` of parameter `{parameter.name}` cannot be filled in: {said}", parameter.location,
+            f"`{shorten(template)}` of parameter `{shorten(parameter.name)}` cannot be filled in: {said}",
+            parameter.location,
             "it may hold `{name}`, `{value}` and `{v}`; write other braces twice",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def _fill_word(word: str, fields: Mapping[str, Scalar]) -> str:
@@ -182,11 +258,11 @@ def _fill_word(word: str, fields: Mapping[str, Scalar]) -> str:
     return "".join(parts)
 
 
-def _contexts(texts: list[str], pieces: list[list[_Piece]]) -> Iterator[Context]:
+def _contexts(texts: list[str], pieces: list[list[tuple[int, int]]]) -> Iterator[Context]:
     """The context of every placeholder of the joined script, in order; quotes may span items."""
     spans, offset = [], 0
     for text, found in zip(texts, pieces, strict=True):
-        spans += [(offset + piece.start, offset + piece.end) for piece in found]
+        spans += [(offset + start, offset + end) for start, end in found]
         offset += len(text) + 1
     script = "\n".join(texts)
     other = _foreign(script)

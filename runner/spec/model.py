@@ -217,6 +217,7 @@ class Override:
     parameters: Mapping[str, Value | None] = field(default_factory=dict)
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     environment_variables: Mapping[str, str | None] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +263,8 @@ class PipelineParameter:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """A graph of steps."""
+    """A graph of steps. `ignored` are the fields of it, its overrides and edges that are valid but have no effect in
+    this version, with their places."""
 
     name: str
     location: Location
@@ -270,6 +272,7 @@ class Pipeline:
     edges: tuple[Edge, ...]
     parameters: tuple[PipelineParameter, ...] = ()
     reuse_executions: bool | None = None
+    ignored: tuple[tuple[str, Location], ...] = ()
 
     def node(self, name: str) -> Node | None:
         """The node of exactly this name."""
@@ -292,6 +295,13 @@ class OnChildError(StrEnum):
     CONTINUE_AND_COMPLETE = "continue-and-complete"
     CONTINUE_AND_ERROR = "continue-and-error"
     STOP_ALL_AND_ERROR = "stop-all-and-error"
+
+
+class Engine(StrEnum):
+    """The library that chooses the values of a Bayesian search."""
+
+    OPTUNA = "optuna"
+    HYPEROPT = "hyperopt"
 
 
 class Style(StrEnum):
@@ -327,7 +337,7 @@ class Task:
     execution_count: int | None = None
     execution_batch_size: int | None = None
     maximum_queued_executions: int | None = None
-    engine: Literal["optuna", "hyperopt"] = "optuna"
+    engine: Engine = Engine.OPTUNA
     target_metric: str | None = None
     target_value: float | None = None
     on_child_error: OnChildError | None = None

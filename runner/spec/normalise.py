@@ -3,7 +3,7 @@
 The canonical form is the one that the schema describes. Nothing is changed in place, because aliases share values.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,8 +13,11 @@ from runner.spec.socket import singular, split_socket
 from runner.spec.source import Source
 from runner.spec.tree import Place, Row, Table, shorten
 
-KINDS = ("step", "task", "endpoint", "pipeline", "blueprint", "deployment")
-"""What an item can be, in the order in which its keys are asked."""
+RESERVED = ("trigger", "map")
+"""Kinds whose names are taken, and that have no effect in this version."""
+
+KINDS = ("step", "task", "endpoint", "pipeline", "blueprint", "deployment", "policy", *RESERVED)
+"""What an item can be, in the order in which its keys are asked: Valohai's kinds, then those that only we have."""
 
 Steps = dict[str, set[str]]
 """The names of all steps by their case-folded form."""
@@ -117,9 +120,14 @@ def _lift(item: object, place: Place, notes: _Notes) -> object:
         hint = did_you_mean(next(iter(item), ""), KINDS)
         notes.warn("unknown-item", f"an item with {shown} is of no known kind and is ignored", place, hint)
         return item
+    if kind in RESERVED:
+        notes.warn("no-effect", f"`{kind}:` is a reserved kind of item and has no effect in this version",
+                   item.keys_at[kind], "remove it, or leave it for a later version")  # fmt: skip
+        return item
+    kind = _flat_kind(item) or kind
     name = ALIASES.get(kind, kind)
     siblings = [key for key in item if key != kind]
-    known = [key for key in siblings if key in KINDS]
+    known = [key for key in siblings if key in KINDS and not (key == "step" and kind in _NAMING_A_STEP)]
     fresh = Table(item.at)
     if item[kind] is None and siblings and not known:
         body = Table(item.keys_at[kind])
@@ -137,6 +145,15 @@ def _lift(item: object, place: Place, notes: _Notes) -> object:
     return fresh
 
 
+_NAMING_A_STEP = ("task", "policy")
+
+
+def _flat_kind(item: Table) -> str | None:
+    """The kind of a flat item that has a `step` among its fields, as text, which is no item of the kind `step`."""
+    naming = (kind for kind in _NAMING_A_STEP if kind in item and item[kind] is None)
+    return next(naming, None) if isinstance(item.get("step"), str) else None
+
+
 def _normalise_item(item: object, steps: Steps, notes: _Notes) -> object:
     kind = kind_of(item)
     if kind is None or not isinstance(item, Table) or not isinstance(body := item[kind], Table):
@@ -145,37 +162,87 @@ def _normalise_item(item: object, steps: Steps, notes: _Notes) -> object:
         body = _normalise_step(body, notes)
     elif kind == "pipeline":
         body = _normalise_pipeline(body, steps, notes)
+    elif kind == "task":
+        body = _normalise_task(body, notes)
     fresh = Table(item.at)
     fresh.put(kind, body, item.keys_at[kind], item.values_at[kind])
     return fresh
 
 
 def _normalise_step(body: Table, notes: _Notes) -> Table:
-    parameters = body.get("parameters")
-    if not isinstance(parameters, Row):
+    return _each(body, "parameters", lambda parameter: _normalise_parameter(parameter, notes))
+
+
+def _normalise_parameter(parameter: Table, notes: _Notes) -> Table:
+    kind = parameter.get("type")
+    if kind not in (ParameterType.FLOAT, ParameterType.INTEGER):
+        return parameter
+    for key in ("default", "choices"):
+        parameter = _with_number(parameter, key, kind == ParameterType.FLOAT, notes)
+    for key in ("min", "max"):
+        parameter = _with_number(parameter, key, True, notes)
+    return parameter
+
+
+_NUMBERS = ("value", "start", "end", "step", "count", "base", "min", "max", "seed")
+"""The rules of a varied parameter that are numbers."""
+
+
+def _normalise_task(body: Table, notes: _Notes) -> Table:
+    body = _with_number(body, "optimization-target-value", True, notes)
+    return _each(body, "parameters", lambda parameter: _normalise_variation(parameter, notes))
+
+
+def _normalise_variation(parameter: Table, notes: _Notes) -> Table:
+    rules = parameter.get("rules")
+    if not isinstance(rules, Table):
+        return parameter
+    fresh = rules
+    for key in _NUMBERS:
+        fresh = _with_number(fresh, key, True, notes)
+    return parameter if fresh is rules else _with(parameter, "rules", fresh)
+
+
+def _each(body: Table, key: str, change: Callable[[Table], Table]) -> Table:
+    """The table with every mapping of one of its lists changed."""
+    rows = body.get(key)
+    if not isinstance(rows, Row):
         return body
-    fresh = Row(parameters.at)
-    for parameter, place in zip(parameters, parameters.items_at, strict=True):
-        fresh.put(_normalise_parameter(parameter, notes), place)
-    return _with(body, "parameters", fresh)
+    changed = [change(row) if isinstance(row, Table) else row for row in rows]
+    if all(one is other for one, other in zip(rows, changed, strict=True)):
+        return body
+    fresh = Row(rows.at)
+    for row, place in zip(changed, rows.items_at, strict=True):
+        fresh.put(row, place)
+    return _with(body, key, fresh)
 
 
-def _normalise_parameter(parameter: object, notes: _Notes) -> object:
-    """Text that is meant as a number becomes one: YAML 1.1 reads `1e-4`, without a dot, as text."""
-    if not isinstance(parameter, Table) or parameter.get("type") not in (ParameterType.FLOAT, ParameterType.INTEGER):
-        return parameter
-    default = parameter.get("default")
-    number = _number(default, parameter["type"]) if isinstance(default, str) else None
+def _with_number(table: Table, key: str, fractions: bool, notes: _Notes) -> Table:
+    """The table with text that is meant as a number made one: YAML 1.1 reads `1e-4`, without a dot, as text."""
+    raw = table.get(key)
+    if isinstance(raw, str):
+        number = _read_number(raw, key, table.values_at[key], fractions, notes)
+        return table if number is raw else _with(table, key, number)
+    if not isinstance(raw, Row) or not any(isinstance(item, str) for item in raw):
+        return table
+    fresh = Row(raw.at)
+    for item, place in zip(raw, raw.items_at, strict=True):
+        fresh.put(_read_number(item, key, place, fractions, notes), place)
+    return _with(table, key, fresh)
+
+
+def _read_number(raw: object, key: str, place: Place, fractions: bool, notes: _Notes) -> object:
+    number = _number(raw, fractions) if isinstance(raw, str) else None
     if number is None:
-        return parameter
-    place = parameter.values_at["default"]
-    notes.warn("text-number", f"the default `{shorten(str(default))}` is text in YAML; it is read as {number}", place,
+        return raw
+    noun = "choice" if key == "choices" else key
+    notes.warn("text-number", f"the {noun} `{shorten(str(raw))}` is text in YAML; it is read as {number}", place,
                f"write `{number}`")  # fmt: skip
-    return _with(parameter, "default", number)
+    return number
 
 
-def _number(text: str, kind: object) -> int | float | None:
-    for convert in (int, float) if kind == ParameterType.FLOAT else (int,):
+def _number(text: str, fractions: bool) -> int | float | None:
+    for convert in (int, float) if fractions else (int,):
         try:
             number = convert(text)
         except ValueError:

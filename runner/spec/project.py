@@ -3,16 +3,20 @@
 import errno
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from runner.errors import ExitCode, MlrunError, Problem, Severity, did_you_mean, spec_error, usage_error
-from runner.spec.model import Pipeline, Project, Step
+from runner.spec.endpoint import parse_deployment, parse_endpoint
+from runner.spec.model import Pipeline, Policy, Project, Step, Task
 from runner.spec.normalise import kind_of, normalise
-from runner.spec.parse import parse_pipeline, parse_step
+from runner.spec.parse import parse_step
+from runner.spec.pipeline import parse_pipeline
+from runner.spec.policy import parse_policy
 from runner.spec.reader import Reader
 from runner.spec.source import MAX_BYTES, Source, read_source
+from runner.spec.task import parse_task
 from runner.spec.tree import Table, shorten
 
 
@@ -70,17 +74,33 @@ def parse_project(data: bytes, file: str) -> Project:
     builder = _Builder(source)
     for index, item in enumerate(shape.tree):
         builder.add(item, shape.ruined.get(index))
-    problems = [*source.problems, *shape.problems, *builder.problems]
+    problems = [*source.problems, *shape.problems, *builder.problems, *builder.dangling_policies()]
     fatal = None if shape.tree else next((problem for problem in problems if problem.severity is Severity.ERROR), None)
     return Project(
         file=file,
         data=data,
-        steps=builder.steps,
-        pipelines=builder.pipelines,
+        steps=builder.found["step"],
+        pipelines=builder.found["pipeline"],
         broken=(("file", None, fatal),) if fatal else tuple(builder.broken),
         problems=tuple(sorted(problems, key=lambda problem: (problem.location, problem.code))),
+        tasks=builder.found["task"],
+        endpoints=builder.found["endpoint"],
+        deployments=builder.found["deployment"],
+        policies=builder.found["policy"],
         tree=shape.tree,
     )
+
+
+_PARSERS: Mapping[str, tuple[str, Callable[[Table, Reader], Any]]] = {
+    "step": ("name", parse_step),
+    "task": ("name", parse_task),
+    "endpoint": ("name", parse_endpoint),
+    "pipeline": ("name", parse_pipeline),
+    "deployment": ("name", parse_deployment),
+    "policy": ("step", parse_policy),
+}
+"""Each kind of item that is understood: the key that tells two of them apart, and what reads one. Reserved kinds are
+not among them."""
 
 
 class _Builder:
@@ -89,20 +109,19 @@ class _Builder:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._lines: dict[tuple[str, str], int] = {}
-        self.steps: dict[str, Step] = {}
-        self.pipelines: dict[str, Pipeline] = {}
+        self.found: dict[str, dict[str, Any]] = {kind: {} for kind in _PARSERS}
         self.broken: list[tuple[str, str | None, Problem]] = []
         self.problems: list[Problem] = []
 
     def add(self, item: object, ruin: Problem | None) -> None:
         kind = kind_of(item)
-        if kind is None or not isinstance(item, Table):
+        if kind is None or kind not in _PARSERS or not isinstance(item, Table):
             return
         reader = Reader(self._source.file, self._source.lines)
         body = item[kind]
         name = None
         if isinstance(body, Table):
-            name = body["name"] if isinstance(body.get("name"), str) else None
+            name = body.get(_PARSERS[kind][0])
             self._add_body(kind, name, body, reader, ruin)
         else:
             said = "is empty" if body is None else "is not a mapping"
@@ -110,29 +129,42 @@ class _Builder:
             reader.error(code, f"`{kind}:` {said}", item.keys_at[kind], "indent its fields below it")
         self.problems += reader.problems
         if fatal := ruin or reader.first_error:
-            self.broken.append((kind, str(name) if name else None, fatal))
+            self.broken.append((kind, name if isinstance(name, str) and name else None, fatal))
 
     def _add_body(self, kind: str, name: object, body: Table, reader: Reader, ruin: Problem | None) -> None:
         """Of several items with one name the last counts, whether it can be used or not."""
-        if isinstance(name, str):
-            self._note_duplicate(kind, name, body, reader)
-        if kind == "step":
-            step = parse_step(body, reader)
-            self.steps.pop(step.name, None)
-            if not (ruin or reader.first_error):
-                self.steps[step.name] = step
-        elif kind == "pipeline":
-            pipeline = parse_pipeline(body, reader)
-            self.pipelines.pop(pipeline.name, None)
-            if not (ruin or reader.first_error):
-                self.pipelines[pipeline.name] = pipeline
+        key, parse = _PARSERS[kind]
+        found = parse(body, reader)
+        if not isinstance(name, str):
+            return
+        self._note_duplicate(kind, key, name, body, reader)
+        self.found[kind].pop(name, None)
+        if not (ruin or reader.first_error):
+            self.found[kind][name] = found
 
-    def _note_duplicate(self, kind: str, name: str, body: Table, reader: Reader) -> None:
-        place = body.values_at["name"]
+    def _note_duplicate(self, kind: str, key: str, name: str, body: Table, reader: Reader) -> None:
+        place = body.values_at[key]
         if before := self._lines.get((kind, name)):
-            reader.warn("duplicate-name", f"there is a {kind} `{shorten(name)}` on line {before} too; this one counts",
-                        place, "give it another name")  # fmt: skip
+            noun = f"{kind} `{shorten(name)}`" if key == "name" else f"{kind} for {key} `{shorten(name)}`"
+            reader.warn("duplicate-name", f"there is a {noun} on line {before} too; this one counts",
+                        place, "give it another name" if key == "name" else "keep one of them")  # fmt: skip
         self._lines[kind, name] = place[0]
+
+    def dangling_policies(self) -> list[Problem]:
+        """A warning for each policy of a step that the file does not have."""
+        policies: Mapping[str, Policy] = self.found["policy"]
+        steps = [*self.found["step"], *(name for kind, name, _ in self.broken if kind == "step" and name)]
+        return [
+            Problem(
+                Severity.WARNING,
+                "dangling-policy",
+                f"there is a policy for step `{shorten(policy.step)}`, which does not exist",
+                policy.location,
+                did_you_mean(policy.step, steps) or "the file has no step",
+            )
+            for policy in policies.values()
+            if policy.step not in steps
+        ]
 
 
 def select_step(project: Project, name: str) -> Step:
@@ -146,6 +178,11 @@ def select_step(project: Project, name: str) -> Step:
 def select_pipeline(project: Project, name: str) -> Pipeline:
     """The pipeline that `name` means, by the rules of `select_step`."""
     return _select(project, "pipeline", project.pipelines, name)
+
+
+def select_task(project: Project, name: str) -> Task:
+    """The task that `name` means, by the rules of `select_step`."""
+    return _select(project, "task", project.tasks, name)
 
 
 T = TypeVar("T")

@@ -1,12 +1,13 @@
 """Reads typed fields out of a tree, collecting every problem with its place instead of raising the first. Pure."""
 
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import TypeVar, cast
 
-from runner.errors import Location, Problem, Severity
+from runner.errors import Location, Problem, Severity, did_you_mean
 from runner.spec.tree import Place, Row, Table, shorten
 
-T = TypeVar("T")
+W = TypeVar("W", bound=StrEnum)
 
 
 class Reader:
@@ -57,17 +58,61 @@ class Reader:
             return default
         return value
 
-    def word(self, table: Table, key: str, noun: str, words: type[T], default: T) -> T:
+    def word(self, table: Table, key: str, noun: str, words: type[W], default: W) -> W:
         """A field that is one of the words of an enumeration."""
         value = table.get(key)
         if value is None:
             return default
         try:
-            return words(value)  # type: ignore[call-arg]
+            return words(cast("str", value))
         except ValueError:
-            allowed = ", ".join(f"`{word}`" for word in cast("list[str]", list(words)))  # type: ignore[call-overload]
+            allowed = ", ".join(f"`{word}`" for word in words)
             self.error("wrong-value", f"the `{key}` of {noun} is none of {allowed}", table.values_at[key])
             return default
+
+    def loose_word(self, table: Table, key: str, noun: str, words: type[W]) -> W | None:
+        """A field that is one of the words of an enumeration in any case, with dashes or underscores."""
+        value = self.text(table, key, noun)
+        if value is None:
+            return None
+        said = _fold(value)
+        for word in words:
+            if _fold(word) == said:
+                return word
+        message = f"the `{key}` of {noun} is not one of " + ", ".join(f"`{word}`" for word in words)
+        self.error("wrong-value", message, table.values_at[key], did_you_mean(value, words))
+        return None
+
+    def number(self, table: Table, key: str, noun: str) -> int | float | None:
+        """A field that is a number."""
+        value = table.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            self.error("wrong-type", f"the `{key}` of {noun} is not a number", table.values_at[key])
+            return None
+        return value
+
+    def count(self, table: Table, key: str, noun: str, least: int = 1) -> int | None:
+        """A field that is a whole number of at least `least`."""
+        value = table.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int):
+            self.error("wrong-type", f"the `{key}` of {noun} is not an integer", table.values_at[key])
+            return None
+        if value < least:
+            self.error("wrong-value", f"the `{key}` of {noun} is less than {least}", table.values_at[key])
+            return None
+        return value
+
+    def table(self, table: Table, key: str, noun: str) -> Table | None:
+        """A field that is a mapping."""
+        value = table.get(key)
+        if value is None or isinstance(value, Table):
+            return value
+        self.error("wrong-type", f"the `{key}` of {noun} is not a mapping", table.values_at[key])
+        return None
 
     def tables(self, table: Table, key: str, noun: str) -> Iterator[Table]:
         """The mappings of a list field."""
@@ -112,6 +157,10 @@ class Reader:
                 if text.strip():
                     return self.at((below, len(text) - len(text.lstrip()) + 1))
         return self.at(place)
+
+
+def _fold(word: str) -> str:
+    return word.lower().replace("_", "-")
 
 
 def named(name: object, kind: str) -> str:

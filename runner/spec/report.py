@@ -1,5 +1,6 @@
 """Problems for people and for programs. Nothing that a file says reaches a terminal unescaped. Pure."""
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
@@ -45,6 +46,22 @@ def _cells(text: str) -> int:
     """How many columns of a terminal a printable text takes."""
     wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
     return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)
+
+
+_WORD = re.compile(
+    r"""
+    "(?:[^"\\]|\\.)*"                              # in double quotes
+    | '(?:[^']|'')*'                               # in single quotes
+    | (?:[^\s:#,\[\]{}]|:(?=[^\s])|(?<=[^\s])\#|[^\S\n](?=[^\s:#]))+  # plain, up to a colon or a comment
+    """,
+    re.VERBOSE,
+)
+
+
+def end_column(line: str, column: int) -> int:
+    """The column behind what stands at `column` of a line: a quoted text, a plain one, else one character."""
+    word = _WORD.match(line, column - 1)
+    return max(word.end() if word else 0, column) + 1
 
 
 def problem_to_json(problem: Problem) -> Mapping[str, object]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from runner.errors import Location, Problem, Severity, did_you_mean
+from runner.spec.fit import Fitness
 from runner.spec.normalise import kind_of
 from runner.spec.tree import Row, Table, locate, shorten
 
@@ -39,6 +40,11 @@ def load_schema() -> Mapping[str, Any]:
 
 
 @cache
+def _fitness() -> Fitness:
+    return Fitness(load_schema()["$defs"])
+
+
+@cache
 def _validator(kind: str) -> "Draft202012Validator":
     from jsonschema import Draft202012Validator
 
@@ -54,6 +60,9 @@ def validate(tree: Sequence[object], file: str) -> list[Problem]:
     for index, item in enumerate(tree):
         kind = kind_of(item)
         if kind is None or not isinstance(item, Table) or not isinstance(item[kind], Table):
+            continue
+        # The library takes far longer, to load and to work, and is only needed to say what is wrong.
+        if _fitness().fits(kind, item[kind]):
             continue
         for error in _validator(kind).iter_errors(item[kind]):
             path = [index, kind, *error.absolute_path]

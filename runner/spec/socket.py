@@ -8,6 +8,8 @@ PLURALS = {f"{kind}s": str(kind) for kind in SocketType} | {
 }
 """Spellings that older files use, and what they mean."""
 
+_TYPES = {str(kind): kind for kind in SocketType}
+
 
 def split_socket(text: str) -> tuple[str, str, str] | None:
     """Node, type and key, split at the first two dots; None when there are fewer, or a part is empty."""
@@ -31,10 +33,10 @@ def parse_socket(text: str) -> Socket:
     if parts is None:
         raise ValueError(f"`{text}` is not of the form `node.type.key`")
     node, kind, key = parts
-    kind = PLURALS.get(kind, kind)
-    if kind not in list(SocketType):
+    known = _TYPES.get(PLURALS.get(kind, kind))
+    if known is None:
         raise ValueError(f"`{kind}` is not a type of edge")
-    return Socket(node, SocketType(kind), key)
+    return Socket(node, known, key)
 
 
 def parse_target(text: str) -> tuple[str, str]:

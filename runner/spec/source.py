@@ -1,9 +1,9 @@
 """Bytes → tree: decodes a YAML file and builds plain data that remembers where everything stands.
 
 Knows YAML 1.1 as PyYAML's `SafeLoader` reads it, and nothing of steps. Pure: no clock, no disk, no thread. With
-`scalar` the only home of PyYAML. Hostile files are the reason for its shape: bytes are capped first, then events are
-read one by one and the first one past a limit ends the reading; no composer or constructor of PyYAML ever runs, because
-the first crashes the interpreter on deep nesting and the second raises errors without a place.
+`scalar`, `span` and `syntax` the only home of PyYAML. Hostile files are the reason for its shape: bytes are capped
+first, then events are read one by one and the first one past a limit ends the reading; no composer or constructor of
+PyYAML ever runs, because the first crashes the interpreter on deep nesting and the second gives errors no place.
 """
 
 import re
@@ -14,6 +14,7 @@ import yaml
 
 from runner.errors import Location, Problem, Severity
 from runner.spec.scalar import STANDARD, BadScalar, construct, resolve
+from runner.spec.syntax import explain
 from runner.spec.tree import Place, Row, Table, shorten
 
 MAX_BYTES = 4 << 20
@@ -117,7 +118,7 @@ def _place_after(text: str) -> Place:
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def _events(text: str) -> Iterator[yaml.Event]:
+def read_events(text: str) -> Iterator[yaml.Event]:
     """The events of libyaml where PyYAML was built with it, else of the pure parser. Raises _Unreadable."""
     directives = list(re.finditer(r"(?m)^%TAG", text))
     if len(directives) > MAX_TAG_DIRECTIVES:
@@ -128,28 +129,12 @@ def _events(text: str) -> Iterator[yaml.Event]:
         while loader.check_event():
             yield loader.get_event()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        message = ", ".join(part for part in (error.context, error.problem) if part)
-        raise _Unreadable("yaml-syntax", message, place, _syntax_hint(message)) from None
+        message, place, hint = explain(error, text)
+        raise _Unreadable("yaml-syntax", message, place, hint) from None
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
         raise _Unreadable("yaml-syntax", str(error).splitlines()[0] if str(error) else "not YAML", (1, 1)) from None
     finally:
         loader.dispose()
-
-
-def _syntax_hint(message: str) -> str | None:
-    hints = {
-        "cannot start any token": "YAML is indented with blanks, not tabs; put quotes around text that begins so",
-        "mapping values are not allowed": "check the indentation, and put quotes around text that contains `: `",
-        "found unexpected end of stream": "a quote or bracket is never closed",
-        "did not find expected '-' indicator": "items of one list begin in the same column",
-        "but found '<block mapping start>'": "items of one list begin in the same column",
-        "did not find expected key": "keys of one mapping begin in the same column",
-        "expected <block end>": "keys of one mapping begin in the same column",
-        "expected ',' or ']'": "a bracket is never closed",
-    }
-    return next((hint for part, hint in hints.items() if part in message), None)
 
 
 @dataclass(slots=True)
@@ -181,7 +166,7 @@ class _Builder:
 
     def build(self, text: str) -> object:
         documents = 0
-        for event in _events(text):
+        for event in read_events(text):
             mark = event.start_mark
             place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
             match event:
@@ -213,7 +198,8 @@ class _Builder:
         if event.tag not in (None, "!", STANDARD + ("map" if table else "seq")):
             raise _unknown_tag(event.tag, place)
         if self._frames and isinstance(self._frames[-1].container, Table) and self._frames[-1].key is None:
-            raise _Unreadable("yaml-key", "a key is one piece of text, not a list or a mapping", place)
+            hint = "put quotes around text that begins with `{` or `[`"
+            raise _Unreadable("yaml-key", "a key is one piece of text, not a list or a mapping", place, hint)
         self._frames.append(_Frame(Table(place) if table else Row(place), event.anchor, self._size - 1))
 
     def _close(self) -> None:

@@ -52,6 +52,8 @@ def parameters(draw: st.DrawFn) -> tuple[dict[str, Any], Any]:
     if template := draw(TEMPLATES):
         entry["pass-as"] = template
     atom = ATOMS[kind]
+    if kind != "flag" and draw(st.booleans()):
+        entry["default"] = draw(st.lists(atom, max_size=2) | atom if "multiple" in entry else atom)
     value = draw(st.lists(atom, max_size=3) if "multiple" in entry else st.none() | atom)
     return entry, value
 
@@ -60,16 +62,19 @@ def parameters(draw: st.DrawFn) -> tuple[dict[str, Any], Any]:
 def steps(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
     """A step with parameters and a command of bare placeholders, and values for a run."""
     names = draw(st.lists(NAMES, unique=True, max_size=4))
-    entries, values = [], {}
+    entries, values, several = [], {}, {}
     for name in names:
         entry, value = draw(parameters())
+        several[name] = "multiple" in entry
         entries.append({"name": name, "optional": True, **entry})
         if value is not None:
             values[name] = value
     words = ["python", "x.py", "'a b'", "{parameters}", "{params}", "{nope}", "{parameter:nope}", "{source-path}"]
     words += [f"{{parameter:{name}}}" for name in names]
-    words += [f"{{parameter-value:{name}}}" for name in names if not isinstance(values.get(name), list)]
-    commands = draw(st.lists(st.lists(st.sampled_from(words), max_size=5).map(" ".join), min_size=1, max_size=3))
+    words += [f"{{parameter-value:{name}}}" for name in names if not several[name]]
+    joiner = st.sampled_from([" ", "\n", " \\\n  "])
+    line = st.builds(lambda mark, parts: mark.join(parts), joiner, st.lists(st.sampled_from(words), max_size=5))
+    commands = draw(st.lists(line, min_size=1, max_size=3) | line)
     step = {"name": "s", "image": "i", "command": commands, "parameters": entries, "source-path": draw(TEXT)}
     return step, values
 

@@ -181,6 +181,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MLRUN_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in list(os.environ):
         if name.startswith("GIT_") or name in {"MLRUN_EXECUTOR", "MLRUN_DEBUG"}:
             monkeypatch.delenv(name)

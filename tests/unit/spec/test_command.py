@@ -9,7 +9,7 @@ from runner.errors import ExitCode, Location, MlrunError
 from runner.job import Value
 from runner.plan.compile import compile_step
 from runner.plan.model import Arguments, Given
-from runner.spec.command import build_script, check_templates, interpolate_uri, unknown_placeholders
+from runner.spec.command import build_script, check_template, interpolate_uri, placeholders, unknown_placeholders
 from runner.spec.model import CommandItem, Parameter, ParameterType, Step
 from runner.spec.project import parse_project
 
@@ -160,11 +160,11 @@ def test_a_template_that_cannot_be_filled_in_is_a_located_error(template: str) -
         templated(template)
     assert caught.value.code is ExitCode.SPEC
     assert caught.value.location == Location("f", 1, 1)
-    assert check_templates(Parameter("p", Location("f", 1, 1), pass_as=template)) is not None
+    assert check_template(Parameter("p", Location("f", 1, 1)), template) is not None
 
 
 def test_good_templates_pass_the_check() -> None:
-    assert check_templates(Parameter("p", Location("f", 1, 1), ParameterType.INTEGER, pass_as="-p {v:04d}")) is None
+    assert check_template(Parameter("p", Location("f", 1, 1), ParameterType.INTEGER), "-p {v:04d}") is None
 
 
 @pytest.mark.parametrize(
@@ -182,4 +182,41 @@ def test_uris_get_bare_values(uri: str, result: str) -> None:
 
 def test_placeholders_that_name_nothing_are_found() -> None:
     text = "{parameter:i} {parameter:x} {parameter-value:y} {parameters} {z}"
-    assert unknown_placeholders(STEPS["golden"], text) == ["{parameter:x}", "{parameter-value:y}"]
+    assert unknown_placeholders(STEPS["golden"], ["", text]) == [
+        (1, 14, "{parameter:x}"),
+        (1, 28, "{parameter-value:y}"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["{ parameters }", "{{parameters}", "{param:i}", "{parameters:i}", "{parameter_value:i}"]
+)
+def test_what_is_nearly_a_placeholder_is_found(text: str) -> None:
+    assert unknown_placeholders(STEPS["golden"], [f"x {text}"]) == [(0, 2, text)]
+
+
+@pytest.mark.parametrize("text", ["${parameter:-x}", "${param:0:3}", "{}", '{"value": 1}', "{a,b}", "{params}"])
+def test_braces_of_the_shell_are_left_alone(text: str) -> None:
+    assert unknown_placeholders(STEPS["golden"], [text]) == []
+
+
+def test_a_source_path_that_the_step_lacks_is_found() -> None:
+    assert unknown_placeholders(STEPS["golden"], ["{source-path}"]) == []
+    assert unknown_placeholders(STEPS["flags"], ["{source-path}"]) == [(0, 0, "{source-path}")]
+
+
+@pytest.mark.parametrize(
+    ("text", "risky"),
+    [
+        ("{parameter:i}", False),
+        ("{parameter:flg}", False),
+        ("{parameter:k}", False),
+        ("{parameter-value:i}", False),
+        ("{parameter:s}", True),
+        ("{parameters}", True),
+        ("{source-path}", True),
+    ],
+)
+def test_only_what_may_need_quotes_is_risky(text: str, risky: bool) -> None:
+    [found] = placeholders(STEPS["golden"], [CommandItem(text, Location("f", 1, 1))])
+    assert found.risky is risky

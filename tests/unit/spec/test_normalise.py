@@ -1,5 +1,7 @@
 """Other spellings become the canonical form, each with a located problem."""
 
+import pytest
+
 from runner.errors import Severity
 from runner.spec.normalise import Shape, normalise
 from runner.spec.source import read_source
@@ -109,9 +111,61 @@ def test_text_that_is_meant_as_a_number_becomes_one() -> None:
 
 
 def test_unknown_kinds_are_warnings_and_stay() -> None:
-    result = shape("- policy: {step: a}\n- {}\n")
+    result = shape("- schedule: {step: a}\n- {}\n")
     assert codes(result) == ["unknown-item", "unknown-item"]
-    assert result.tree == [{"policy": {"step": "a"}}, {}]
+    assert result.tree == [{"schedule": {"step": "a"}}, {}]
+
+
+@pytest.mark.parametrize("kind", ["trigger", "map"])
+def test_a_reserved_kind_is_known_and_has_no_effect_yet(kind: str) -> None:
+    result = shape(f"- step: {{name: a}}\n- {kind}: {{every: day}}\n")
+    assert codes(result) == ["no-effect"]
+    assert result.problems[0].severity is Severity.WARNING
+    assert (result.problems[0].location.line, result.problems[0].location.column) == (2, 3)
+    assert result.ruined == {}
+
+
+@pytest.mark.parametrize("kind", ["task", "policy"])
+def test_the_step_that_a_flat_item_names_is_no_item_of_its_own(kind: str) -> None:
+    result = shape(f"- {kind}:\n  name: t\n  step: train\n")
+    assert result.tree == [{kind: {"name": "t", "step": "train"}}]
+    assert codes(result) == ["flat-item"]
+
+
+def test_a_task_beside_a_step_with_a_body_is_ambiguous() -> None:
+    result = shape("- task:\n  step: {name: a, image: b, command: c}\n")
+    assert codes(result) == ["ambiguous-item"]
+    assert list(result.ruined) == [0]
+
+
+def test_a_policy_is_an_item_of_its_own() -> None:
+    result = shape("- policy: {step: a, reuse: never}\n")
+    assert result.tree == [{"policy": {"step": "a", "reuse": "never"}}]
+    assert result.problems == ()
+
+
+def test_numbers_without_a_dot_are_read_wherever_a_number_belongs() -> None:
+    result = shape(
+        "- step:\n    name: a\n    parameters:\n"
+        "      - {name: f, type: float, multiple: repeat, default: [1e-4, 2, x], choices: [1e-4, 1e-3], min: 1e-9}\n"
+        "- task:\n    name: t\n    optimization-target-value: 1e-2\n    parameters:\n"
+        "      - {name: f, style: linear, rules: {start: 1e-4, end: 1, count: '3', distribution: '5', items: ['1']}}\n"
+    )
+    assert set(codes(result)) == {"text-number"}
+    step, task = (next(iter(item.values())) for item in result.tree if isinstance(item, Table))
+    assert isinstance(step, Table)
+    assert isinstance(task, Table)
+    [parameter] = step["parameters"]  # type: ignore[misc]
+    assert (parameter["default"], parameter["choices"], parameter["min"]) == ([0.0001, 2, "x"], [0.0001, 0.001], 1e-9)
+    rules = {"start": 0.0001, "end": 1, "count": 3, "distribution": "5", "items": ["1"]}
+    assert task["parameters"] == [{"name": "f", "style": "linear", "rules": rules}]
+    assert task["optimization-target-value"] == 0.01
+    assert sorted(problem.location.line for problem in result.problems) == [4, 4, 4, 4, 7, 9, 9]
+
+
+def test_text_that_is_no_finite_number_stays_text() -> None:
+    result = shape("- step: {name: a, parameters: [{name: f, type: float, default: 1e999}, {name: g, default: 1e-4}]}")
+    assert result.problems == ()
 
 
 def test_items_that_are_no_mappings_are_errors() -> None:

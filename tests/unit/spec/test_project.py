@@ -9,8 +9,21 @@ from pathlib import Path
 import pytest
 
 from runner.errors import ExitCode, MlrunError
-from runner.spec.model import KeepDirectories, Multiple, OnError, ParameterType, Project, SocketType
-from runner.spec.project import load_project, parse_project, select_pipeline, select_step
+from runner.spec.model import (
+    Engine,
+    KeepDirectories,
+    Multiple,
+    OnChildError,
+    OnError,
+    ParameterType,
+    Project,
+    Range,
+    Resources,
+    SocketType,
+    Style,
+    TaskType,
+)
+from runner.spec.project import load_project, parse_project, select_pipeline, select_step, select_task
 
 
 def project(text: str) -> Project:
@@ -71,7 +84,11 @@ def test_a_step_is_typed_with_its_places() -> None:
     step = project(FULL).steps["train"]
     assert [item.text for item in step.command] == ["pip install x", "python train.py\n  --more"]
     assert [str(item.location) for item in step.command] == ["f.yaml:10:10", "f.yaml:12:9"]
-    assert (step.time_limit, step.source_path, list(step.ignored)) == (5400.0, "a b.py", ["mounts"])
+    assert (step.time_limit, step.source_path, list(step.ignored)) == (
+        5400.0,
+        "a b.py",
+        ["mounts", "environment"],
+    )
     epochs, several, flag = step.parameters
     assert (epochs.type, epochs.default, epochs.minimum, epochs.maximum) == (ParameterType.INTEGER, 5, 1, 9)
     assert (several.multiple, several.separator, several.default) == (Multiple.SEPARATE, "-", ["one"])
@@ -97,6 +114,302 @@ def test_a_pipeline_is_typed() -> None:
     assert second.source.type is SocketType.METADATA
     assert pipeline.parameters[0].targets == (("one", "epochs"), ("two", "a.b"))
     assert pipeline.parameters[1].targets == (("one", "list"),)
+
+
+KINDS = """\
+- step:
+    name: train
+    image: python:3.12
+    command: x
+    mounts:
+      - /data:/mnt/a
+      - "/a:b:/c"
+      - {source: "C:/Users/x", destination: /y, readonly: true, type: NFS, options: {vers: 4, none: null}}
+    resources: {cpu: {min: 0.5, max: 2}, memory: {max: 512}, devices: {nvidia.com/gpu: 1}}
+    no-output-timeout: "90"
+    stop-condition: "loss < 0.1"
+    autorestart: true
+    inputs: [{name: late, download: on-demand, optional: true}, {name: soon, download: always, optional: true}]
+- task:
+    name: sweep
+    step: train
+    type: Random-Search
+    parameters:
+      - {name: lr, style: random, rules: {min: 0.1, max: 1, seed: 3}}
+    parameter-sets: [{lr: 1, tag: [a, b]}, {}, {lr: null}]
+    execution-count: 8
+    execution-batch-size: 4
+    maximum-queued-executions: 2
+    engine: HyperOpt
+    optimization-target-metric: loss
+    optimization-target-value: 0.5
+    on-child-error: Stop_All_And_Error
+    stop-condition: loss < 1
+    reuse-children: true
+    description: sweeps
+- endpoint:
+    name: predict
+    image: python:3.12
+    server-command: [python serve.py]
+    port: 9000
+    files: [{name: model, path: m.pkl}]
+- endpoint: {name: wsgi, image: python:3.12, wsgi: "app:main"}
+- deployment: {name: live, defaults: {target: cluster}}
+- policy: {step: train, reuse: 1d, retries: 2, pool: gpu, code: ["src/**"]}
+- pipeline:
+    name: all
+    reuse-executions: true
+    nodes:
+      - {name: a, type: execution, step: train, override: {mounts: [/x:/y], environment: big}}
+      - {name: b, type: task, task: sweep}
+      - {name: c, type: deployment, deployment: live, endpoints: [predict], aliases: [prod]}
+    edges:
+      - {source: a.output.m, target: c.file.predict.model, configuration: {x: 1}}
+"""
+
+
+def test_the_further_fields_of_a_step_are_typed() -> None:
+    step = project(KINDS).steps["train"]
+    assert [(item.source, item.destination) for item in step.mounts] == [
+        ("/data", "/mnt/a"),
+        ("/a:b", "/c"),
+        ("C:/Users/x", "/y"),
+    ]
+    assert (step.mounts[2].readonly, step.mounts[2].type, step.mounts[2].options) == (True, "nfs", {"vers": 4})
+    assert step.resources == Resources(Range(0.5, 2), Range(None, 512), {"nvidia.com/gpu": 1})
+    assert step.no_output_timeout == 90
+    assert step.stop_condition is not None
+    assert (step.stop_condition.text, str(step.stop_condition.location)) == ("loss < 0.1", "f.yaml:11:22")
+    assert [item.on_demand for item in step.inputs] == [True, False]
+    assert set(step.ignored) == {
+        "mounts",
+        "resources",
+        "no-output-timeout",
+        "stop-condition",
+        "autorestart",
+        "download",
+    }
+    assert str(step.ignored["download"]) == "f.yaml:13:27"
+
+
+def test_devices_that_are_none_differ_from_devices_left_out() -> None:
+    text = "- step: {{name: a, image: b, command: c, resources: {{{}}}}}"
+    assert project(text.format("devices: {}")).steps["a"].resources.devices == {}
+    assert project(text.format("cpu: {}")).steps["a"].resources == Resources()
+
+
+def test_a_task_is_typed_and_its_words_are_folded() -> None:
+    task = project(KINDS).tasks["sweep"]
+    assert (task.step, task.type, task.engine) == ("train", TaskType.RANDOM_SEARCH, Engine.HYPEROPT)
+    assert task.on_child_error is OnChildError.STOP_ALL_AND_ERROR
+    [variation] = task.variations
+    assert (variation.name, variation.style, variation.rules["seed"]) == ("lr", Style.RANDOM, 3)
+    assert task.parameter_sets == ({"lr": 1, "tag": ["a", "b"]}, {})
+    assert (task.execution_count, task.execution_batch_size, task.maximum_queued_executions) == (8, 4, 2)
+    assert (task.target_metric, task.target_value, task.reuse_children) == ("loss", 0.5, True)
+    assert task.stop_condition is not None
+    assert (task.stop_condition.text, task.description) == ("loss < 1", "sweeps")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("grid-search", TaskType.GRID_SEARCH),
+        ("BAYESIAN-TPE", TaskType.BAYESIAN_TPE),
+        ("Manual_Search", TaskType.MANUAL_SEARCH),
+        ("distributed", TaskType.DISTRIBUTED),
+        ('""', TaskType.GRID_SEARCH),
+    ],
+)
+def test_the_type_of_a_task_is_read_in_any_case_with_dashes_or_underscores(written: str, meant: TaskType) -> None:
+    assert project(f"- task: {{name: t, step: s, parameters: [], type: {written}}}").tasks["t"].type is meant
+
+
+@pytest.mark.parametrize(
+    ("field", "code"),
+    [
+        ("type: grid", "wrong-value"),
+        ("type: 5", "wrong-type"),
+        ("engine: random", "wrong-value"),
+        ("on-child-error: explode", "wrong-value"),
+        ("execution-count: 0", "wrong-value"),
+        ("execution-count: two", "wrong-type"),
+        ("parameters: [{name: x, style: wild, rules: {}}]", "wrong-value"),
+        ("parameters: [{name: x, rules: {}}]", "missing-key"),
+        ("parameters: [{name: x, style: single, rules: 5}]", "wrong-type"),
+        ("parameter-sets: [{x: {a: 1}}]", "wrong-type"),
+    ],
+)
+def test_a_task_with_a_bad_field_is_broken_at_its_place(field: str, code: str) -> None:
+    result = project(f"- task: {{name: t, step: s, parameters: [], {field}}}")
+    assert not result.tasks
+    [(kind, name, problem)] = result.broken
+    assert (kind, name, problem.code, problem.location.line) == ("task", "t", code, 1)
+    with pytest.raises(MlrunError):
+        select_task(result, "t")
+
+
+def test_a_task_without_anything_to_vary_is_broken() -> None:
+    assert [problem.code for _, _, problem in project("- task: {name: t, step: s}").broken] == ["missing-key"]
+
+
+def test_a_task_is_selected_like_a_step() -> None:
+    assert select_task(project(KINDS), "SWE").name == "sweep"
+
+
+def test_endpoints_and_deployments_are_typed() -> None:
+    result = project(KINDS)
+    served, wsgi = result.endpoints.values()
+    assert ([item.text for item in served.server_command], served.wsgi, served.port) == (
+        ["python serve.py"],
+        None,
+        9000,
+    )
+    assert [(item.name, item.path) for item in served.files] == [("model", "m.pkl")]
+    assert (wsgi.wsgi, wsgi.server_command, wsgi.port) == ("app:main", (), 8000)
+    assert result.deployments["live"].target == "cluster"
+
+
+@pytest.mark.parametrize(
+    ("item", "code"),
+    [
+        ("endpoint: {name: e, image: i}", "missing-key"),
+        ("endpoint: {name: e, image: i, wsgi: a, server-command: b}", "ambiguous-item"),
+        ("endpoint: {name: e, image: i, wsgi: a, port: 80}", "wrong-value"),
+        ("endpoint: {name: e, image: i, wsgi: a, port: 70000}", "wrong-value"),
+        ("endpoint: {name: e, image: i, wsgi: a, files: [{name: m}]}", "missing-key"),
+        ("deployment: {defaults: {target: x}}", "missing-key"),
+        ("deployment: {name: d, defaults: {}}", "missing-key"),
+        ("policy: {reuse: never}", "missing-key"),
+        ("policy: {step: s, reuse: sometimes}", "bad-duration"),
+        ("policy: {step: s, retries: -1}", "wrong-value"),
+        ("policy: {step: s, code: 5}", "wrong-type"),
+    ],
+)
+def test_an_item_of_another_kind_with_a_bad_field_is_broken(item: str, code: str) -> None:
+    result = project(f"- step: {{name: s, image: i, command: c}}\n- {item}\n")
+    assert [(kind, problem.code) for kind, _, problem in result.broken] == [(item.partition(":")[0], code)]
+    assert list(result.steps) == ["s"]
+
+
+def test_a_policy_is_typed() -> None:
+    policy = project(KINDS).policies["train"]
+    assert (policy.reuse, policy.retries, policy.pool, policy.code) == (86400, 2, "gpu", ("src/**",))
+    open_ = project("- step: {name: s, image: i, command: c}\n- policy: {step: s}").policies["s"]
+    assert (open_.reuse, open_.retries, open_.pool, open_.code) == (None, None, None, None)
+    never = project("- policy: {step: s, reuse: never, code: a.py}").policies["s"]
+    assert (never.reuse, never.code) == (0, ("a.py",))
+
+
+def test_a_policy_for_a_step_that_does_not_exist_is_a_warning() -> None:
+    step = "- step: {name: train, image: i, command: c}\n"
+    [problem] = project(f"{step}- policy: {{step: trian}}\n").problems
+    assert (problem.code, problem.severity, str(problem.location)) == ("dangling-policy", "warning", "f.yaml:2:18")
+    assert problem.hint == "did you mean `train`?"
+    assert project(f"- policy: {{step: train}}\n{step}").problems == ()
+    broken = project("- policy: {step: bad}\n- step: {name: bad, image: i}\n")
+    assert [problem.code for problem in broken.problems] == ["missing-key"]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        "step: {name: x, image: i, command: c}",
+        "task: {name: x, step: s, parameters: []}",
+        "endpoint: {name: xx, image: i, wsgi: a}",
+        "pipeline: {name: x, nodes: [], edges: []}",
+        "deployment: {name: x}",
+    ],
+)
+def test_two_items_of_one_kind_and_name_are_a_warning_for_every_kind(item: str) -> None:
+    [problem] = project(f"- {item}\n- {item}\n").problems
+    assert (problem.code, problem.severity, problem.location.line) == ("duplicate-name", "warning", 2)
+    assert "on line 1 too" in problem.message
+
+
+def test_of_two_policies_for_one_step_the_last_counts() -> None:
+    result = project(
+        "- step: {name: s, image: i, command: c}\n- policy: {step: s, retries: 1}\n- policy: {step: s, retries: 2}\n"
+    )
+    assert [problem.code for problem in result.problems] == ["duplicate-name"]
+    assert result.policies["s"].retries == 2
+
+
+def test_items_of_different_kinds_may_have_one_name() -> None:
+    step, task = "- step: {name: x, image: i, command: c}\n", "- task: {name: x, step: x, parameters: []}\n"
+    assert project(step + task).problems == ()
+
+
+def test_the_further_fields_of_a_pipeline_are_typed() -> None:
+    pipeline = project(KINDS).pipelines["all"]
+    a, b, c = pipeline.nodes
+    assert a.override is not None
+    assert [(item.source, item.destination) for item in a.override.mounts] == [("/x", "/y")]
+    assert (b.task, b.step, c.step) == ("sweep", None, None)
+    assert (c.deployment, c.endpoints, c.aliases) == ("live", ("predict",), ("prod",))
+    assert pipeline.reuse_executions is True
+    assert [name for name, _ in pipeline.ignored] == ["reuse-executions", "mounts", "environment", "configuration"]
+
+
+def test_reuse_that_nobody_speaks_of_differs_from_reuse_refused() -> None:
+    text = "- pipeline: {{name: p, nodes: [], edges: []{}}}"
+    assert project(text.format("")).pipelines["p"].reuse_executions is None
+    refused = project(text.format(", reuse-executions: false")).pipelines["p"]
+    assert (refused.reuse_executions, refused.ignored) == (False, ())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "target: n.parameter.lr",
+        "targets: n.parameter.lr",
+        "targets: [n.parameter.lr]",
+        "target: n.parameters.lr",
+        "targets: [n.parameters.lr]",
+        "targets: [n.parameter-value.lr]",
+    ],
+)
+def test_a_pipeline_parameter_names_its_targets_in_any_spelling(said: str) -> None:
+    result = project(f"- pipeline: {{name: p, nodes: [], edges: [], parameters: [{{name: x, {said}}}]}}")
+    assert result.pipelines["p"].parameters[0].targets == (("n", "lr"),)
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("target: n.lr", "bad-target"),
+        ("targets: [n.input.lr]", "bad-target"),
+        ("target: n.parameter.a, targets: [n.parameter.b]", "ambiguous-item"),
+    ],
+)
+def test_a_bad_target_breaks_its_pipeline(said: str, code: str) -> None:
+    result = project(f"- pipeline: {{name: p, nodes: [], edges: [], parameters: [{{name: x, {said}}}]}}")
+    assert [problem.code for _, _, problem in result.broken] == [code]
+
+
+@pytest.mark.parametrize("mount", ["/a", "a:/b", ":/b", "/a:b", "/a:/", "5", "[]", "{source: /a}",
+                                   "{source: /a, destination: b}"])  # fmt: skip
+def test_a_mount_that_makes_no_sense_breaks_its_step(mount: str) -> None:
+    mount = f'"{mount}"' if mount.startswith(("/", "a", ":")) else mount
+    result = project(f"- step: {{name: a, image: b, command: c, mounts: [{mount}]}}")
+    assert [kind for kind, _, _ in result.broken] == ["step"]
+
+
+@pytest.mark.parametrize("field", ["time-limit", "no-output-timeout"])
+def test_every_duration_of_a_step_is_checked_alike(field: str) -> None:
+    text = "- step: {{name: a, image: b, command: c, {}: {}}}"
+    assert [problem.code for _, _, problem in project(text.format(field, "0")).broken] == ["bad-duration"]
+    [problem] = project(text.format(field, "1 month")).problems
+    assert (problem.code, field in problem.message) == ("odd-duration", True)
+
+
+def test_an_override_may_empty_a_variable() -> None:
+    nodes = (
+        "[{name: n, type: execution, step: s, override: {environment-variables: [{name: A, default: ''}, {name: B}]}}]"
+    )
+    override = project(f"- pipeline: {{name: p, nodes: {nodes}, edges: []}}").pipelines["p"].nodes[0].override
+    assert override is not None
+    assert override.environment_variables == {"A": "", "B": None}
 
 
 def test_a_broken_item_leaves_the_others_usable() -> None:

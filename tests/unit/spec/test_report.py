@@ -2,8 +2,10 @@
 
 import json
 
+import pytest
+
 from runner.errors import Location, Problem, Severity
-from runner.spec.report import printable, problem_to_json, render_problem
+from runner.spec.report import end_column, printable, problem_to_json, render_problem
 
 
 def problem(line: int, column: int, message: str = "message", hint: str | None = None) -> Problem:
@@ -62,3 +64,25 @@ def test_json_has_every_field() -> None:
         "message": "message",
         "hint": "h",
     }
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "text"),
+    [
+        ("  name: foo bar  # c", 9, "foo bar"),
+        ("  name: foo bar", 3, "name"),
+        ("a: b:c#d: e", 4, "b:c#d"),
+        ("  image: 'a''b' # x", 10, "'a''b'"),
+        ('a: "x\\" y" ', 4, '"x\\" y"'),
+        ("[a, b]", 2, "a"),
+        ("[a, b]", 1, "["),
+        ("a: 'open", 4, "'open"),
+    ],
+)
+def test_what_stands_at_a_place_has_an_end(line: str, column: int, text: str) -> None:
+    assert line[column - 1 : end_column(line, column) - 1] == text
+
+
+@pytest.mark.parametrize(("line", "column"), [("", 1), ("ab", 3), ("ab", 9), ("   ", 2)])
+def test_a_place_without_text_is_one_column_wide(line: str, column: int) -> None:
+    assert end_column(line, column) == column + 1

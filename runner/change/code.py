@@ -1,0 +1,89 @@
+"""Which files that differ the command of a step names. Pure: compares words and paths, reads nothing.
+
+A word names a file if it is its path, a folder above it, a pattern that matches it, or a module after `-m`; paths
+start at the root of the repository, where a step begins, or at a folder that the command goes to by `cd`.
+"""
+
+import posixpath
+import re
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from itertools import islice
+
+from runner.change.model import FileChange
+
+_WORD = re.compile(r"[^\s'\"`;|&()<>=,{}]+")
+_MODULE = re.compile(r"(?:^|\s)-m[\s'\"]*([A-Za-z_][\w.]*)")
+_FOLDER = re.compile(r"(?:^|[\s;&|(])cd\s+['\"]?([^\s'\";&|)]+)")
+_SOURCED = re.compile(r"(^|[;&|\n]\s*)\.(?=\s)")
+_LONGEST = 300
+"""Characters of a word that can be a path."""
+_FOLDERS = 8
+"""How many `cd` of one text are followed."""
+_REPOSITORY = "/valohai/repository/"
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+
+class ChangedFiles:
+    """The files that differ, for looking up by words of commands."""
+
+    def __init__(self, files: Iterable[FileChange]) -> None:
+        self.files = tuple(files)
+        self._below: dict[str, FileChange] = {}
+        for file in self.files:
+            place = file.path
+            while place:
+                self._below.setdefault(place, file)
+                place = posixpath.dirname(place)
+        if self.files:
+            self._below["."] = self.files[0]
+
+    def named_by(self, texts: Sequence[str], sources: Sequence[str], code: Sequence[str] | None) -> list[FileChange]:
+        """The files that commands or texts name, or that `sources`, the defaults of inputs, lead to. `code` are the
+        patterns of a policy: files that none of them matches do not count as code."""
+        if not self.files:
+            return []
+        found = {}
+        for place in self._places(texts):
+            for file in self._at(place):
+                if counts(file, code):
+                    found[file.path] = file
+        for uri in sources:
+            if not _SCHEME.match(uri):
+                found |= {file.path: file for file in self._at(posixpath.normpath(uri))}
+        return list(found.values())
+
+    def others(self, code: Sequence[str] | None) -> list[FileChange]:
+        """The files that count for a step of which nobody knows what it reads."""
+        return [file for file in self.files if counts(file, code)]
+
+    def _at(self, place: str) -> list[FileChange]:
+        if len(place) > _LONGEST:
+            return []
+        if "*" in place or "?" in place:
+            return [file for file in self.files if fnmatchcase(file.path, place)][:1]
+        file = self._below.get(place)
+        return [file] if file else []
+
+    def _places(self, texts: Sequence[str]) -> set[str]:
+        places: set[str] = set()
+        for text in texts:
+            text = _SOURCED.sub(r"\1", text)
+            folders = ["", *(match[1].removeprefix(_REPOSITORY) for match in islice(_FOLDER.finditer(text), _FOLDERS))]
+            words = [match[0].removeprefix(_REPOSITORY) for match in _WORD.finditer(text)]
+            for module in _MODULE.finditer(text):
+                path = module[1].replace(".", "/")
+                words += [f"{path}.py", f"{path}/__main__.py", f"{path}/__init__.py"]
+                words += [f"{parent}/__init__.py" for parent in _parents(path)]
+            places |= {posixpath.normpath(posixpath.join(folder, word)) for folder in folders for word in words}
+        return places
+
+
+def counts(file: FileChange, code: Sequence[str] | None) -> bool:
+    """Whether a file is code by the patterns of a policy; without a policy every file is."""
+    return code is None or any(fnmatchcase(file.path, pattern) for pattern in code)
+
+
+def _parents(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:end]) for end in range(1, len(parts))]

@@ -1,0 +1,362 @@
+"""What the result of a node depends on: its effective definition, after override, pipeline parameters and edges. Pure.
+
+Lenient: a value that its parameter cannot have counts as it is written, and nothing here refuses a file; whether it
+can be run is another question. The order in which values win is that of a run: default, override, pipeline parameter,
+edge.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from runner.change.shape import DESCRIPTIVE, Body
+from runner.change.value import frozen
+from runner.digest import hash_bytes
+from runner.errors import MlrunError
+from runner.spec.model import (
+    Edge,
+    EnvironmentVariable,
+    Input,
+    Multiple,
+    Node,
+    Parameter,
+    ParameterType,
+    Pipeline,
+    Project,
+    SocketType,
+    Step,
+)
+from runner.spec.value import coerce
+
+NO_EFFECT = DESCRIPTIVE | {
+    "name",
+    "time-limit",
+    "no-output-timeout",
+    "resources",
+    "environment",
+    "environment-variable-groups",
+    "runtime-config-preset",
+    "cache-volumes",
+    "autorestart",
+    "upload-store",
+}
+"""Keys of a step that do not change what it makes: they say where, how long or how patiently it runs."""
+
+_TYPED = frozenset({"image", "command", "parameters", "inputs", "environment-variables", "source-path", "mounts"})
+_TASK_NO_EFFECT = DESCRIPTIVE | {"name", "on-child-error", "maximum-queued-executions", "reuse-children"}
+_ENDPOINT_NO_EFFECT = DESCRIPTIVE | {"name", "resources"}
+
+Label = tuple[str, str | None]
+"""What a fact is about: our noun and the file's name for it."""
+
+
+@dataclass(slots=True)
+class Facts:
+    """What the result of a node depends on. `values` are comparable; `order` are the parameters in the order in which
+    the command passes them; `reads` are the nodes whose outputs or metadata it takes, by what takes them; `texts` are
+    the texts that may name files of the repository, `sources` the defaults of inputs."""
+
+    values: dict[Label, object] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+    reads: dict[str, None] = field(default_factory=dict)
+    texts: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    commit: str | None = None
+
+
+Found = tuple[object, tuple[str, ...]]
+"""A value as far as the file can tell it, and the nodes whose work it comes from."""
+
+_UNKNOWN = ("unknown",)
+
+
+@dataclass(slots=True)
+class Effects:
+    """The facts of nodes and steps of one file; `bodies` are the items of its tree by kind and name."""
+
+    project: Project
+    bodies: Mapping[str, Mapping[str, Body]]
+
+    def of_step(self, step: Step) -> Facts:
+        """The facts of a step that is run by itself."""
+        return _Walk(self, None, {}).step_facts(step, None, None)
+
+    def of_pipeline(self, pipeline: Pipeline, called: Mapping[str, str]) -> dict[str, Facts | None]:
+        """The facts of each node; None for a node whose step or task this file lacks or has broken. `called` gives
+        the names under which other nodes are spoken of: those of the head side, for a pipeline of the base side."""
+        walk = _Walk(self, pipeline, called)
+        facts = {node.name: walk.node_facts(node) for node in walk.ordered()}
+        return {node.name: facts[node.name] for node in pipeline.nodes}
+
+    def step_of(self, node: Node) -> Step | None:
+        """The step that a node runs, itself or by its task."""
+        name = node.step
+        if node.task is not None:
+            step = self.bodies.get("task", {}).get(node.task, {}).get("step")
+            name = step if isinstance(step, str) else None
+        return self.project.steps.get(name) if name else None
+
+
+class _Walk:
+    """Follows the edges of one pipeline, each end once. Every node comes after those it takes from, so that no chain of
+    edges is followed further than one of them; what lies on a cycle or below one takes unknown values."""
+
+    def __init__(self, effects: Effects, pipeline: Pipeline | None, called: Mapping[str, str]) -> None:
+        self._effects = effects
+        self._called = called
+        self._nodes = {node.name: node for node in pipeline.nodes} if pipeline else {}
+        self._into: dict[tuple[str, SocketType, str], list[Edge]] = {}
+        self._targeted: dict[tuple[str, str], object] = {}
+        self._raw: dict[str, Body] = {}
+        self._tangled: set[str] = set()
+        self._known: dict[tuple[str, str, str], Found] = {}
+        if pipeline is None:
+            return
+        for edge in pipeline.edges:
+            self._into.setdefault((edge.target.node, edge.target.type, edge.target.key), []).append(edge)
+        for parameter in pipeline.parameters:
+            if parameter.default is not None:
+                self._targeted |= dict.fromkeys(parameter.targets, parameter.default)
+        rows = effects.bodies.get("pipeline", {}).get(pipeline.name, {}).get("nodes")
+        for row in rows if isinstance(rows, list) else ():
+            if isinstance(row, Mapping):
+                self._raw[str(row.get("name"))] = row
+
+    def ordered(self) -> list[Node]:
+        """All nodes, each after its upstreams; those on cycles and below them last."""
+        waiting = {name: set[str]() for name in self._nodes}
+        below: dict[str, list[str]] = {name: [] for name in self._nodes}
+        for (target, _, _), edges in self._into.items():
+            for edge in edges:
+                if target in waiting and edge.source.node in waiting and edge.source.node not in waiting[target]:
+                    waiting[target].add(edge.source.node)
+                    below[edge.source.node].append(target)
+        ready = [name for name, upstream in waiting.items() if not upstream]
+        for name in ready:
+            for target in below[name]:
+                waiting[target].discard(name)
+                ready += [] if waiting[target] else [target]
+        self._tangled = {name for name, upstream in waiting.items() if upstream}
+        return [self._nodes[name] for name in [*ready, *self._tangled]]
+
+    def node_facts(self, node: Node) -> Facts | None:
+        if node.type == "deployment":
+            return self._deployment_facts(node)
+        if node.commit:
+            return self._foreign_facts(node)
+        step = self._effects.step_of(node)
+        if step is None:
+            return None
+        facts = self.step_facts(step, node, self._raw.get(node.name, {}).get("override"))
+        if node.task is not None:
+            body = self._effects.bodies.get("task", {}).get(node.task, {})
+            facts.values["task", None] = frozen({key: body[key] for key in body if key not in _TASK_NO_EFFECT})
+        elif node.type == "task":
+            facts.values["node", None] = "task"
+        return facts
+
+    def step_facts(self, step: Step, node: Node | None, override: object) -> Facts:
+        """The facts of a step, of itself or as a node runs it."""
+        facts = Facts()
+        over = node.override if node else None
+        raw: Body = override if isinstance(override, Mapping) else {}
+        command = (over.command if over else ()) or step.command
+        texts = [item.text for item in command]
+        facts.values["image", None] = (over.image if over else None) or step.image
+        facts.values["command", None] = "\n".join(texts)
+        facts.texts += texts
+        self._add_parameters(facts, step, node, "\n".join(texts))
+        for declared in step.inputs:
+            self._add_input(facts, declared, node)
+        self._add_variables(facts, step.environment_variables, node)
+        if step.source_path and any("{source-path}" in text for text in texts):
+            facts.values["source-path", None] = step.source_path
+            facts.texts.append(step.source_path)
+        if mounts := raw.get("mounts") or step.source.get("mounts"):
+            facts.values["mounts", None] = frozen(mounts)
+        for key, value in step.source.items():
+            if key not in NO_EFFECT and key not in _TYPED and value is not None:
+                facts.values["key", key] = frozen(value)
+        return facts
+
+    def _add_parameters(self, facts: Facts, step: Step, node: Node | None, command: str) -> None:
+        """Parameters that nothing sets are not passed and count for nothing, unless the command names them."""
+        whole = re.search(r"\{(parameters|params)\}", command) is not None
+        order = []
+        for parameter in step.parameters:
+            value, reads = self._parameter(node, parameter)
+            facts.reads |= dict.fromkeys(reads)
+            named = f"{{parameter:{parameter.name}}}" in command
+            if parameter.type is ParameterType.FLAG:
+                passed = whole or named
+            elif value is None and not named:
+                continue
+            else:
+                passed = value is not None and (whole or named)
+            facts.values["parameter", parameter.name] = (
+                frozen(False if value is None and parameter.type is ParameterType.FLAG else value),
+                _passing(parameter, value) if passed else named,
+                _separator(parameter) if f"{{parameter-value:{parameter.name}}}" in command else None,
+            )
+            order += [parameter.name] if whole else []
+            for atom in value if isinstance(value, list) else [value]:
+                facts.texts += [atom] if isinstance(atom, str) else []
+        facts.order = tuple(order)
+
+    def _parameter(self, node: Node | None, parameter: Parameter) -> Found:
+        """The effective value, as far as the file can tell, and the nodes that it comes from."""
+        if node is None:
+            return _coerced(parameter, parameter.default), ()
+        return self._once(node.name, "parameter", parameter.name, lambda: self._find_parameter(node, parameter))
+
+    def _find_parameter(self, node: Node, parameter: Parameter) -> Found:
+        for edge in reversed(self._into.get((node.name, SocketType.PARAMETER, parameter.name), ())):
+            source = self._nodes.get(edge.source.node)
+            if source is None:
+                continue
+            if edge.source.type is SocketType.PARAMETER:
+                step = self._effects.step_of(source)
+                followed = step and not source.commit and source.name not in self._tangled
+                other = step.parameter(edge.source.key) if step and followed else None
+                if other is not None:
+                    value, reads = self._parameter(source, other)
+                    return (value if isinstance(value, tuple) else _coerced(parameter, value)), reads
+            return ("from", self._name(source.name), str(edge.source.type), edge.source.key), (source.name,)
+        raw: object = parameter.default
+        if node.override and parameter.name in node.override.parameters:
+            raw = node.override.parameters[parameter.name]
+        return _coerced(parameter, self._targeted.get((node.name, parameter.name), raw)), ()
+
+    def _once(self, node: str, kind: str, key: str, find: Callable[[], Found]) -> Found:
+        """A value that is found once; one that depends on itself is unknown."""
+        place = (node, kind, key)
+        if place not in self._known:
+            self._known[place] = (_UNKNOWN, ())
+            self._known[place] = find()
+        return self._known[place]
+
+    def _add_input(self, facts: Facts, declared: Input, node: Node | None) -> None:
+        (uris, feeds), reads = self._files(node, declared)
+        facts.reads |= dict.fromkeys(reads)
+        facts.sources += uris
+        placed = (str(declared.keep_directories), declared.filename, declared.on_demand)
+        facts.values["input", declared.name] = (uris, placed)
+        if feeds:
+            facts.values["what edges bring into input", declared.name] = feeds
+
+    def _files(self, node: Node | None, declared: Input) -> tuple[tuple[tuple[str, ...], object], tuple[str, ...]]:
+        """The URIs of an input and what edges bring into it, and the nodes that these read."""
+        if node is None:
+            return (declared.default, ()), ()
+        (found, reads) = self._once(node.name, "input", declared.name, lambda: self._find_files(node, declared))
+        uris, feeds = found if isinstance(found, tuple) and len(found) == 2 else ((), found)
+        return (uris, feeds), reads
+
+    def _find_files(self, node: Node, declared: Input) -> Found:
+        uris = declared.default
+        if node.override and declared.name in node.override.inputs:
+            uris = node.override.inputs[declared.name]
+        feeds: list[object] = []
+        reads: list[str] = []
+        for edge in self._into.get((node.name, SocketType.INPUT, declared.name), ()):
+            what, who = self._carried(edge)
+            feeds.append(what)
+            reads += who
+        return (() if feeds and not node.append_edges else uris, tuple(feeds)), tuple(dict.fromkeys(reads))
+
+    def _carried(self, edge: Edge) -> Found:
+        """What an edge brings: another input's files if it leads from one, else what its node writes."""
+        source = self._nodes.get(edge.source.node)
+        followed = source and not source.commit and source.name not in self._tangled
+        step = self._effects.step_of(source) if source and followed else None
+        other = step.input(edge.source.key) if step and edge.source.type is SocketType.INPUT else None
+        if source is not None and other is not None:
+            files, reads = self._files(source, other)
+            # As a digest: along a chain of edges, values in values would grow deeper than can be compared.
+            digest = hash_bytes(repr(files).encode("utf-8", "surrogatepass"))
+            return ("input", digest, str(other.keep_directories), other.filename), reads
+        return (self._name(edge.source.node), str(edge.source.type), edge.source.key), (
+            (source.name,) if source else ()
+        )
+
+    def _add_variables(self, facts: Facts, declared: Iterable[EnvironmentVariable], node: Node | None) -> None:
+        values: dict[str, object] = {variable.name: variable.default for variable in declared}
+        if node is not None:
+            values |= node.override.environment_variables if node.override else {}
+            for (name, type, key), edges in self._into.items():
+                if name == node.name and type is SocketType.ENVIRONMENT_VARIABLE:
+                    values[key], reads = self._variable(edges[-1])
+                    facts.reads |= dict.fromkeys(reads)
+        for name, value in values.items():
+            if value is not None:
+                facts.values["environment variable", name] = value
+
+    def _variable(self, edge: Edge) -> Found:
+        """A variable is copied from what the other node is given, not from what it does."""
+        source = self._nodes.get(edge.source.node)
+        step = self._effects.step_of(source) if source else None
+        if source is None or step is None or edge.source.type is not SocketType.ENVIRONMENT_VARIABLE:
+            return (self._name(edge.source.node), edge.source.key), (source.name,) if source else ()
+        found = {variable.name: variable.default for variable in step.environment_variables}
+        found |= source.override.environment_variables if source.override else {}
+        return ("copied", found.get(edge.source.key)), ()
+
+    def _deployment_facts(self, node: Node) -> Facts:
+        facts = Facts()
+        endpoints = self._effects.bodies.get("endpoint", {})
+        facts.values["deployment", None] = node.deployment
+        facts.values["aliases", None] = node.aliases
+        for name in node.endpoints:
+            body = endpoints.get(name, {})
+            kept = {key: body[key] for key in body if key not in _ENDPOINT_NO_EFFECT}
+            facts.values["endpoint", name] = frozen(kept)
+            command = kept.get("server-command")
+            texts = command if isinstance(command, list) else [command]
+            facts.texts += [text for text in texts if isinstance(text, str)]
+        self._add_edges(facts, node)
+        return facts
+
+    def _foreign_facts(self, node: Node) -> Facts:
+        """A node whose step stands in another commit: only what this file says about it is known."""
+        facts = Facts(commit=node.commit)
+        raw = self._raw.get(node.name, {})
+        facts.values["commit", None] = node.commit
+        facts.values["step", None] = node.step or node.task
+        facts.values["override", None] = frozen(raw.get("override"))
+        for (name, key), value in self._targeted.items():
+            if name == node.name:
+                facts.values["parameter", key] = frozen(value)
+        self._add_edges(facts, node)
+        return facts
+
+    def _add_edges(self, facts: Facts, node: Node) -> None:
+        for (name, type, key), edges in self._into.items():
+            if name == node.name and type is not SocketType.DEPENDENCY:
+                ends = [self._carried(edge) for edge in edges]
+                facts.values["edge", f"{type}.{key}"] = tuple(what for what, _ in ends)
+                facts.reads |= dict.fromkeys(name for _, names in ends for name in names)
+
+    def _name(self, node: str) -> str:
+        return self._called.get(node, node)
+
+
+def _coerced(parameter: Parameter, raw: object) -> object:
+    if raw is None:
+        return None
+    try:
+        return coerce(parameter, raw, "")
+    except MlrunError:
+        return raw
+
+
+def _passing(parameter: Parameter, value: object) -> object:
+    """How a value is put into the command."""
+    if parameter.type is ParameterType.FLAG:
+        if parameter.pass_true_as or parameter.pass_false_as:
+            return (parameter.pass_true_as, parameter.pass_false_as, value is None)
+        return parameter.pass_as or "--{name}"
+    return (parameter.pass_as or "--{name}={value}", str(parameter.multiple), _separator(parameter))
+
+
+def _separator(parameter: Parameter) -> str | None:
+    return parameter.separator if parameter.multiple is Multiple.SEPARATE else None

@@ -1,0 +1,85 @@
+"""The colours of the SVG, by day and by night, as CSS. Every rule is bound to our own class, so that a page that takes
+the picture in keeps its own looks. Pure."""
+
+from collections.abc import Mapping
+
+FONT = "Helvetica, Arial, 'Liberation Sans', 'Noto Sans', sans-serif"
+
+_LIGHT = {
+    "ground": "#ffffff",
+    "ink": "#172033",
+    "muted": "#5b677a",
+    "line": "#8492a6",
+    "execution": "#f3f7fe #7ea6e8",
+    "task": "#f6f2ff #9f7fe6",
+    "deployment": "#eafaf4 #2f9e86",
+    "value": "#7c5a12",
+    "fan": "#6d3fd0",
+    "added": "#15803d #e9f9ee",
+    "removed": "#c62828 #fdecec",
+    "changed": "#b45309 #fef5dc",
+    "affected": "#8a6d1a #fffbea",
+}
+_DARK = {
+    "ground": "#0f1521",
+    "ink": "#e8edf5",
+    "muted": "#9aa7ba",
+    "line": "#75849b",
+    "execution": "#172338 #4f7fcc",
+    "task": "#221b3a #8f70dd",
+    "deployment": "#10291f #2f9e86",
+    "value": "#e0bd72",
+    "fan": "#bda3ff",
+    "added": "#4ade80 #10281a",
+    "removed": "#ff8080 #351719",
+    "changed": "#fbbf24 #30240c",
+    "affected": "#d8bf6a #221e10",
+}
+
+
+def style_sheet() -> str:
+    """The whole CSS."""
+    shapes = [
+        f".mlg text{{font-family:{FONT};font-size:11px}}",
+        ".mlg .heading{font-size:16px;font-weight:700}",
+        ".mlg .name{font-size:13.5px;font-weight:700}",
+        ".mlg .fan{font-weight:700}",
+        ".mlg .label,.mlg .key{font-size:10.5px}",
+        ".mlg .value{font-style:italic}",
+        ".mlg .badge text{font-size:10px;font-weight:700;text-anchor:middle}",
+        ".mlg .shape{stroke-width:1.4}",
+        ".mlg .wire{fill:none;stroke-width:1.5;stroke-linecap:round}",
+        ".mlg .values .wire{stroke-dasharray:6 4}",
+        ".mlg .order .wire{stroke-dasharray:1 5;stroke-width:2}",
+        ".mlg .added .shape,.mlg .changed .shape{stroke-width:2.4}",
+        ".mlg .removed .shape{stroke-width:2.4;stroke-dasharray:7 4}",
+        ".mlg .affected .shape{stroke-dasharray:2 3;stroke-width:1.8}",
+        ".mlg .added .wire,.mlg .removed .wire,.mlg .changed .wire{stroke-width:2.2}",
+        ".mlg .removed .name,.mlg text.removed{text-decoration:line-through}",
+    ]
+    return "\n".join([*shapes, *_rules(_LIGHT), "@media (prefers-color-scheme:dark){", *_rules(_DARK), "}"])
+
+
+def _rules(colours: Mapping[str, str]) -> list[str]:
+    rules = [
+        f".mlg .ground,.mlg .plate{{fill:{colours['ground']}}}",
+        f".mlg text{{fill:{colours['ink']}}}",
+        f".mlg .step,.mlg .image,.mlg .key{{fill:{colours['muted']}}}",
+        f".mlg .label{{fill:{colours['muted']}}}",
+        f".mlg .value{{fill:{colours['value']}}}",
+        f".mlg .fan{{fill:{colours['fan']}}}",
+        f".mlg .wire{{stroke:{colours['line']}}}",
+        f".mlg .head{{fill:{colours['line']}}}",
+    ]
+    for kind in ("execution", "task", "deployment"):
+        fill, stroke = colours[kind].split()
+        rules.append(f".mlg .{kind} .shape{{fill:{fill};stroke:{stroke}}}")
+    for mark in ("added", "removed", "changed", "affected"):
+        strong, soft = colours[mark].split()
+        rules += [
+            f".mlg .{mark} .shape{{fill:{soft};stroke:{strong}}}",
+            f".mlg .{mark} .wire{{stroke:{strong}}}",
+            f".mlg .{mark} .head,.mlg text.{mark},.mlg .{mark} .badge rect{{fill:{strong}}}",
+            f".mlg .{mark} .badge text{{fill:{colours['ground']}}}",
+        ]
+    return rules

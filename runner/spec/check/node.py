@@ -1,0 +1,105 @@
+"""The nodes of a pipeline: what they run, and what they change of it. Pure."""
+
+import importlib
+from collections.abc import Collection, Mapping
+
+from runner.errors import Location
+from runner.spec.check.sheet import Findings
+from runner.spec.check.value import check_value
+from runner.spec.model import Node, Parameter, Pipeline
+from runner.spec.tree import Row, Table, shorten
+
+KNOWN_WHEN = ("node-starting", "node-complete", "node-error")
+KNOWN_THEN = ("noop", "stop-pipeline", "error-pipeline", "require-approval")
+
+
+def check_nodes(findings: Findings, pipeline: Pipeline, strict: bool) -> None:
+    """Every node of a pipeline. With `strict`, for a run, a broken step that a node runs is reported too."""
+    seen: dict[str, Location] = {}
+    for node, table in zip(pipeline.nodes, findings.sheet.nodes(pipeline), strict=True):
+        if before := seen.get(node.name):
+            message = f"there is a node `{shorten(node.name)}` on line {before.line} too"
+            findings.error("duplicate-node", message, node.location, "give it another name")
+        seen[node.name] = node.location
+        _check_reference(findings, node, table, strict)
+        if node.override:
+            _check_override(findings, node, table)
+        if node.actions:
+            _check_actions(findings, node, table)
+        if node.endpoints:
+            _check_endpoints(findings, node, table)
+
+
+def _check_reference(findings: Findings, node: Node, table: Table, strict: bool) -> None:
+    if node.commit or node.type == "deployment":
+        return
+    sheet, noun, key = findings.sheet, f"node `{shorten(node.name)}`", "step"
+    if node.task is not None:
+        if node.task not in sheet.task_steps:
+            message = f"{noun} runs task `{shorten(node.task)}`, which does not exist"
+            hint = sheet.guess(node.task, sheet.task_steps, "the file has no task")
+            findings.error("unknown-task", message, sheet.value(table, "task"), hint)
+            return
+        noun, key = f"the task of {noun}", "task"
+    step = sheet.node_step(node)
+    if not step or step in sheet.project.steps:
+        return
+    if step not in sheet.broken_steps:
+        message = f"{noun} runs step `{shorten(step)}`, which does not exist"
+        hint = sheet.guess(step, sheet.project.steps, "the file has no step")
+        findings.error("unknown-step", message, sheet.value(table, key), hint)
+    elif strict:
+        findings.problems.append(sheet.broken_steps[step])
+
+
+def _check_override(findings: Findings, node: Node, table: Table) -> None:
+    step, body = findings.sheet.step_of(node), table.get("override")
+    if step is None or not isinstance(body, Table):
+        return
+    inputs: Mapping[str, Parameter | None] = {item.name: None for item in step.inputs}
+    parameters: Mapping[str, Parameter | None] = {item.name: item for item in step.parameters}
+    for kind, rows, known in (("input", body.get("inputs"), inputs), ("parameter", body.get("parameters"), parameters)):
+        for row in rows if isinstance(rows, Row) else ():
+            name = row.get("name") if isinstance(row, Table) else None
+            if not isinstance(row, Table) or not isinstance(name, str):
+                continue
+            noun = f"{kind} `{shorten(name)}`"
+            if name not in known:
+                message = f"node `{shorten(node.name)}` overrides the {noun}, which its step lacks"
+                hint = findings.sheet.guess(name, known, f"step `{shorten(step.name)}` has no {kind}s")
+                findings.error("unknown-override", message, findings.sheet.value(row, "name"), hint)
+            elif parameter := known[name]:
+                noun = f"{noun} of node `{shorten(node.name)}`"
+                check_value(findings, parameter, row.get("default"), noun, findings.sheet.value(row, "default"))
+
+
+def _check_actions(findings: Findings, node: Node, table: Table) -> None:
+    rows = table.get("actions")
+    tables = [row for row in rows if isinstance(row, Table)] if isinstance(rows, Row) else []
+    for row in tables:
+        _check_words(findings, node, row, "when", KNOWN_WHEN)
+        _check_words(findings, node, row, "then", KNOWN_THEN)
+    conditions = [condition for action in node.actions for condition in action.conditions]
+    if conditions:
+        check = importlib.import_module("runner.spec.check.condition").check_condition
+        for condition in conditions:
+            check(findings, condition, f"`if` of node `{shorten(node.name)}`", findings.sheet.step_of(node), True)
+
+
+def _check_words(findings: Findings, node: Node, row: Table, key: str, known: Collection[str]) -> None:
+    value = row.get(key)
+    words = list(zip(value, value.items_at, strict=True)) if isinstance(value, Row) else []
+    words += [(value, row.values_at[key])] if isinstance(value, str) else []
+    for word, place in words:
+        if isinstance(word, str) and word.lower() not in known:
+            message = f"an action of node `{shorten(node.name)}` has the unknown word `{shorten(word)}`"
+            findings.warn("unknown-action", message, findings.sheet.at(place), findings.sheet.guess(word, known))
+
+
+def _check_endpoints(findings: Findings, node: Node, table: Table) -> None:
+    rows, known = table.get("endpoints"), findings.sheet.endpoint_files
+    for name, place in zip(rows, rows.items_at, strict=True) if isinstance(rows, Row) and not node.commit else ():
+        if isinstance(name, str) and name not in known:
+            message = f"node `{shorten(node.name)}` deploys endpoint `{shorten(name)}`, which does not exist"
+            hint = findings.sheet.guess(name, known, "the file has no endpoint")
+            findings.dangle("unknown-endpoint", message, findings.sheet.at(place), hint)

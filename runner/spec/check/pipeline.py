@@ -1,0 +1,133 @@
+"""Whether the nodes, edges and parameters of a pipeline fit each other and their steps. Pure."""
+
+from collections.abc import Iterator, Mapping
+
+from runner.errors import Problem, Severity
+from runner.spec.check.edge import check_edges
+from runner.spec.check.node import check_nodes
+from runner.spec.check.reach import check_reach
+from runner.spec.check.sheet import Findings, Sheet
+from runner.spec.check.task import check_task
+from runner.spec.check.value import check_value
+from runner.spec.model import Node, Pipeline, PipelineParameter, Project, SocketType, Step
+from runner.spec.tree import Place, Row, Table, shorten
+
+
+def pipeline_problems(project: Project, pipeline: Pipeline, strict: bool) -> list[Problem]:
+    """What is wrong with a pipeline, sorted by place.
+
+    With `strict`, for a run, whatever dangles is an error, and what is broken in a step or task that a node names is
+    reported; required inputs and parameters that nothing feeds are left to the caller, who knows the command line
+    (`unfed_problems`).
+    """
+    return check_pipeline(Sheet(project), pipeline, strict)
+
+
+def check_pipeline(sheet: Sheet, pipeline: Pipeline, strict: bool) -> list[Problem]:
+    """The same, for a file that is checked already."""
+    findings = Findings(sheet, Severity.ERROR if strict else Severity.WARNING)
+    check_nodes(findings, pipeline, strict)
+    check_edges(findings, pipeline)
+    _check_parameters(findings, pipeline)
+    check_reach(findings, pipeline, {node.name for node in pipeline.nodes if _is_broken(sheet, node)})
+    if strict:
+        for name in dict.fromkeys(node.task for node in pipeline.nodes if node.task and not node.commit):
+            if found := sheet.project.tasks.get(name):
+                check_task(findings, found)
+    else:
+        findings.problems += unfed_problems(sheet.project, pipeline)
+    return sorted(findings.problems, key=lambda problem: (problem.location, problem.code))
+
+
+def _is_broken(sheet: Sheet, node: Node) -> bool:
+    """Whether a node can never end because there is nothing that it could run."""
+    return node.commit is None and node.type != "deployment" and sheet.step_of(node) is None
+
+
+def unfed_problems(project: Project, pipeline: Pipeline) -> list[Problem]:
+    """Required inputs and parameters of nodes that neither the file nor an edge gives a value, as warnings."""
+    sheet = Sheet(project)
+    fed = {(edge.target.node, edge.target.type, edge.target.key) for edge in pipeline.edges}
+    fed |= {(node, SocketType.PARAMETER, name) for item in pipeline.parameters for node, name in item.targets}
+    findings = Findings(sheet)
+    needs: dict[str, tuple[tuple[SocketType, str], ...]] = {}
+    for node in pipeline.nodes:
+        step = sheet.step_of(node)
+        if step is None:
+            continue
+        if node.override is None and step.name not in needs:
+            needs[step.name] = tuple(_required(step, node))
+        varied = _varied(project, node)
+        for kind, name in needs[step.name] if node.override is None else _required(step, node):
+            if (node.name, kind, name) not in fed and (kind is SocketType.INPUT or name not in varied):
+                message = f"nothing feeds the {kind} `{shorten(name)}` of node `{shorten(node.name)}`"
+                hint = f"give it a default, an edge, or `--{node.name}.{name}` on the command line"
+                findings.warn(f"unfed-{kind}", message, node.location, hint)
+    return findings.problems
+
+
+def _varied(project: Project, node: Node) -> set[str]:
+    """The parameters to which a node's task gives values."""
+    task = project.tasks.get(node.task) if node.task else None
+    if task is None:
+        return set()
+    return {variation.name for variation in task.variations} | {name for row in task.parameter_sets for name in row}
+
+
+def _required(step: Step, node: Node) -> Iterator[tuple[SocketType, str]]:
+    """The inputs and parameters that need a value, after the node's override."""
+    inputs = node.override.inputs if node.override else {}
+    parameters = node.override.parameters if node.override else {}
+    for item in step.inputs:
+        if not item.optional and not inputs.get(item.name, item.default):
+            yield SocketType.INPUT, item.name
+    for parameter in step.parameters:
+        given = parameters.get(parameter.name, parameter.default)
+        if given is None and (parameter.required or (parameter.name in parameters and not parameter.optional)):
+            yield SocketType.PARAMETER, parameter.name
+
+
+def _check_parameters(findings: Findings, pipeline: Pipeline) -> None:
+    """The parameters of the pipeline itself."""
+    nodes: Mapping[str, Node] = {node.name: node for node in pipeline.nodes}
+    rows = findings.sheet.body("pipeline", pipeline.location).get("parameters")
+    tables = [row for row in rows if isinstance(row, Table)] if isinstance(rows, Row) else []
+    for parameter, table in zip(pipeline.parameters, tables, strict=False):
+        noun = f"pipeline parameter `{shorten(parameter.name)}`"
+        if not parameter.targets:
+            hint = "name its `targets`, such as `train.parameter.epochs`"
+            findings.warn("no-target", f"{noun} sets nothing", parameter.location, hint)
+        for (node_name, name), place in zip(parameter.targets, _targets(table), strict=False):
+            node = nodes.get(node_name)
+            step = findings.sheet.step_of(node) if node else None
+            if node is None:
+                message = f"{noun} sets node `{shorten(node_name)}`, which does not exist"
+                guess = findings.sheet.guess(node_name, nodes, "the pipeline has no nodes")
+                findings.error("unknown-target", message, findings.sheet.part(place, 0), guess)
+            elif step is not None:
+                _check_target(findings, parameter, name, step, place)
+
+
+def _targets(table: Table) -> list[Place]:
+    """Where the targets of a pipeline parameter stand, in the order in which they are read."""
+    places: list[Place] = []
+    for key in ("target", "targets"):
+        value = table.get(key)
+        if isinstance(value, str):
+            places.append(table.values_at[key])
+        elif isinstance(value, Row):
+            places += [place for item, place in zip(value, value.items_at, strict=True) if isinstance(item, str)]
+    return places
+
+
+def _check_target(findings: Findings, parameter: PipelineParameter, name: str, step: Step, place: Place) -> None:
+    noun = f"pipeline parameter `{shorten(parameter.name)}`"
+    target = step.parameter(name)
+    if target is None:
+        known = [item.name for item in step.parameters]
+        message = f"{noun} sets `{shorten(name)}`, which step `{shorten(step.name)}` lacks"
+        hint = findings.sheet.guess(name, known, "it has no parameters")
+        findings.error("unknown-target", message, findings.sheet.part(place, 2), hint)
+    elif not isinstance(parameter.default, list):
+        what = f"{noun} for `{shorten(name)}` of step `{shorten(step.name)}`"
+        check_value(findings, target, parameter.default, what, parameter.location)

@@ -1,0 +1,80 @@
+"""Steps: their parameters, and what stands beside what. Pure."""
+
+from collections.abc import Iterator, Sequence
+
+from runner.spec.check.sheet import Findings
+from runner.spec.command import check_template
+from runner.spec.model import Parameter, ParameterType, Step
+from runner.spec.tree import Row, Table, shorten
+from runner.spec.value import check_default
+
+
+def check_step(findings: Findings, step: Step) -> None:
+    """The parameters of a step."""
+    rows = step.source.get("parameters")
+    tables = [row for row in rows if isinstance(row, Table)] if isinstance(rows, Row) else []
+    by_name = {row.get("name"): row for row in tables}
+    for parameter in step.parameters:
+        table = by_name.get(parameter.name, Table((parameter.location.line, parameter.location.column)))
+        noun = f"parameter `{shorten(parameter.name)}` of step `{shorten(step.name)}`"
+        for code, key, message in _parameter_findings(parameter):
+            findings.warn(code, f"{noun}: {message}", findings.sheet.value(table, key))
+
+
+def _parameter_findings(parameter: Parameter) -> Iterator[tuple[str, str, str]]:
+    """What is odd about a parameter, as code, key and sentence."""
+    said = check_default(parameter)
+    if said:
+        yield "bad-default", "default", f"the default: {said}"
+    elif parameter.type is ParameterType.STRING and parameter.default:
+        atoms = parameter.default if isinstance(parameter.default, list) else [parameter.default]
+        for atom in atoms:
+            if not isinstance(atom, str):
+                yield "bad-default", "default", f"the default `{shorten(str(atom))}` is not text; put quotes around it"
+    for key, template in (
+        ("pass-as", parameter.pass_as),
+        ("pass-true-as", parameter.pass_true_as),
+        ("pass-false-as", parameter.pass_false_as),
+    ):
+        if template and (message := check_template(parameter, template)):
+            yield "bad-pass-as", key, message
+    flag = parameter.type is ParameterType.FLAG
+    if flag and parameter.optional:
+        yield "no-effect", "optional", "`optional` has no effect on a flag"
+    templates = parameter.pass_true_as or parameter.pass_false_as
+    if flag and templates and parameter.pass_as:
+        yield "no-effect", "pass-as", "`pass-as` has no effect beside `pass-true-as` or `pass-false-as`"
+    if not flag and templates:
+        key = "pass-true-as" if parameter.pass_true_as else "pass-false-as"
+        yield "no-effect", key, "`pass-true-as` and `pass-false-as` have no effect on anything but a flag"
+
+
+def check_preset(findings: Findings, body: Table) -> None:
+    """A preset of a step, or of a node's override, without an environment."""
+    if body.get("runtime-config-preset") and not body.get("environment"):
+        message = "`runtime-config-preset` needs an `environment` beside it"
+        place = findings.sheet.value(body, "runtime-config-preset")
+        findings.error("preset-without-environment", message, place, "add `environment:`")
+
+
+_LISTS = (("parameters", "a parameter"), ("inputs", "an input"), ("environment-variables", "a variable"))
+
+
+def check_names(findings: Findings, body: Table) -> None:
+    """Parameters, inputs and variables of one step that share a name."""
+    for key, noun in _LISTS:
+        rows = body.get(key)
+        _check_same(findings, rows if isinstance(rows, Row) else (), noun)
+
+
+def _check_same(findings: Findings, rows: Sequence[object], noun: str) -> None:
+    seen: dict[str, int] = {}
+    for row in rows:
+        name = row.get("name") if isinstance(row, Table) else None
+        if not isinstance(row, Table) or not isinstance(name, str):
+            continue
+        location = findings.sheet.value(row, "name")
+        if name in seen:
+            message = f"there is {noun} `{shorten(name)}` on line {seen[name]} too; this one counts"
+            findings.warn("duplicate-name", message, location, "give it another name")
+        seen[name] = location.line
