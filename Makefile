@@ -5,7 +5,7 @@ BIN     := .venv/bin
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-fuzz check bench docs venv clean
+.PHONY: help demo test test-fast test-fuzz snapshots check bench docs venv clean
 
 help:  ## print this page
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -24,10 +24,14 @@ test-fast: venv  ## the tests that need neither a container engine nor the insta
 test-fuzz: venv  ## 20,000 mutants of the example files (FUZZ_SEED=… makes the same ones again)
 	$(BIN)/python tests/fuzz/run.py --count 20000
 
+snapshots: venv  ## write what lint prints about tests/examples; read the difference before you commit it
+	WRITE_SNAPSHOTS=1 $(BIN)/python -m pytest -q tests/test_examples.py -k printed
+
 check: venv  ## style, types and layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy --strict .github/action/pullrequest
 	$(BIN)/lint-imports
 
 bench: venv  ## print the benchmarks, each beside a peer or the physical floor

@@ -21,7 +21,7 @@ def draw_pipeline(
 ) -> tuple[Drawing | None, Drawing | None]:
     """The graphs of a pipeline on both sides; None where nothing is marked or where there is no such pipeline.
 
-    The earlier graph is drawn only if the pipeline itself differs: else both would look the same.
+    Where nodes are only affected by what comes before them, both would look the same: only the later one is drawn.
     """
     nodes = judge.names.nodes.get(after.name, {}) if after else {}
     called = {old: new for new, old in nodes.items()}
@@ -38,7 +38,7 @@ def draw_pipeline(
             (str(edge.source), str(edge.target)): Mark.ADDED for edge in after.edges if not old_edges[_ends(edge, {})]
         }
         later = draw(judge.head.project, after, marks, edges) if marks or edges else None
-    if before is not None and (after is None or (change is not None and change.details)):
+    if before is not None:
         marks = {
             node.name: Mark.REMOVED if node.name not in called else Mark.CHANGED
             for node in before.nodes
@@ -49,8 +49,16 @@ def draw_pipeline(
             for edge in before.edges
             if not new_edges[_ends(edge, called)]
         }
-        earlier = draw(judge.base.project, before, marks, edges)
+        if marks or edges or after is None or _is_itself_marked(later):
+            earlier = draw(judge.base.project, before, marks, edges)
     return earlier, later
+
+
+def _is_itself_marked(drawing: Drawing | None) -> bool:
+    if drawing is None:
+        return False
+    marks = {node.mark for node in drawing.nodes} | {edge.mark for edge in drawing.edges}
+    return not marks.isdisjoint({Mark.ADDED, Mark.CHANGED})
 
 
 def _head_marks(

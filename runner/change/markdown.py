@@ -23,7 +23,7 @@ from runner.change.wording import (
 from runner.drawing import mermaid
 from runner.drawing.model import Drawing
 from runner.errors import Problem
-from runner.spec.report import printable
+from runner.escape import printable
 
 LIMIT = 60_000
 """Characters; GitHub takes 65,536 in a comment, and whoever posts it adds some."""

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from runner.cli.terminal import clean, clean_line
+from runner.escape import printable, printable_lines
 from runner.events import Event, LogArrived, MetricsArrived, NodeChanged, RunEnded, RunStarted
 from runner.metrics import strict
 from runner.state import FINAL, State
@@ -49,7 +49,7 @@ class Tail:
 def _last_state(line: str) -> str:
     """What a terminal would show in the end of a line that a progress bar wrote over and over."""
     parts = [part for part in line.split("\r") if part]
-    return clean(parts[-1][:_LINE_CAP]) if parts else ""
+    return printable_lines(parts[-1][:_LINE_CAP]) if parts else ""
 
 
 @dataclass(slots=True)
@@ -142,7 +142,7 @@ def duration_text(seconds: float | None) -> str:
 def metric_text(value: object) -> str:
     """A metric value as a table shows it: floats with at most five significant digits."""
     if isinstance(value, bool) or not isinstance(value, float) or not math.isfinite(value):
-        return clean(str(strict(value)))
+        return printable_lines(str(strict(value)))
     return f"{value:.5g}"
 
 
@@ -153,7 +153,7 @@ def metrics_text(metrics: Mapping[str, object], width: int) -> str:
     }
     text = ""
     for key, value in sorted(numbers.items(), key=lambda item: isinstance(item[1], int)):
-        piece = f"{clean_line(key)}={metric_text(value)}"
+        piece = f"{printable(key)}={metric_text(value)}"
         if len(text) + len(piece) + 1 > width:
             break
         text = f"{text} {piece}".strip()

@@ -4,7 +4,7 @@ import json
 import unicodedata
 from datetime import UTC, datetime
 
-from runner.cli.terminal import clean_line
+from runner.escape import printable
 
 _NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
@@ -78,10 +78,10 @@ def exact_text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return clean_line(value)
+        return printable(value)
     if type(value) is int or type(value) is float:
         return repr(value)
-    return clean_line(json.dumps(value, ensure_ascii=False, default=str))
+    return printable(json.dumps(value, ensure_ascii=False, default=str))
 
 
 def number(value: object) -> float | None:

@@ -13,9 +13,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from runner.cli.terminal import clean_line
 from runner.digest import Digest, Hasher
 from runner.errors import ExitCode, MlrunError
+from runner.escape import printable
 from runner.store.durable import disk_error, temporary_name
 from runner.store.record import OutputFile
 from runner.store.tree import path_bytes
@@ -94,28 +94,28 @@ def deliver(objects: Objects, outputs: Sequence[OutputFile], folder: Path, *, fo
 
 def _check_name(name: str) -> None:
     if not name or "\0" in name or not {"", ".", ".."}.isdisjoint(name.split("/")):
-        raise MlrunError(f"`{clean_line(name)}` is no name of an output", code=ExitCode.STORE)
+        raise MlrunError(f"`{printable(name)}` is no name of an output", code=ExitCode.STORE)
 
 
 def _refuse_conflicts(found: dict[str, Found], folder: Path, *, force: bool) -> None:
     blocked = [name for name, what in found.items() if what is Found.IN_THE_WAY]
     if blocked:
         raise MlrunError(
-            f"in `{clean_line(str(folder))}` a link, a folder or another odd thing is in the way of {_listed(blocked)}",
+            f"in `{printable(str(folder))}` a link, a folder or another odd thing is in the way of {_listed(blocked)}",
             code=ExitCode.OUTPUT,
             hint="links are never followed and only files are replaced: name another folder",
         )
     different = [name for name, what in found.items() if what is Found.OTHER]
     if different and not force:
         raise MlrunError(
-            f"`{clean_line(str(folder))}` has other content under {_listed(different)}; nothing was copied",
+            f"`{printable(str(folder))}` has other content under {_listed(different)}; nothing was copied",
             code=ExitCode.OUTPUT,
             hint="`--force` replaces these files; or name another folder",
         )
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(f"`{clean_line(name)}`" for name in names[:_NAMED])
+    shown = ", ".join(f"`{printable(name)}`" for name in names[:_NAMED])
     return shown + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
@@ -208,7 +208,7 @@ def _pump(source: BinaryIO, target: BinaryIO) -> str:
 def _check_digest(output: OutputFile, found: str) -> None:
     if found != output.digest:
         raise MlrunError(
-            f"the store is damaged: the object `{output.digest}` of `{clean_line(output.name)}` has other content",
+            f"the store is damaged: the object `{output.digest}` of `{printable(output.name)}` has other content",
             code=ExitCode.STORE,
             hint="put the file back from a backup, or run again what made it",
         )
@@ -222,7 +222,7 @@ def _writing(folder: Path, size: int = 0) -> Iterator[None]:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise disk_error(error, folder, size) from error
         raise MlrunError(
-            f"cannot write into `{clean_line(str(folder))}`: {os.strerror(error.errno or errno.EIO)}",
+            f"cannot write into `{printable(str(folder))}`: {os.strerror(error.errno or errno.EIO)}",
             code=ExitCode.OUTPUT,
             hint="name another folder",
         ) from error

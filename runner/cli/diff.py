@@ -13,9 +13,10 @@ from runner.change import document, markdown
 from runner.change.model import Change, Fate, Foreign, ItemChange, Kind, Phrase, PipelineChange, Verdict
 from runner.change.wording import detail_phrase, headline, item_phrase, notable, remarks_phrase, verdict_phrase
 from runner.cli.table import choose
-from runner.cli.terminal import clean, clean_line, paint, print_json
+from runner.cli.terminal import paint, print_json
 from runner.drawing import text as drawn
 from runner.errors import ExitCode, usage_error
+from runner.escape import printable, printable_lines
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -96,7 +97,7 @@ _FATE_COLOURS = {
 
 def _words(phrase: Phrase) -> str:
     """A phrase for the terminal: what comes from a file stands in backticks and moves no cursor."""
-    return "".join(f"`{clean_line(piece)}`" if isinstance(piece, Foreign) else piece for piece in phrase)
+    return "".join(f"`{printable(piece)}`" if isinstance(piece, Foreign) else piece for piece in phrase)
 
 
 def _title(text: str) -> None:
@@ -106,7 +107,7 @@ def _title(text: str) -> None:
 
 def _print(found: Compared) -> None:
     change = found.change
-    print(clean_line(f"{found.file}: {found.base.shown} → {found.head.shown}"))
+    print(printable(f"{found.file}: {found.base.shown} → {found.head.shown}"))
     print(paint(_words(headline(change)), "1", sys.stdout))
     for side in change.absent:
         print(f"the {side} side has no such file")
@@ -118,7 +119,7 @@ def _print(found: Compared) -> None:
     if change.files:
         _title(f"Other files of the repository ({len(change.files)})")
         for file in change.files:
-            print(f"  {_sign(file.kind)} {clean_line(file.path)}")
+            print(f"  {_sign(file.kind)} {printable(file.path)}")
     if not change.empty:
         _print_verdicts(change)
 
@@ -131,7 +132,7 @@ def _print_problems(change: Change) -> None:
     if change.problems:
         _title("New errors")
         for problem in change.problems:
-            print(f"  {clean_line(f'{problem.location}: {problem.code}: {problem.message}')}")
+            print(f"  {printable(f'{problem.location}: {problem.code}: {problem.message}')}")
 
 
 def _print_item(item: ItemChange) -> None:
@@ -145,7 +146,7 @@ def _print_item(item: ItemChange) -> None:
 def _print_verdicts(change: Change) -> None:
     for pipeline in change.pipelines:
         if pipeline.verdicts:
-            _title(f"Pipeline `{clean_line(pipeline.name)}`")
+            _title(f"Pipeline `{printable(pipeline.name)}`")
             _print_fates(pipeline.verdicts)
         _print_graphs(pipeline)
     if change.steps:
@@ -155,10 +156,10 @@ def _print_verdicts(change: Change) -> None:
 
 def _print_fates(verdicts: Sequence[Verdict]) -> None:
     shown, others = notable(verdicts)
-    room = min(max((len(clean_line(verdict.name)) for verdict in shown), default=0), 40)
+    room = min(max((len(printable(verdict.name)) for verdict in shown), default=0), 40)
     for verdict in shown:
         words = paint(_words(verdict_phrase(verdict)), _FATE_COLOURS[verdict.fate], sys.stdout)
-        print(f"  {clean_line(verdict.name):<{room}}  {words}")
+        print(f"  {printable(verdict.name):<{room}}  {words}")
     if others:
         print(f"  {others} more stay valid")
 
@@ -166,5 +167,5 @@ def _print_fates(verdicts: Sequence[Verdict]) -> None:
 def _print_graphs(pipeline: PipelineChange) -> None:
     for word, drawing in (("before", pipeline.before), ("after", pipeline.after)):
         if drawing is not None:
-            _title(f"Graph of `{clean_line(pipeline.name)}`, {word}")
-            print(clean(drawn.render(drawing)).rstrip())
+            _title(f"Graph of `{printable(pipeline.name)}`, {word}")
+            print(printable_lines(drawn.render(drawing)).rstrip())

@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Protocol, Self, TextIO
 
 from runner.cli.board import Board, NodeView, duration_text, metrics_text
-from runner.cli.terminal import clean, clean_line, paint, put
+from runner.cli.terminal import paint, put
+from runner.escape import printable, printable_lines
 from runner.events import Event, ImagePulled, NodeChanged, Noticed, RunEnded, RunStarted
 from runner.state import FINAL, Reason, State
 
@@ -72,33 +73,33 @@ class PlainDisplay:
     def _log(self, node: str, stream: str, line: str) -> None:
         several = len(self.board.nodes) > 1
         target = sys.stderr if stream == "stderr" and self._out is sys.stdout else self._out
-        put(f"{clean_line(node)} │ {line}" if several else line, target)
+        put(f"{printable(node)} │ {line}" if several else line, target)
 
     def _sentence(self, event: Event) -> str | None:
         match event:
             case RunStarted():
                 count = f", {len(event.nodes)} nodes" if event.kind == "pipeline" else ""
-                return f"{event.kind} `{clean_line(event.name)}` (run {event.counter}{count}) with {event.executor}"
+                return f"{event.kind} `{printable(event.name)}` (run {event.counter}{count}) with {event.executor}"
             case NodeChanged() if event.state in FINAL or event.state in {State.RUNNING, State.STOPPING}:
                 return change_sentence(self.board.nodes[event.node], event)
             case Noticed():
                 return notice_sentence(event)
             case ImagePulled() if self._pulled.get(event.image) != event.text:
                 self._pulled[event.image] = event.text
-                return f"pulling `{clean_line(event.image)}`: {clean_line(event.text)}"
+                return f"pulling `{printable(event.image)}`: {printable(event.text)}"
             case _:
                 return None
 
 
 def notice_sentence(event: Noticed) -> str:
     """A notice with its node."""
-    return f"{clean_line(event.node)}: {clean(event.text)}" if event.node else clean(event.text)
+    return f"{printable(event.node)}: {printable_lines(event.text)}" if event.node else printable_lines(event.text)
 
 
 def change_sentence(node: NodeView, event: NodeChanged) -> str:
     """What became of a node, in one line."""
     state = paint(event.state, COLOURS.get(event.state, "0"), sys.stderr)
-    words = [f"{clean_line(event.node)}: {state}"]
+    words = [f"{printable(event.node)}: {state}"]
     if event.execution is not None:
         words.append(f"(execution {event.execution})")
     if event.duration is not None and event.state in FINAL:
@@ -120,10 +121,10 @@ def stopping_words(event: NodeChanged) -> str:
 def why(event: NodeChanged) -> str:
     """Why it did not succeed: the reason with the sentence that was found for it, else with the exit code."""
     if event.detail and event.reason in {Reason.EXIT, Reason.STOP}:
-        return clean(event.detail)
+        return printable_lines(event.detail)
     parts = [str(event.reason)] if event.reason else []
     if event.detail:
-        parts.append(clean(event.detail))
+        parts.append(printable_lines(event.detail))
     elif event.exit_code is not None:
         parts.append(f"exit code {event.exit_code}")
     return ", ".join(parts)
@@ -133,7 +134,7 @@ def final_table(board: Board) -> str:
     """One line per node: state, execution, duration and as many metrics as the terminal is wide."""
     rows = [
         (
-            clean_line(node.name),
+            printable(node.name),
             str(node.state),
             f"#{node.last.execution}" if node.last and node.last.execution is not None else "",
             duration_text(node.elapsed()),
@@ -160,7 +161,7 @@ def failures(board: Board) -> list[str]:
         if node.state is not State.FAILED or node.last is None:
             continue
         if len(board.nodes) > 1:
-            lines.append(f"{paint('failed:', '31;1', sys.stderr)} {clean_line(node.name)}: {why(node.last)}")
+            lines.append(f"{paint('failed:', '31;1', sys.stderr)} {printable(node.name)}: {why(node.last)}")
             lines += [f"  │ {line}" for line in node.tail()]
         if node.last.work:
             lines.append(f"its folder is kept: `bash {node.last.work}/rerun.sh` repeats it by hand")

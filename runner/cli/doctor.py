@@ -15,8 +15,9 @@ from runner import __version__
 from runner.app.executor import AUTO, open_site
 from runner.app.place import locate
 from runner.cli.cell import size_text
-from runner.cli.terminal import clean, clean_line, paint, print_json
+from runner.cli.terminal import paint, print_json
 from runner.errors import ExitCode, MlrunError
+from runner.escape import printable, printable_lines
 from runner.executors import EXECUTORS, Site
 from runner.job import Probe
 from runner.provenance.git import find_repository
@@ -169,12 +170,12 @@ def page(report: Mapping[str, Any]) -> str:
     lines = ["executors"]
     for name, probe in report["executors"].items():
         mark = paint("works", "32", sys.stdout) if probe["works"] else paint("no   ", "31;1", sys.stdout)
-        lines.append(f"  {name:<8} {mark}  {clean(probe['sentence'])}")
+        lines.append(f"  {name:<8} {mark}  {printable_lines(probe['sentence'])}")
         if probe["hint"] and not probe["works"]:
-            lines.append(f"                  hint: {clean(probe['hint'])}")
+            lines.append(f"                  hint: {printable_lines(probe['hint'])}")
     lines += _automatic_lines(report)
     lines += ["", "versions"]
-    lines += [f"  {name:<10} {clean_line(version or 'not found')}" for name, version in report["versions"].items()]
+    lines += [f"  {name:<10} {printable(version or 'not found')}" for name, version in report["versions"].items()]
     sections: tuple[tuple[str, Iterable[tuple[str, str]]], ...] = (
         ("store", _store_rows(report["store"])),
         ("settings", _settings_rows(report["settings"]).items()),
@@ -183,7 +184,7 @@ def page(report: Mapping[str, Any]) -> str:
     )
     for title, rows in sections:
         lines += ["", title]
-        lines += [f"  {name:<10} {clean_line(text)}" for name, text in rows]
+        lines += [f"  {name:<10} {printable(text)}" for name, text in rows]
     return "\n".join(lines)
 
 

@@ -7,8 +7,8 @@ import typer
 from runner.cli import launch
 from runner.cli.launch import Options
 from runner.cli.option import step_table
-from runner.cli.terminal import clean_line
 from runner.errors import ExitCode, did_you_mean, usage_error
+from runner.escape import printable
 from runner.plan.compile import compile_step
 from runner.spec.model import Input, Parameter, ParameterType, Project, Step
 from runner.spec.project import select_step
@@ -88,7 +88,7 @@ def step_help(step: Step) -> str:
     if step.inputs:
         lines += ["", "Inputs:", launch.described({f"--{item.name} URI": _input_text(item) for item in step.inputs})]
     lines += ["", "`mlrun exec --help` explains the options that every step has."]
-    return "\n".join(clean_line(line) if "\n" not in line else line for line in lines)
+    return "\n".join(printable(line) if "\n" not in line else line for line in lines)
 
 
 def _parameter_option(parameter: Parameter) -> str:
@@ -122,4 +122,4 @@ def _input_text(item: Input) -> str:
 
 
 def _with_facts(description: str | None, facts: list[str]) -> str:
-    return clean_line(" ".join([description or "", f"[{'; '.join(facts)}]" if facts else ""]).strip())
+    return printable(" ".join([description or "", f"[{'; '.join(facts)}]" if facts else ""]).strip())

@@ -14,12 +14,13 @@ import typer
 from runner.app.place import locate
 from runner.app.verdict import find_problems
 from runner.cli.cell import counted
-from runner.cli.terminal import clean_line, paint, put
+from runner.cli.terminal import paint, put
 from runner.drawing import text
 from runner.drawing.graph import draw
 from runner.drawing.model import Drawing
 from runner.drawing.sketch import sketch
 from runner.errors import ExitCode, MlrunError, Severity, did_you_mean, spec_error, usage_error
+from runner.escape import printable
 from runner.settings import cache_folder
 from runner.spec.model import Pipeline, Project
 from runner.spec.project import load_project, parse_project, select_pipeline
@@ -189,9 +190,9 @@ def _tell_errors(project: Project, pipelines: Sequence[Pipeline]) -> None:
         if within:
             first = within[0]
             put(
-                f"{clean_line(str(first.location))}: {paint('warning:', '33', sys.stderr)} pipeline "
-                f"`{clean_line(pipeline.name)}` has {counted(len(within), 'error')}, "
-                f"{'the first' if len(within) > 1 else 'it'} is: {clean_line(first.message)}",
+                f"{printable(str(first.location))}: {paint('warning:', '33', sys.stderr)} pipeline "
+                f"`{printable(pipeline.name)}` has {counted(len(within), 'error')}, "
+                f"{'the first' if len(within) > 1 else 'it'} is: {printable(first.message)}",
                 sys.stderr,
             )
             told = True

@@ -12,8 +12,9 @@ from uuid import uuid4
 import typer
 
 from runner.cli.example import example_files, example_folder
-from runner.cli.terminal import clean_line, say
+from runner.cli.terminal import say
 from runner.errors import ExitCode, MlrunError, usage_error
+from runner.escape import printable
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -76,7 +77,7 @@ def _refuse_unfit(target: Path, shown: str) -> None:
     others = [name for name in names if name != ".git"]
     if others:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-        raise usage_error(f"`{shown}` is not empty: it holds `{clean_line(others[0])}`{more}",
+        raise usage_error(f"`{shown}` is not empty: it holds `{printable(others[0])}`{more}",
                           hint="name a new folder, such as `mlrun init iris`")  # fmt: skip
     if ".git" in names and _git(target, "rev-parse", "--verify", "--quiet", "HEAD").returncode == 0:
         raise usage_error(f"`{shown}` is a repository with commits, though its files are gone",
@@ -127,7 +128,7 @@ def _commit(target: Path, names: list[str]) -> None:
         done = _git(target, *options, *command)
         if done.returncode:
             raise MlrunError(
-                f"`git {command[0]}` failed: {clean_line(done.stderr.strip())}",
+                f"`git {command[0]}` failed: {printable(done.stderr.strip())}",
                 code=ExitCode.USAGE,
                 hint=f"the files are in {target}; make a commit there by hand",
             )

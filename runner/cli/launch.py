@@ -16,8 +16,9 @@ from runner.app.run import Ended, Request, open_project, run_plan
 from runner.cli.board import Board
 from runner.cli.display import Display, PlainDisplay, ended_sentence, failures, final_table
 from runner.cli.option import OwnOption, Parsed, Table, parse
-from runner.cli.terminal import clean_line, colourful, print_json, put, say
+from runner.cli.terminal import colourful, print_json, put, say
 from runner.errors import ExitCode, MlrunError, usage_error
+from runner.escape import printable
 from runner.plan.model import Arguments, Plan
 from runner.settings import Settings, cache_folder, executor_name, load_settings, network_name
 from runner.spec.model import Pipeline, Project, Step
@@ -252,15 +253,15 @@ def _tell_end(ended: Ended, board: Board, options: Options) -> None:
 
 def plan_text(plan: Plan) -> str:
     """What would run, one node per paragraph, in order."""
-    lines = [f"{plan.kind} `{clean_line(plan.name)}`: {counted(len(plan.nodes), 'node')} would run"]
+    lines = [f"{plan.kind} `{printable(plan.name)}`: {counted(len(plan.nodes), 'node')} would run"]
     for node in plan.nodes.values():
         after = f" after {', '.join(node.upstream)}" if node.upstream else ""
-        lines.append(clean_line(f"  {node.name}: step `{node.step.name}` in `{node.step.image}`{after}"))
-        lines += [clean_line(f"    {name} = {value}") for name, value in node.parameters.items()]
+        lines.append(printable(f"  {node.name}: step `{node.step.name}` in `{node.step.image}`{after}"))
+        lines += [printable(f"    {name} = {value}") for name, value in node.parameters.items()]
         lines += [
-            clean_line(f"    {name} ← {source.uri}") for name, sources in node.inputs.items() for source in sources
+            printable(f"    {name} ← {source.uri}") for name, sources in node.inputs.items() for source in sources
         ]
-        lines += [clean_line(f"    {edge.target.key} ← {edge.source}") for edge in node.edges]
+        lines += [printable(f"    {edge.target.key} ← {edge.source}") for edge in node.edges]
     return "\n".join(lines)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from runner.cli.terminal import clean
+from runner.escape import printable_lines
 from runner.job import Stream
 from runner.store.journal import timestamp
 from runner.worker.log import LogPiece
@@ -91,13 +91,13 @@ def write_raw(line: Line) -> None:
 
 def write_clean(line: Line) -> None:
     """For a terminal."""
-    print(clean(line.text))
+    print(printable_lines(line.text))
 
 
 def write_timed(line: Line) -> None:
     """With the local time in front."""
     seconds, microseconds = divmod(line.time, 1_000_000)
-    print(f"{_local(seconds)}.{microseconds // 1000:03} {clean(line.text)}")
+    print(f"{_local(seconds)}.{microseconds // 1000:03} {printable_lines(line.text)}")
 
 
 def write_json(line: Line) -> None:

@@ -14,11 +14,11 @@ from runner.app.place import locate
 from runner.app.verdict import find_mendable, find_problems
 from runner.cli.cell import counted
 from runner.cli.finding import FORMATS, STDIN, Linted, text_report
-from runner.cli.terminal import clean, put, say, show_error
+from runner.cli.terminal import put, say, show_error
 from runner.errors import ExitCode, MlrunError, Problem, Severity, did_you_mean, usage_error
+from runner.escape import printable, printable_lines
 from runner.settings import cache_folder
 from runner.spec.project import read_bytes
-from runner.spec.report import printable
 from runner.spec.source import MAX_BYTES
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -144,7 +144,7 @@ def _show_difference(shown: str, before: bytes, after: bytes) -> None:
     old, new = (data.decode("utf-8", "replace").splitlines(keepends=True) for data in (before, after))
     name = printable(shown)
     for line in unified_diff(old, new, name, f"{name} (mended)"):
-        print(clean(line.rstrip("\r\n")))
+        print(printable_lines(line.rstrip("\r\n")))
 
 
 def _tell(linted: Sequence[Linted], refused: int, request: Request) -> None:

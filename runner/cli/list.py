@@ -27,8 +27,9 @@ from runner.cli.table import (
     text_table,
     total_width,
 )
-from runner.cli.terminal import clean_line, print_json, say
+from runner.cli.terminal import print_json, say
 from runner.errors import ExitCode, did_you_mean, usage_error
+from runner.escape import printable
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -158,8 +159,8 @@ def _check_keys(rows: Sequence[Row], what: What, keys: Sequence[str]) -> None:
         if not rows or key in _fields(what) or any(row.value(key) is not None for row in rows):
             continue
         known = _known(rows, what)
-        hint = f"did you mean `param.{key}`?" if f"param.{key}" in known else did_you_mean(key, map(clean_line, known))
-        raise usage_error(f"nothing here has a `{clean_line(key)}`", hint=hint)
+        hint = f"did you mean `param.{key}`?" if f"param.{key}" in known else did_you_mean(key, map(printable, known))
+        raise usage_error(f"nothing here has a `{printable(key)}`", hint=hint)
 
 
 def _write(
@@ -188,7 +189,7 @@ def _write(
 def _rendered(
     rows: Sequence[Row], keys: Sequence[str], moment: datetime, *, exact: bool
 ) -> tuple[list[Column], list[list[str]]]:
-    columns = [Column(clean_line(key), _is_right(key, rows), COLOURS if key == "state" else {}) for key in keys]
+    columns = [Column(printable(key), _is_right(key, rows), COLOURS if key == "state" else {}) for key in keys]
     return columns, [[cell(row, key, moment, exact=exact) for key in keys] for row in rows]
 
 
@@ -255,14 +256,14 @@ def cell(row: Row, key: str, moment: datetime, *, exact: bool) -> str:
         if key in {"id", "run_id"}:
             return str(value)[:_ID_DIGITS]
         if key == "tag":
-            return clean_line(", ".join(row.fields["tag"]))
+            return printable(", ".join(row.fields["tag"]))
     return value_text(value)
 
 
 def _tell(listing: Listing, kept: Sequence[Row], shown: Sequence[Row], what: What) -> None:
     """Say why there is less than one might expect."""
     for id, error in listing.unreadable.items():
-        say(f"run {id} cannot be read: {clean_line(error.message)}")
+        say(f"run {id} cannot be read: {printable(error.message)}")
     if not listing.rows and not listing.unreadable:
         say("nothing has run yet; `mlrun exec STEP` or `mlrun pipeline NAME` runs something")
     elif listing.rows and not kept:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from runner.cli.board import Board, NodeView, duration_text, metrics_text
 from runner.cli.display import notice_sentence, stopping_words, why
-from runner.cli.terminal import clean_line
+from runner.escape import printable
 from runner.events import Event, ImagePulled, NodeChanged, Noticed, RunStarted
 from runner.state import FINAL, State
 
@@ -81,11 +81,11 @@ class LiveDisplay:
             parts: list[RenderableType] = []
             if self.board.run:
                 run = self.board.run
-                title = f"{run.kind} {clean_line(run.name)} · run {run.counter} · {run.executor}"
+                title = f"{run.kind} {printable(run.name)} · run {run.counter} · {run.executor}"
                 parts += [Text(title, style="bold"), self._table()]
             for pull in self._pulls.values():
                 bar = ProgressBar(total=pull.total, completed=pull.done, width=30) if pull.total else Text("")
-                parts += [Text(f"pulling {clean_line(pull.image)}: {clean_line(pull.text)}"), bar]
+                parts += [Text(f"pulling {printable(pull.image)}: {printable(pull.text)}"), bar]
             parts += [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in self.board.recent]
             return Group(*parts)
 
@@ -99,7 +99,7 @@ class LiveDisplay:
                 continue
             style = _STYLES.get(node.state, "dim")
             table.add_row(
-                Text(f"{_SIGNS[node.state]} {clean_line(node.name)}", style=style),
+                Text(f"{_SIGNS[node.state]} {printable(node.name)}", style=style),
                 Text(node.state, style=style),
                 Text(duration_text(node.elapsed()), justify="right"),
                 Text(_last_words(node, self._console.width // 2), no_wrap=True, overflow="ellipsis"),
@@ -116,7 +116,7 @@ def _last_words(node: NodeView, width: int) -> str:
     if node.state is State.STOPPING and node.last:
         return stopping_words(node.last)
     if node.state is State.WAITING:
-        return "after " + ", ".join(clean_line(name) for name in node.upstream)
+        return "after " + ", ".join(printable(name) for name in node.upstream)
     return metrics_text(node.metrics, width)
 
 

@@ -12,8 +12,9 @@ from runner.cli.evidence import Event, last_metrics, metric_events
 from runner.cli.row import flat, flattened
 from runner.cli.subject import EXECUTION_HELP, Found, find_execution
 from runner.cli.table import Column, Format, choose, csv_table, md_table, print_table
-from runner.cli.terminal import clean_line, print_json, say
+from runner.cli.terminal import print_json, say
 from runner.errors import ExitCode, did_you_mean, usage_error
+from runner.escape import printable
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -46,9 +47,7 @@ def show_metrics(
     names = list(dict.fromkeys(name for of_one in values for name in of_one))
     for name in key or []:
         if name not in names:
-            raise usage_error(
-                f"there is no metric `{clean_line(name)}`", hint=did_you_mean(name, map(clean_line, names))
-            )
+            raise usage_error(f"there is no metric `{printable(name)}`", hint=did_you_mean(name, map(printable, names)))
     if events:
         _write_events(found, key or [], shape)
     else:
@@ -75,10 +74,10 @@ def _write_last(
         rows = [[name, *(of_one.get(name) for of_one in values)] for name in names]
         _print_csv(["key", *(str(one.execution.counter) for one in found)], rows)
     elif names:
-        heads = [f"{one.execution.counter} {clean_line(one.execution.step)}" for one in found]
+        heads = [f"{one.execution.counter} {printable(one.execution.step)}" for one in found]
         columns = [Column("key"), *(Column(head, _is_right(of_one.values()))
                                     for head, of_one in zip(heads, values, strict=True))]  # fmt: skip
-        cells = [[clean_line(name), *(value_text(of_one.get(name)) for of_one in values)] for name in names]
+        cells = [[printable(name), *(value_text(of_one.get(name)) for of_one in values)] for name in names]
         _print(columns, cells, shape)
     if not names:
         _say_none(found)
@@ -101,7 +100,7 @@ def _write_events(found: Sequence[Found], keys: Sequence[str], shape: Format) ->
     elif rows:
         columns = [Column("execution", right=True), Column("time")]
         columns += [
-            Column(clean_line(name), _is_right([values[name] for _, _, values in rows if name in values]))
+            Column(printable(name), _is_right([values[name] for _, _, values in rows if name in values]))
             for name in names
         ]
         cells = [

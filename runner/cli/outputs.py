@@ -10,8 +10,9 @@ from runner.cli.cell import counted, size_text
 from runner.cli.delivery import choose_outputs, deliver
 from runner.cli.subject import EXECUTION_HELP, Found, find_execution, work_left
 from runner.cli.table import Column, print_table
-from runner.cli.terminal import clean_line, print_json, say
+from runner.cli.terminal import print_json, say
 from runner.errors import ExitCode, did_you_mean, usage_error
+from runner.escape import printable
 from runner.job import Workspace
 from runner.state import FINAL
 from runner.store.record import OutputFile
@@ -53,8 +54,8 @@ def show_outputs(
     found = find_execution(execution)
     outputs = choose_outputs(found.execution.outputs, glob or [])
     if glob and found.execution.outputs and not outputs:
-        names = [clean_line(output.name) for output in found.execution.outputs]
-        raise usage_error(f"no output matches {', '.join(f'`{clean_line(pattern)}`' for pattern in glob)}",
+        names = [printable(output.name) for output in found.execution.outputs]
+        raise usage_error(f"no output matches {', '.join(f'`{printable(pattern)}`' for pattern in glob)}",
                           hint=did_you_mean(glob[0], names))  # fmt: skip
     if folder is not None:
         delivered = deliver(found.store.objects, outputs, Path(folder), force=force)
@@ -76,14 +77,14 @@ def _to_json(output: OutputFile) -> dict[str, object]:
 def _print(outputs: Sequence[OutputFile]) -> None:
     columns = [Column("name"), Column("size", right=True), Column("digest")]
     print_table(
-        columns, [[clean_line(output.name), size_text(output.size), output.digest[:_DIGITS]] for output in outputs]
+        columns, [[printable(output.name), size_text(output.size), output.digest[:_DIGITS]] for output in outputs]
     )
 
 
 def _none_sentence(found: Found) -> str:
     execution = found.execution
     if work := work_left(found):
-        outputs = clean_line(str(Workspace.below(work).outputs))
+        outputs = printable(str(Workspace.below(work).outputs))
         return f"execution {execution.counter} was interrupted; what it wrote was not collected and is in {outputs}"
     if execution.state in FINAL:
         return f"execution {execution.counter} left no outputs"

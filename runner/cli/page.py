@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from runner.cli.cell import width
-from runner.cli.terminal import clean, clean_line, paint
+from runner.cli.terminal import paint
+from runner.escape import printable, printable_lines
 
 _INDENT = "  "
 
@@ -34,7 +35,7 @@ class Page:
     def text(self, title: str, text: str) -> None:
         """Foreign text, line by line."""
         self._title(title)
-        self.lines += [f"{_INDENT}{line}" for line in clean(text).split("\n")]
+        self.lines += [f"{_INDENT}{line}" for line in printable_lines(text).split("\n")]
 
     def table(self, title: str, rows: Sequence[Sequence[str]]) -> None:
         """Clean cells in columns without a header; a section without rows is left out."""
@@ -52,4 +53,4 @@ class Page:
     def _title(self, title: str | None) -> None:
         if title is not None:
             self.lines += [""] if self.lines else []
-            self.lines.append(paint(clean_line(title), "1", sys.stdout))
+            self.lines.append(paint(printable(title), "1", sys.stdout))

@@ -7,8 +7,8 @@ import typer
 from runner.cli import launch
 from runner.cli.launch import Options
 from runner.cli.option import pipeline_table
-from runner.cli.terminal import clean_line
 from runner.errors import ExitCode, did_you_mean, usage_error
+from runner.escape import printable
 from runner.plan.compile import compile_pipeline
 from runner.spec.model import Pipeline, Project
 from runner.spec.project import select_pipeline
@@ -90,7 +90,7 @@ def pipeline_help(project: Project, pipeline: Pipeline) -> str:
     lines += ["", "Nodes:"]
     for node in pipeline.nodes:
         step = project.steps.get(node.step or "")
-        lines.append(clean_line(f"  {node.name} ({node.type} of `{node.step or node.task}`)"))
+        lines.append(printable(f"  {node.name} ({node.type} of `{node.step or node.task}`)"))
         if step:
             lines += [f"    --{node.name}.{item.name} VALUE" for item in step.parameters]
             lines += [f"    --{node.name}.{item.name} URI" for item in step.inputs]

@@ -6,8 +6,8 @@
 from collections.abc import Iterable
 
 from runner.cli.cell import shorten
-from runner.cli.terminal import clean_line
 from runner.errors import MlrunError, did_you_mean, usage_error
+from runner.escape import printable
 from runner.spec.condition import MAX_LENGTH, PYTHON_WORDS, BadExpression, Expression, Lookup
 
 _MAX_SHOWN = 100
@@ -43,9 +43,9 @@ def _not_understood(text: str, error: BadExpression) -> MlrunError:
     where = ""
     if error.at is not None:
         where = f" at character {error.at + 1}" if error.at < len(text.rstrip()) else " at its end"
-    shown = shorten(clean_line(text), _MAX_SHOWN)
+    shown = shorten(printable(text), _MAX_SHOWN)
     return usage_error(
-        f"`--where` is not understood{where}: {clean_line(error.reason)}: `{shown}`", hint=error.hint or _HINT
+        f"`--where` is not understood{where}: {printable(error.reason)}: `{shown}`", hint=error.hint or _HINT
     )
 
 
@@ -56,6 +56,6 @@ def missing_name_note(name: str, known: Iterable[str]) -> str:
     words = set(known)
     for prefix in ("param.", "metric."):
         if prefix + name in words:
-            return f"nothing here has `{clean_line(name)}`: did you mean `{clean_line(prefix + name)}`?"
-    hint = did_you_mean(name, map(clean_line, words))
-    return f"nothing here has `{clean_line(name)}`" + (f": {clean_line(hint)}" if hint and "mean" in hint else "")
+            return f"nothing here has `{printable(name)}`: did you mean `{printable(prefix + name)}`?"
+    hint = did_you_mean(name, map(printable, words))
+    return f"nothing here has `{printable(name)}`" + (f": {printable(hint)}" if hint and "mean" in hint else "")

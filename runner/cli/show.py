@@ -15,8 +15,9 @@ from runner.cli.evidence import last_metrics, log_sizes
 from runner.cli.page import Page
 from runner.cli.row import elapsed, flat
 from runner.cli.subject import RUN_PREFIX, SUBJECT_HELP, Found, find, work_left
-from runner.cli.terminal import clean_line, paint, print_json
+from runner.cli.terminal import paint, print_json
 from runner.errors import ExitCode
+from runner.escape import printable
 from runner.job import Workspace
 from runner.state import Reason, State
 from runner.store.record import Execution, Run, to_json
@@ -65,7 +66,7 @@ def run_page(found: Found) -> Page:
     """A run: its header, its nodes, then each execution in short."""
     run = found.run
     page = Page()
-    page.head(f"run {run.counter}  {clean_line(run.name)}  {_painted(run.state)}")
+    page.head(f"run {run.counter}  {printable(run.name)}  {_painted(run.state)}")
     page.facts(None, _run_facts(run))
     page.facts("code", _code_facts(run))
     page.facts("machine", _machine_facts(run.host))
@@ -73,8 +74,8 @@ def run_page(found: Found) -> Page:
         "nodes",
         [
             (
-                clean_line(node.name),
-                "" if node.step == node.name else clean_line(node.step),
+                printable(node.name),
+                "" if node.step == node.name else printable(node.step),
                 str(node.state),
                 _numbers(run, node.executions),
                 _why(node.reason, None, node.detail) if node.state is not State.SUCCEEDED else "",
@@ -94,8 +95,8 @@ def execution_page(found: Found) -> Page:
     run, execution = found.run, found.execution
     page = Page()
     page.head(_execution_head(execution))
-    whose = f"{RUN_PREFIX}{run.counter}, {run.kind} `{clean_line(run.name)}`"
-    _add_execution(page, found, [("run", whose), ("node", clean_line(execution.node)), *_run_words(run)])
+    whose = f"{RUN_PREFIX}{run.counter}, {run.kind} `{printable(run.name)}`"
+    _add_execution(page, found, [("run", whose), ("node", printable(execution.node)), *_run_words(run)])
     page.facts("code", _code_facts(run))
     page.facts("machine", _machine_facts(run.host))
     return page
@@ -106,8 +107,8 @@ def _painted(state: State) -> str:
 
 
 def _execution_head(execution: Execution) -> str:
-    node = "" if execution.node == execution.step else f" as {clean_line(execution.node)}"
-    return f"execution {execution.counter}  {clean_line(execution.step)}{node}  {_painted(execution.state)}"
+    node = "" if execution.node == execution.step else f" as {printable(execution.node)}"
+    return f"execution {execution.counter}  {printable(execution.step)}{node}  {_painted(execution.state)}"
 
 
 def _numbers(run: Run, ids: tuple[str, ...]) -> str:
@@ -117,7 +118,7 @@ def _numbers(run: Run, ids: tuple[str, ...]) -> str:
 def _why(reason: Reason | None, exit_code: int | None, detail: str | None) -> str:
     parts = [str(reason)] if reason and (reason is not Reason.EXIT or exit_code is None) else []
     parts += [f"exit code {exit_code}"] if exit_code is not None else []
-    parts += [clean_line(detail)] if detail else []
+    parts += [printable(detail)] if detail else []
     return ", ".join(parts)
 
 
@@ -128,15 +129,15 @@ def _run_facts(run: Run) -> Iterator[tuple[str, str | None]]:
     yield from _times(run.created, None, run.finished)
     yield "duration", duration_text(elapsed(run.state, run.duration, run.created, now()))
     yield "reason", str(run.reason) if run.reason else None
-    yield "driven by", f"process {run.owner.pid} on {clean_line(run.owner.host)}"
-    yield "spec", f"{clean_line(run.project.file)} ({run.spec[:_DIGITS]})"
+    yield "driven by", f"process {run.owner.pid} on {printable(run.owner.host)}"
+    yield "spec", f"{printable(run.project.file)} ({run.spec[:_DIGITS]})"
 
 
 def _run_words(run: Run) -> Iterator[tuple[str, str | None]]:
-    yield "command line", clean_line(shlex.join(["mlrun", *run.argv]))
-    yield "title", clean_line(run.title) if run.title else None
-    yield "tags", clean_line(", ".join(run.tags))
-    yield "project", clean_line(f"{run.project.name} ({run.project.root})")
+    yield "command line", printable(shlex.join(["mlrun", *run.argv]))
+    yield "title", printable(run.title) if run.title else None
+    yield "tags", printable(", ".join(run.tags))
+    yield "project", printable(f"{run.project.name} ({run.project.root})")
     yield "mlrun", run.version
 
 
@@ -155,16 +156,16 @@ def _code_facts(run: Run) -> Iterator[tuple[str, str | None]]:
     yield "remote", _cleaned(code.remote)
     yield "snapshot", code.snapshot
     for path in code.not_captured:
-        yield "not captured", clean_line(path)
+        yield "not captured", printable(path)
 
 
 def _cleaned(text: str | None) -> str | None:
-    return None if text is None else clean_line(text)
+    return None if text is None else printable(text)
 
 
 def _machine_facts(host: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
     for name, value in host.items():
-        yield clean_line(name), size_text(value) if name == "memory" and isinstance(value, int) else exact_text(value)
+        yield printable(name), size_text(value) if name == "memory" and isinstance(value, int) else exact_text(value)
 
 
 def _add_execution(page: Page, found: Found, more: Iterable[tuple[str, str | None]] = ()) -> None:
@@ -172,17 +173,17 @@ def _add_execution(page: Page, found: Found, more: Iterable[tuple[str, str | Non
     job = execution.job
     page.facts(None, [*_execution_facts(found), *more])
     page.text("command", "\n".join(map(str, job.get("script", {}).get("items", ()))))
-    page.facts("parameters", ((clean_line(name), exact_text(value)) for name, value in job["parameters"].items()))
+    page.facts("parameters", ((printable(name), exact_text(value)) for name, value in job["parameters"].items()))
     page.table("inputs", list(_input_rows(job)))
-    page.facts("variables", ((clean_line(name), clean_line(text)) for name, text in job["environment"].items()))
+    page.facts("variables", ((printable(name), printable(text)) for name, text in job["environment"].items()))
     metrics = dict(flat(last_metrics(found.store, found.run, execution)))
-    page.facts("metrics", ((clean_line(name), value_text(value)) for name, value in metrics.items()))
+    page.facts("metrics", ((printable(name), value_text(value)) for name, value in metrics.items()))
     page.table(
         "outputs",
-        [(clean_line(file.name), size_text(file.size), file.digest[:_DIGITS]) for file in execution.outputs]
+        [(printable(file.name), size_text(file.size), file.digest[:_DIGITS]) for file in execution.outputs]
         or _lost_output_rows(found),
     )
-    page.facts("warnings", (("-", clean_line(text)) for text in execution.warnings))
+    page.facts("warnings", (("-", printable(text)) for text in execution.warnings))
 
 
 def _execution_facts(found: Found) -> Iterator[tuple[str, str | None]]:
@@ -194,33 +195,33 @@ def _execution_facts(found: Found) -> Iterator[tuple[str, str | None]]:
     yield "image", _cleaned(str(execution.job.get("image")))
     yield "executor", execution.executor
     if execution.identity:
-        yield "identity", clean_line(str(execution.identity.get("id")))
+        yield "identity", printable(str(execution.identity.get("id")))
         yield "platform", _cleaned(execution.identity.get("platform"))
         yield "interpreter", _cleaned(execution.identity.get("interpreter"))
     sizes = log_sizes(found.store, found.run, execution)
     yield "log", ", ".join(f"{name} {size_text(size)}" for name, size in sizes.items())
     if execution.work:
-        yield "kept folder", clean_line(execution.work)
-        yield "repeat it by", clean_line(f"bash {shlex.quote(f'{execution.work}/rerun.sh')}")
+        yield "kept folder", printable(execution.work)
+        yield "repeat it by", printable(f"bash {shlex.quote(f'{execution.work}/rerun.sh')}")
     elif work := work_left(found):
-        yield "work folder", clean_line(str(work))
+        yield "work folder", printable(str(work))
 
 
 def _lost_output_rows(found: Found) -> list[tuple[str]]:
     """Where the outputs are that nobody was left to collect."""
     work = work_left(found)
-    return [(clean_line(f"not collected; what it wrote is in {Workspace.below(work).outputs}"),)] if work else []
+    return [(printable(f"not collected; what it wrote is in {Workspace.below(work).outputs}"),)] if work else []
 
 
 def _input_rows(job: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, str]]:
     for declared in job["inputs"]:
         for file in declared["files"]:
             yield (
-                clean_line(declared["name"]),
-                clean_line(file["name"]),
+                printable(declared["name"]),
+                printable(file["name"]),
                 size_text(file["size"]),
                 file["digest"][:_DIGITS],
-                clean_line(f"from {file['origin']}"),
+                printable(f"from {file['origin']}"),
             )
         if not declared["files"]:
-            yield clean_line(declared["name"]), "(empty)", "", "", ""
+            yield printable(declared["name"]), "(empty)", "", "", ""

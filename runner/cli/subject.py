@@ -10,8 +10,8 @@ from runner.app.place import locate
 from runner.cli.board import duration_text
 from runner.cli.evidence import live_metrics
 from runner.cli.row import Row, execution_row, run_row
-from runner.cli.terminal import clean_line
 from runner.errors import ExitCode, MlrunError, usage_error
+from runner.escape import printable
 from runner.settings import load_settings
 from runner.state import FINAL, State
 from runner.store.history import is_abandoned
@@ -198,5 +198,5 @@ def _sentence(noun: str, what: Run | Execution) -> str:
     if what.reason is not None:
         words += f" ({what.reason})"
     if isinstance(what, Execution) and what.detail:
-        words += f": {clean_line(what.detail)}"
+        words += f": {printable(what.detail)}"
     return words

@@ -10,8 +10,9 @@ from enum import StrEnum
 from typing import TextIO, TypeVar
 
 from runner.cli.cell import exact_text, shorten, width
-from runner.cli.terminal import clean_line, paint, say
+from runner.cli.terminal import paint, say
 from runner.errors import did_you_mean, usage_error
+from runner.escape import printable
 
 GAP = "  "
 _NARROWEST = 20
@@ -35,7 +36,7 @@ def choose(kind: type[Choice], text: str, word: str) -> Choice:
     try:
         return kind(text)
     except ValueError:
-        raise usage_error(f"there is no {word} `{clean_line(text)}`", hint=did_you_mean(text, list(kind))) from None
+        raise usage_error(f"there is no {word} `{printable(text)}`", hint=did_you_mean(text, list(kind))) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def csv_table(names: Sequence[str], rows: Sequence[Sequence[object]], *, shown: 
     writer.writerows([_csv_cell(value) for value in row] for row in rows)
     text = buffer.getvalue()
     if shown:
-        return "\n".join(clean_line(line) for line in text.removesuffix("\n").split("\n"))
+        return "\n".join(printable(line) for line in text.removesuffix("\n").split("\n"))
     return text.removesuffix("\n").encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -3,30 +3,11 @@
 import io
 import json
 import os
-import re
 import sys
 from typing import Any, TextIO
 
 from runner.errors import ExitCode, MlrunError
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def clean(text: str) -> str:
-    r"""`text` with control codes, direction marks and undecodable bytes shown as `\x1b`, `\u202e`, `\udcff`.
-
-    Tabs and newlines stay. What a step or a YAML file says can then neither move the cursor nor pose as our words.
-    """
-    return _CONTROL.sub(lambda match: _escape(ord(match[0])), text)
-
-
-def clean_line(text: str) -> str:
-    """Like `clean`, for one line: newlines and tabs are shown too."""
-    return clean(text).replace("\n", "\\n").replace("\t", "\\t")
-
-
-def _escape(code: int) -> str:
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+from runner.escape import printable, printable_lines
 
 
 def colourful(stream: TextIO) -> bool:
@@ -71,7 +52,7 @@ def put(text: str, stream: TextIO) -> None:
 
 def say(text: str) -> None:
     """One line of talk, on stderr."""
-    put(clean(text), sys.stderr)
+    put(printable_lines(text), sys.stderr)
 
 
 _HINTS = {
@@ -86,18 +67,18 @@ _HINTS = {
 
 def show_error(error: MlrunError) -> None:
     """An error as `place: message`, its problems below, and the hint on its own line."""
-    where = f"{clean_line(str(error.location))}: " if error.location else ""
+    where = f"{printable(str(error.location))}: " if error.location else ""
     mark = paint("error:", "31;1", sys.stderr)
-    put(f"{where}{mark} {clean_line(error.message)}", sys.stderr)
+    put(f"{where}{mark} {printable(error.message)}", sys.stderr)
     for problem in error.problems:
         if (problem.location, problem.message) == (error.location, error.message):
             continue
-        put(f"  {clean_line(str(problem))}", sys.stderr)
+        put(f"  {printable(str(problem))}", sys.stderr)
         if problem.hint:
-            put(f"    hint: {clean_line(problem.hint)}", sys.stderr)
+            put(f"    hint: {printable(problem.hint)}", sys.stderr)
     hint = error.hint or _HINTS.get(error.code)
     if hint:
-        put(f"{paint('hint:', '36', sys.stderr)} {clean_line(hint)}", sys.stderr)
+        put(f"{paint('hint:', '36', sys.stderr)} {printable(hint)}", sys.stderr)
 
 
 def print_json(value: Any) -> None:

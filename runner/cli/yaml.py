@@ -12,8 +12,9 @@ import typer
 
 from runner.app.place import FILE_NAME
 from runner.cli.rewrite import rewrite_file
-from runner.cli.terminal import clean_line, say
+from runner.cli.terminal import say
 from runner.errors import ExitCode, usage_error
+from runner.escape import printable
 from runner.provenance.git import find_repository
 from runner.spec.prepare import Written, write_step
 from runner.spec.project import read_bytes
@@ -120,7 +121,7 @@ def _read(name: str) -> bytes:
 def _print_diff(before: bytes | None, after: bytes, shown: str) -> None:
     old, new = ((data or b"").decode("utf-8", "replace").splitlines() for data in (before, after))
     for line in unified_diff(old, new, "/dev/null" if before is None else shown, shown, lineterm=""):
-        print(clean_line(line))
+        print(printable(line))
 
 
 def _tell(written: Sequence[Written], target: _Target, dry_run: bool) -> None:
@@ -128,10 +129,10 @@ def _tell(written: Sequence[Written], target: _Target, dry_run: bool) -> None:
     for one in written:
         step, what = f"{target.shown}: step `{one.step}`", ", ".join(one.changes)
         if one.added:
-            say(clean_line(f"{step} {'would be' if dry_run else 'is'} added"))
+            say(printable(f"{step} {'would be' if dry_run else 'is'} added"))
         elif what:
-            say(clean_line(f"{step} {'would change' if dry_run else 'changed'}: {what}"))
+            say(printable(f"{step} {'would change' if dry_run else 'changed'}: {what}"))
         else:
-            say(clean_line(f"{step} is up to date"))
+            say(printable(f"{step} is up to date"))
         if one.left:
-            say(clean_line(f"note: kept, though the script of `{one.step}` has no such thing: {', '.join(one.left)}"))
+            say(printable(f"note: kept, though the script of `{one.step}` has no such thing: {', '.join(one.left)}"))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from runner.drawing.model import Drawing, DrawnEdge, DrawnNode, Mark
+from runner.escape import printable
 from runner.spec.model import SocketType
-from runner.spec.report import printable
 
 SIGNS = {Mark.ADDED: "+", Mark.REMOVED: "−", Mark.CHANGED: "~", Mark.AFFECTED: "»"}
 """How a mark is shown without colour, beside its word."""

@@ -7,7 +7,7 @@ from runner.drawing.bundle import SIGNS, Bundle, Kind, full_text, kind_of, short
 from runner.drawing.glyph import shorten_end, shorten_middle, text_width, wrap
 from runner.drawing.layout import Size
 from runner.drawing.model import DrawnNode, Mark
-from runner.spec.report import printable
+from runner.escape import printable
 
 PADDING = 14
 ROOM = 208

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from runner.drawing.bundle import SIGNS, Bundle, Kind, bundles, full_text, node_words, short_text
 from runner.drawing.model import Drawing, DrawnNode, Mark
-from runner.spec.report import printable
+from runner.escape import printable
 
 LIMIT = 60
 """Characters of one line of a label; the whole text is in the tooltip."""

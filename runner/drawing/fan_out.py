@@ -3,8 +3,8 @@
 import math
 from collections.abc import Mapping
 
+from runner.escape import printable
 from runner.spec.model import Node, Pipeline, Project, SocketType, Style, Task, TaskType, Variation
-from runner.spec.report import printable
 
 MANY = "n"
 """A number that only the run will know."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from runner.drawing.bundle import SIGNS, Bundle, Kind, bundles, kind_of, short_text
 from runner.drawing.model import Drawing, DrawnNode, Mark
-from runner.spec.report import printable
+from runner.escape import printable
 
 LIMIT = 80
 """Characters of one line of a label."""

@@ -13,7 +13,7 @@ from runner.drawing.glyph import shorten_end, text_width
 from runner.drawing.layout import Box, Layout, Link, Point, Route, Size, control_points, lay_out
 from runner.drawing.model import Drawing, DrawnNode, Mark
 from runner.drawing.style import style_sheet
-from runner.spec.report import printable
+from runner.escape import printable
 
 PAGE = Size(1040, 860)
 """The extent in which a picture should be readable without scrolling: it decides between down and right."""

@@ -12,7 +12,7 @@ from runner.drawing.bundle import SIGNS, Bundle, Kind, bundles, full_text
 from runner.drawing.glyph import cells
 from runner.drawing.layer import backward, topological
 from runner.drawing.model import Drawing, DrawnNode, Mark
-from runner.spec.report import printable
+from runner.escape import printable
 
 Paint = Callable[[str, str], str]
 """A text in a colour of the terminal (an SGR code such as `1`)."""

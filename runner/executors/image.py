@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 from runner.errors import ExitCode, MlrunError
+from runner.escape import printable
 from runner.job import PullProgress
 
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -43,13 +44,13 @@ def split_reference(image: str) -> tuple[str, str]:
         hint = "an image is named like `python:3.12` or `registry.example.com/team/image:tag`"
         if image != image.lower() and _REFERENCE.fullmatch(image.lower()):
             hint = "the name of an image is lower case, only its tag may have capitals"
-        raise MlrunError(f"`{_printable(image)}` is not the name of an image", code=ExitCode.IMAGE, hint=hint)
+        raise MlrunError(f"`{printable(image)}` is not the name of an image", code=ExitCode.IMAGE, hint=hint)
     return found["name"], found["digest"] or found["tag"] or "latest"
 
 
 def pull_error(image: str, words: str) -> MlrunError:
     """The error for an image that could not be fetched, with the engine's own `words`."""
-    said = " ".join(_printable(words).split())
+    said = " ".join(printable(words[:500]).split())
     if any(sign in said.lower() for sign in _UNREACHABLE):
         return MlrunError(
             f"image `{image}` is not on this machine and no registry answered: {said}",
@@ -93,7 +94,3 @@ class PullMeter:
 
 def _count(value: object) -> int:
     return value if isinstance(value, int) and value > 0 else 0
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "�" for char in text[:500])

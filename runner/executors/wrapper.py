@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.escape import printable
 from runner.job import Staged, View
 
 MARK = "mlrun:"
@@ -169,7 +170,7 @@ def _failed_command(noted: str, commands: Sequence[tuple[int, str]]) -> tuple[in
 
 def _shorten(text: str) -> str:
     lines = text.strip().splitlines() or [""]
-    shown = "".join(char if char.isprintable() else "�" for char in lines[0][: _SHOWN + 1])
+    shown = printable(lines[0][: _SHOWN + 1])
     return shown[:_SHOWN] + "…" if len(lines) > 1 or len(shown) > _SHOWN else shown
 
 

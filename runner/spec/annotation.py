@@ -7,7 +7,7 @@ the message `%`, CR and LF.
 import re
 
 from runner.errors import Problem
-from runner.spec.report import printable
+from runner.escape import printable
 
 
 def annotation(problem: Problem, path: str | None, end_column: int) -> str:

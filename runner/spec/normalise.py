@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from runner.errors import Location, Problem, Severity, did_you_mean
+from runner.spec.emit import emit_scalar
 from runner.spec.model import ParameterType
 from runner.spec.socket import singular, split_socket
 from runner.spec.source import Source
@@ -237,7 +238,7 @@ def _read_number(raw: object, key: str, place: Place, fractions: bool, notes: _N
         return raw
     noun = "choice" if key == "choices" else key
     notes.warn("text-number", f"the {noun} `{shorten(str(raw))}` is text in YAML; it is read as {number}", place,
-               f"write `{number}`")  # fmt: skip
+               f"write `{emit_scalar(number)}`")  # fmt: skip
     return number
 
 

@@ -5,18 +5,10 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from runner.errors import Problem
+from runner.escape import printable
 
 WIDTH = 110
 """Columns of a source line that are shown."""
-
-
-def printable(text: str) -> str:
-    """Text with control codes, direction marks and lone surrogates written as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )
 
 
 def render_problem(problem: Problem, lines: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from runner.digest import hash_json
 from runner.errors import Problem
-from runner.spec.report import printable
+from runner.escape import printable
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 

@@ -60,7 +60,7 @@ def split_lines(text: str) -> tuple[str, ...]:
 
 def source_lines(data: bytes) -> tuple[str, ...]:
     """The lines of a file for showing, whatever its encoding is."""
-    return split_lines(data[:MAX_BYTES].decode("utf-8-sig", "replace"))
+    return split_lines(data[:MAX_BYTES].decode(_wide(data) or "utf-8-sig", "replace"))
 
 
 def read_source(data: bytes, file: str) -> Source:
@@ -87,10 +87,7 @@ _BOMS = {b"\xff\xfe\x00\x00": "UTF-32", b"\x00\x00\xfe\xff": "UTF-32", b"\xff\xf
 def _decode(data: bytes) -> str:
     if len(data) > MAX_BYTES:
         raise _Unreadable("too-large", f"the file has more than {MAX_BYTES >> 20} MiB", (1, 1))
-    wide = next((name for bom, name in _BOMS.items() if data.startswith(bom)), None)
-    if wide is None and b"\0" in data[:2] and len(data) > 1:
-        wide = "UTF-16"
-    if wide:
+    if wide := _wide(data):
         raise _Unreadable("encoding", f"the file is {wide}, not UTF-8", (1, 1), "save it as UTF-8")
     try:
         text = data.decode("utf-8-sig")
@@ -108,6 +105,12 @@ def _decode(data: bytes) -> str:
         hint = 'write it as an escape in double quotes, such as "\\x1b"'
         raise _Unreadable("encoding", f"character U+{ord(forbidden[0]):04X} may not stand in YAML", place, hint)
     return text
+
+
+def _wide(data: bytes) -> str | None:
+    """The encoding of a file whose characters are all wider than one byte."""
+    wide = next((name for bom, name in _BOMS.items() if data.startswith(bom)), None)
+    return "UTF-16" if wide is None and b"\0" in data[:2] and len(data) > 1 else wide
 
 
 def _place_after(text: str) -> Place:

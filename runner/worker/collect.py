@@ -15,10 +15,10 @@ from heapq import nsmallest
 from pathlib import Path
 
 from runner.errors import ExitCode, MlrunError
+from runner.escape import printable
 from runner.store.durable import disk_error
 from runner.store.record import OutputFile
 from runner.store.thread import side_by_side
-from runner.worker.name import shown
 from runner.worker.storage import ObjectWriter
 from runner.worker.tree import make_accessible
 
@@ -91,7 +91,7 @@ class _LeftOut:
     def add(self, path: bytes, why: str) -> None:
         self.count += 1
         if len(self.named) < _NAMED:
-            self.named.append(f"output `{shown(os.fsdecode(path))}` {why}")
+            self.named.append(f"output `{printable(os.fsdecode(path))}` {why}")
 
     def warnings(self) -> Iterator[str]:
         for entry in self.named:

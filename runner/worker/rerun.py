@@ -7,9 +7,9 @@ script, inputs, variables and working copy; what it writes stays in the work fol
 from collections.abc import Iterator, Mapping
 from shlex import quote
 
+from runner.escape import printable
 from runner.job import Network, Staged, View
 from runner.store.durable import create, disk_errors, write_all
-from runner.worker.name import shown
 
 NAME = "rerun.sh"
 
@@ -63,7 +63,7 @@ def write_rerun(staged: Staged, view: View, executor: str) -> None:
 def _script(staged: Staged, view: View, executor: str) -> Iterator[str]:
     job = staged.job
     yield "#!/usr/bin/env bash"
-    yield f"# Repeats step `{shown(job.step)}`, execution {shown(job.id)}, by hand: bash {NAME}"
+    yield f"# Repeats step `{printable(job.step)}`, execution {printable(job.id)}, by hand: bash {NAME}"
     yield "# What it writes stays here: `outputs/` and `repository/`, which is as the step left it."
     yield _START
     if executor == "docker":

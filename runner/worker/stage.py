@@ -10,10 +10,10 @@ from pathlib import Path
 
 from runner.digest import Digest
 from runner.errors import ExitCode, MlrunError
+from runner.escape import printable
 from runner.job import Identity, InputFile, Job, JobInput, Staged, View, Workspace
 from runner.store.durable import create, disk_errors, write_all
 from runner.worker.document import to_json, to_yaml
-from runner.worker.name import shown
 from runner.worker.storage import ObjectReader
 
 MODIFIED = 1_000_000_000 * 10**9
@@ -96,15 +96,16 @@ def _place(given: JobInput, warnings: list[str]) -> JobInput:
         earlier = by_name.pop(file.name, None)
         if earlier is not None and earlier.digest != file.digest:
             warnings.append(
-                f"input `{shown(given.name)}` has two files named `{shown(file.name)}`: "
-                f"`{shown(file.origin)}` takes the place of `{shown(earlier.origin)}`"
+                f"input `{printable(given.name)}` has two files named `{printable(file.name)}`: "
+                f"`{printable(file.origin)}` takes the place of `{printable(earlier.origin)}`"
             )
         by_name[file.name] = file
     for name in by_name:
         for folder in _folders(name):
             if folder in by_name:
                 raise MlrunError(
-                    f"input `{shown(given.name)}` has a file `{shown(folder)}` and a file `{shown(name)}` below it",
+                    f"input `{printable(given.name)}` has a file `{printable(folder)}` and below it a file "
+                    f"`{printable(name)}`",
                     code=ExitCode.INPUT,
                     hint="give one of them another name, or put them into two inputs",
                 )
@@ -115,7 +116,7 @@ def _check_name(name: str, input: str, parts: int | None = None) -> None:
     found = name.split("/")
     if not _can_be_path(name, found) or (parts is not None and len(found) != parts):
         raise MlrunError(
-            f"input `{shown(input)}` cannot have a file at `{shown(name)}`",
+            f"input `{printable(input)}` cannot have a file at `{printable(name)}`",
             code=ExitCode.INPUT,
             hint="a name is a relative path without `..`, the name of an input one word of it",
         )

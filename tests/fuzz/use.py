@@ -1,9 +1,14 @@
 """All that the commands do with a file, short of running it. Raises AssertionError, or whatever is a bug."""
 
 import io
+import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from runner.change import document, markdown
+from runner.change.report import compare_projects
+from runner.cli import graph
 from runner.cli.finding import FORMATS
 from runner.cli.main import run
 from runner.errors import ExitCode, MlrunError
@@ -15,12 +20,16 @@ from runner.spec.project import parse_project, select_pipeline, select_step
 from runner.spec.report import problem_to_json, render_problem
 from runner.spec.source import source_lines
 
+EXAMPLE = Path(__file__).parents[1] / "examples" / "valid" / "pipeline-every-node.yaml"
+OTHER = parse_project(EXAMPLE.read_bytes(), "f.yaml")
+"""What a mutant is compared with."""
+
 SHOWN = 100
 """Problems of one file that are also rendered; a bad file can have thousands."""
 
 
 def use(data: bytes) -> None:
-    """Lint a file by the library and by the command, and ask it for every step and pipeline."""
+    """Lint a file, mend it, draw it, compare it with another, and ask it for every step and pipeline."""
     project = parse_project(data, "f.yaml")
     lines = source_lines(data)
     for problem in lint(project)[:SHOWN]:
@@ -40,8 +49,14 @@ def use(data: bytes) -> None:
             assert error.message
     mended = repair(data, "f.yaml").data
     assert repair(mended, "f.yaml").data == mended, "mending twice changes more than mending once"
+    for sides in ((OTHER, project), (project, OTHER)):
+        change = compare_projects(*sides)
+        assert markdown.render(change, file="f.yaml", base="a", head="b").replace("\n", "").isprintable()
+        json.dumps(document.change_to_json(change, file="f.yaml", base={}, head={}), allow_nan=False)
     for form in FORMATS:
         command(["lint", "--strict", "--format", form, "-"], data, {ExitCode.OK, ExitCode.SPEC, ExitCode.STRICT})
+    for form in graph.FORMATS:
+        command(["graph", "--format", form, "-"], data, {ExitCode.OK, ExitCode.SPEC, ExitCode.USAGE})
 
 
 def command(arguments: Sequence[str], data: bytes, allowed: set[ExitCode]) -> None:

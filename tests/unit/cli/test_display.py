@@ -8,7 +8,7 @@ import pytest
 from runner.cli.board import Board, Tail, duration_text, metric_text, metrics_text
 from runner.cli.display import PlainDisplay, failures, final_table
 from runner.cli.live import LiveDisplay
-from runner.cli.terminal import clean, clean_line
+from runner.escape import printable, printable_lines
 from runner.events import Event, LogArrived, MetricsArrived, NodeChanged, NodeShown, Noticed, RunEnded, RunStarted
 from runner.state import Reason, State
 
@@ -82,8 +82,8 @@ def test_a_progress_bar_is_one_line_in_its_last_state() -> None:
 
 def test_a_log_cannot_speak_to_the_terminal() -> None:
     assert Tail().feed(b"\x1b[2Jgone \xe2\x80\xaeevil\n") == ["\\x1b[2Jgone \\u202eevil"]
-    assert clean("a\nb\tc") == "a\nb\tc"
-    assert clean_line("a\nb") == "a\\nb"
+    assert printable_lines("a\nb\tc") == "a\nb\tc"
+    assert printable("a\nb") == "a\\nb"
 
 
 def test_the_live_table_shows_every_state_without_an_error() -> None:

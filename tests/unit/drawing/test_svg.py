@@ -10,7 +10,7 @@ import pytest
 from runner.drawing.glyph import text_width
 from runner.drawing.model import Drawing, DrawnNode
 from runner.drawing.svg import render
-from runner.spec.report import printable
+from runner.escape import printable
 
 SVG = "{http://www.w3.org/2000/svg}"
 SIZES = {"name": (13.5, True), "step": (11, False), "fan": (11, False), "image": (11, False)}

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from runner.errors import Location, Problem, Severity
-from runner.spec.report import end_column, printable, problem_to_json, render_problem
+from runner.escape import printable
+from runner.spec.report import end_column, problem_to_json, render_problem
 
 
 def problem(line: int, column: int, message: str = "message", hint: str | None = None) -> Problem:
