@@ -40,6 +40,11 @@ class Location:
     line: int
     column: int
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Line and column."""
+        return self.line, self.column
+
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
 

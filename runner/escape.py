@@ -5,6 +5,7 @@ cannot be turned back.
 """
 
 import re
+import unicodedata
 
 _DANGEROUS = re.compile(
     "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f"  # control codes but tab and newline
@@ -26,6 +27,17 @@ def printable_lines(text: str) -> str:
     """Running text, such as a log: only what moves the cursor, hides or turns text is escaped; tabs and newlines stay,
     and so do the blanks and joiners of all scripts."""
     return _DANGEROUS.sub(lambda match: _escape(match[0]), text)
+
+
+def display_width(text: str) -> int:
+    """How many columns of a terminal a text takes that is harmless: East Asian wide characters two, combining marks
+    none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.category(char) in {"Mn", "Me", "Cf"} else 1 + (unicodedata.east_asian_width(char) in "WF")
+        for char in text
+    )
 
 
 def _escape(character: str) -> str:

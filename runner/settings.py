@@ -37,11 +37,15 @@ def settings_file(environment: Mapping[str, str]) -> Path:
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
-    """Where answers are kept that can be found again at any time: `$XDG_CACHE_HOME/mlrun`; None for who has no home."""
+    """Where answers are kept that can be found again at any time: `$XDG_CACHE_HOME/mlrun`.
+
+    None for who has no home, also where HOME names a folder that is not there, as it does for the users of services.
+    """
     try:
-        return _folder(environment, "XDG_CACHE_HOME", ".cache") / "mlrun"
+        base = _folder(environment, "XDG_CACHE_HOME", ".cache")
     except MlrunError:
         return None
+    return base / "mlrun" if base.parent.is_dir() else None
 
 
 def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:

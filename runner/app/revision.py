@@ -8,6 +8,7 @@ import posixpath
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.app.place import FILE_NAME
 from runner.change.model import FileChange, Kind
 from runner.errors import ExitCode, MlrunError, spec_error, usage_error
 from runner.provenance.command import ask
@@ -22,11 +23,11 @@ from runner.provenance.difference import (
 )
 from runner.provenance.git import Repository, find_repository
 from runner.provenance.tree import text
+from runner.provenance.worktree import COMMIT
 from runner.spec.model import Project
 from runner.spec.project import parse_project, read_bytes
 from runner.spec.source import MAX_BYTES
 
-FILE_NAME = "valohai.yaml"
 _DEFAULT_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 _MOST_LINKS = 8
 _WHOLE = "in GitHub Actions check out with `fetch-depth: 0`; elsewhere `git fetch --unshallow`; or name a base revision"
@@ -54,12 +55,14 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """Both sides of a comparison; `file` is the path of the YAML file from the root of the repository."""
+    """Both sides of a comparison; `file` is the path of the YAML file from the root of the repository. `yaml` tells
+    that its content differs; it is among `files` only if it is of another kind or mode."""
 
     file: str
     base: Side
     head: Side
     files: tuple[FileChange, ...]
+    yaml: FileChange | None = None
 
 
 def revisions(repository: Repository, words: list[str]) -> tuple[Revision, Revision]:
@@ -126,7 +129,9 @@ def read_sides(start: Path, words: list[str], yaml: str | None = None) -> Sides:
     """
     repository = find_repository(start)
     if repository is None:
-        raise usage_error(f"{start} lies in no git repository", "`mlrun diff` compares revisions of one")
+        raise usage_error(
+            f"{start} lies in no git repository with a working tree", "`mlrun diff` compares revisions of one"
+        )
     base, head = revisions(repository, words)
     root = repository.root
     before = commit_tree(root, base.commit or "")
@@ -141,8 +146,10 @@ def read_sides(start: Path, words: list[str], yaml: str | None = None) -> Sides:
         ignore_of(root, before, on_disk=False),
         ignore_of(root, after, on_disk=head.commit is None),
     )
-    files = tuple(_file_change(row.path, row.before, row.after) for row in found if row.path != file)
-    return Sides(file, sides[0], sides[1], files)
+    changes = [_file_change(row.path, row.before, row.after) for row in found]
+    own = next((change for change in changes if change.path == file), None)
+    files = tuple(change for change in changes if change is not own or (change.names and change.kind is Kind.CHANGED))
+    return Sides(file, sides[0], sides[1], files, own)
 
 
 def _file_change(path: str, before: str | None, after: str | None) -> FileChange:
@@ -180,7 +187,8 @@ def _disk_bytes(root: Path, file: str) -> bytes | None:
     place = root / file
     if not place.exists():
         return None
-    if not place.resolve().is_relative_to(root.resolve()):
+    inside = place.resolve().is_relative_to(root.resolve())
+    if not inside or ".git" in place.resolve().relative_to(root.resolve()).parts:
         raise spec_error(f"`{file}` is a link that leads out of the repository", None)
     return read_bytes(place, file)
 
@@ -190,12 +198,13 @@ def _commit_bytes(root: Path, file: str, revision: Revision, tree: Tree) -> byte
     path = file
     for _ in range(_MOST_LINKS):
         found = tree.get(path.encode("utf-8", "surrogateescape"))
-        if found is None or found.size is None:
+        if found is None or found.mode == COMMIT:
             return None
         if found.mode != LINK:
-            if found.size > MAX_BYTES:
+            data = read_blob(root, found.id) if (found.size or 0) <= MAX_BYTES else None
+            if data is None or len(data) > MAX_BYTES:
                 raise spec_error(f"`{file}` of {revision.shown} has more than {MAX_BYTES >> 20} MiB", None)
-            return read_blob(root, found.id)
+            return data
         target = text(read_blob(root, found.id))
         path = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
     raise MlrunError(f"`{file}` of {revision.shown} is a link to a link without end", code=ExitCode.SPEC)

@@ -16,7 +16,7 @@ from runner.app.place import Place
 from runner.data.source import check_sources, fetch
 from runner.digest import hash_json
 from runner.engine.loop import Binder, Loop
-from runner.errors import ExitCode, MlrunError
+from runner.errors import ExitCode, Location, MlrunError
 from runner.events import Listener, NodeShown, Noticed, RunEnded, RunStarted
 from runner.job import Executor, Identity, InputFile, Job
 from runner.plan.bind import Left, make_job, resolve
@@ -178,12 +178,15 @@ def _notice_ignored(request: Request, emit: Listener) -> None:
     asked = [field for node in request.plan.nodes.values() for field in node.step.ignored.items()]
     if request.plan.kind == "pipeline":
         asked += request.project.pipelines[request.plan.name].ignored
-    for name, location in dict.fromkeys(asked):
-        emit(Noticed(f"{location}: `{name}` has no effect in this version"))
     steps = {node.step.name for node in request.plan.nodes.values()}
-    for policy in request.project.policies.values():
-        if policy.step in steps:
-            emit(Noticed(f"{policy.location}: `policy` has no effect in this version"))
+    asked += [("policy", policy.location) for policy in request.project.policies.values() if policy.step in steps]
+    places: dict[str, dict[Location, None]] = {}
+    for name, location in asked:
+        places.setdefault(name, {})[location] = None
+    for name, locations in places.items():
+        first, *others = locations
+        more = f" (and in {len(others)} more places)" if len(others) > 1 else f" (and at {others[0]})" if others else ""
+        emit(Noticed(f"{first}: `{name}` has no effect in this version{more}"))
 
 
 def _header(request: Request, store: Store, code: Code, executor: Executor) -> dict[str, Any]:

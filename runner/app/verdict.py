@@ -7,13 +7,12 @@ versions of Python and of the libraries that read the file. The name by which a 
 
 import contextlib
 import functools
-import importlib
 import json
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import runner
 from runner.digest import hash_bytes, hash_json, hash_pieces
@@ -37,7 +36,7 @@ def find_problems(data: bytes, file: str, cache: Path | None) -> list[Problem]:
     `cache` is the folder for what can be found out again, made if need be; None remembers nothing. No state of it is
     an error.
     """
-    return _remembered("lint", data, file, cache, lambda: _lint().lint(parse_project(data, file)))
+    return _remembered("lint", data, file, cache, lambda: _lint(data, file))
 
 
 def find_mendable(data: bytes, file: str, cache: Path | None) -> list[Problem]:
@@ -45,8 +44,25 @@ def find_mendable(data: bytes, file: str, cache: Path | None) -> list[Problem]:
     return _remembered("fix", data, file, cache, lambda: _repaired(data, file))
 
 
+# The checks are loaded only for a file that was not met before, as a run that finds its verdict does without.
+
+
+def _lint(data: bytes, file: str) -> list[Problem]:
+    from runner.spec.lint import lint
+
+    return lint(parse_project(data, file))
+
+
 def _repaired(data: bytes, file: str) -> list[Problem]:
-    return list(importlib.import_module("runner.spec.fix").repair(data, file).repaired)
+    from runner.spec.fix import repair
+
+    return list(repair(data, file).repaired)
+
+
+def _validate(project: Project) -> list[Problem]:
+    from runner.spec.schema import validate
+
+    return validate(project.tree, project.file)
 
 
 def refuse_broken(project: Project, asked: Iterable[Step | Pipeline], cache: Path | None) -> None:
@@ -55,20 +71,12 @@ def refuse_broken(project: Project, asked: Iterable[Step | Pipeline], cache: Pat
     problems = [problem for problem in found if problem.severity is Severity.ERROR]
     if not problems:
         return
-    within = [problem for item in asked for problem in _lint().problems_within(project, problems, item)]
+    from runner.spec.lint import problems_within
+
+    within = [problem for item in asked for problem in problems_within(project, problems, item)]
     if within:
         first, *others = sorted(set(within), key=lambda problem: problem.location)
         raise MlrunError(first.message, code=ExitCode.SPEC, location=first.location, hint=first.hint, problems=others)
-
-
-def _lint() -> Any:
-    """The checks, which are loaded only for a file that was not met before."""
-    return importlib.import_module("runner.spec.lint")
-
-
-def _validate(project: Project) -> list[Problem]:
-    problems: list[Problem] = importlib.import_module("runner.spec.schema").validate(project.tree, project.file)
-    return problems
 
 
 def _remembered(
@@ -94,7 +102,8 @@ def _program() -> str | None:
     The version alone would not do: in a source checkout the code changes and the version stays.
     """
     # Not at the top: a run that finds its verdict needs it, `--help` does not.
-    metadata = importlib.import_module("importlib.metadata")
+    from importlib import metadata
+
     try:
         code = list(_sources(Path(runner.__file__).parent))
         versions = {name: metadata.version(name) for name in _LIBRARIES}
@@ -113,13 +122,17 @@ def _sources(package: Path) -> Iterable[bytes]:
                 text = path.read_bytes()
                 yield f"{path.relative_to(package)} {len(text)}\n".encode()
                 yield text
-    yield importlib.import_module("runner.spec.schema").schema_text().encode()
+    from runner.spec.schema import schema_text
+
+    yield schema_text().encode()
 
 
 def _read(entry: Path, key: str, file: str) -> list[Problem] | None:
     """A verdict; None if there is none, or if what is there was not written whole, for this key, by this program."""
     try:
-        if entry.stat().st_size > 2 * MAX_BYTES:
+        status = entry.stat()
+        # To open a pipe would be to wait for its writer.
+        if not stat.S_ISREG(status.st_mode) or status.st_size > 2 * MAX_BYTES:
             return None
         seal, _, body = entry.read_bytes().partition(b"\n")
     except OSError:

@@ -21,16 +21,21 @@ _LONGEST = 300
 _FOLDERS = 8
 """How many `cd` of one text are followed."""
 _REPOSITORY = "/valohai/repository/"
+_PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 class ChangedFiles:
-    """The files that differ, for looking up by words of commands."""
+    """The files that differ, for looking up by words of commands. `yaml` is the YAML file itself if it differs, which
+    counts only where it is named: what it says is compared already."""
 
-    def __init__(self, files: Iterable[FileChange]) -> None:
+    def __init__(self, files: Iterable[FileChange], yaml: FileChange | None = None) -> None:
         self.files = tuple(files)
+        self.yaml = yaml
         self._below: dict[str, FileChange] = {}
-        for file in self.files:
+        self._matched: dict[str, list[FileChange]] = {}
+        self._counted: dict[Sequence[str] | None, tuple[FileChange, ...]] = {None: self.files}
+        for file in [*self.files, yaml] if yaml else self.files:
             place = file.path
             while place:
                 self._below.setdefault(place, file)
@@ -41,7 +46,7 @@ class ChangedFiles:
     def named_by(self, texts: Sequence[str], sources: Sequence[str], code: Sequence[str] | None) -> list[FileChange]:
         """The files that commands or texts name, or that `sources`, the defaults of inputs, lead to. `code` are the
         patterns of a policy: files that none of them matches do not count as code."""
-        if not self.files:
+        if not self.files and not self.yaml:
             return []
         found = {}
         for place in self._places(texts):
@@ -50,20 +55,29 @@ class ChangedFiles:
                     found[file.path] = file
         for uri in sources:
             if not _SCHEME.match(uri):
-                found |= {file.path: file for file in self._at(posixpath.normpath(uri))}
+                found |= {file.path: file for file in self._at(posixpath.normpath(_PLACEHOLDER.sub("*", uri)))}
         return list(found.values())
 
-    def others(self, code: Sequence[str] | None) -> list[FileChange]:
+    def others(self, code: tuple[str, ...] | None) -> tuple[FileChange, ...]:
         """The files that count for a step of which nobody knows what it reads."""
-        return [file for file in self.files if counts(file, code)]
+        if code not in self._counted:
+            self._counted[code] = tuple(file for file in self.files if counts(file, code))
+        return self._counted[code]
 
     def _at(self, place: str) -> list[FileChange]:
         if len(place) > _LONGEST:
             return []
         if "*" in place or "?" in place:
-            return [file for file in self.files if fnmatchcase(file.path, place)][:1]
+            if place not in self._matched:
+                self._matched[place] = self._matching(place)
+            return self._matched[place]
         file = self._below.get(place)
         return [file] if file else []
+
+    def _matching(self, pattern: str) -> list[FileChange]:
+        """The first file that a pattern matches; the YAML file only by a pattern that says something of its name."""
+        files = [*self.files, self.yaml] if self.yaml and pattern.strip("*?./") else self.files
+        return next(([file] for file in files if fnmatchcase(file.path, pattern)), [])
 
     def _places(self, texts: Sequence[str]) -> set[str]:
         places: set[str] = set()
@@ -81,7 +95,15 @@ class ChangedFiles:
 
 def counts(file: FileChange, code: Sequence[str] | None) -> bool:
     """Whether a file is code by the patterns of a policy; without a policy every file is."""
-    return code is None or any(fnmatchcase(file.path, pattern) for pattern in code)
+    return code is None or any(_covers(posixpath.normpath(pattern), file.path) for pattern in code)
+
+
+def _covers(pattern: str, path: str) -> bool:
+    """Whether a pattern means a file: by its path, by a folder above it, or with `**/` for no folder at all."""
+    return (
+        any(fnmatchcase(path, form) or fnmatchcase(path, f"{form}/*") for form in {pattern, pattern.replace("**/", "")})
+        or pattern == "."
+    )
 
 
 def _parents(path: str) -> list[str]:

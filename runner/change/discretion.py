@@ -18,6 +18,7 @@ _ASSIGNED = re.compile(
     rf"((?:^|[^a-z]){_SECRET}(?:[-_0-9][a-z0-9_-]{{0,30}})?['\"]?\s?[=:]\s?)(['\"]?)[^\s'\"{{}}=]+", re.IGNORECASE
 )
 _OPTION = re.compile(rf"((?:^|\s)--?(?:[a-z0-9]+[-_])*{_SECRET}\s+)(['\"]?)(?![-{{'\"])[^\s'\"]+", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"((?:^|\s)(?:-u|--user)[\s=]?['\"]?[^\s:'\"{}]{1,100}:)[^\s'\"{}]+")
 _HEADER = re.compile(r"\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _KNOWN = re.compile(
     r"\b(?:gh[pousr]_\w{20,}|github_pat_\w{20,}|AKIA[0-9A-Z]{12,}|hf_\w{20,}|sk-[\w-]{20,}|xox[abp]-[\w-]{10,})"
@@ -39,6 +40,7 @@ def discreet(text: str) -> str:
         text = _LOGIN.sub(rf"\1{HIDDEN}@", text)
         text = _QUERY.sub(rf"\1{HIDDEN}", text)
     text = _HEADER.sub(rf"\1 {HIDDEN}", text)
+    text = _CREDENTIALS.sub(rf"\1{HIDDEN}", text)
     for pattern in (_ASSIGNED, _OPTION):
         text = pattern.sub(rf"\1\2{HIDDEN}", text)
     return _KNOWN.sub(HIDDEN, text)

@@ -44,6 +44,7 @@ NO_EFFECT = DESCRIPTIVE | {
 
 _TYPED = frozenset({"image", "command", "parameters", "inputs", "environment-variables", "source-path", "mounts"})
 _TASK_NO_EFFECT = DESCRIPTIVE | {"name", "on-child-error", "maximum-queued-executions", "reuse-children"}
+_PLACE_NO_EFFECT = DESCRIPTIVE | {"name"}
 _ENDPOINT_NO_EFFECT = DESCRIPTIVE | {"name", "resources"}
 
 Label = tuple[str, str | None]
@@ -54,7 +55,8 @@ Label = tuple[str, str | None]
 class Facts:
     """What the result of a node depends on. `values` are comparable; `order` are the parameters in the order in which
     the command passes them; `reads` are the nodes whose outputs or metadata it takes, by what takes them; `texts` are
-    the texts that may name files of the repository, `sources` the defaults of inputs."""
+    the texts that may name files of the repository, `sources` the defaults of inputs; `missing` are nodes that are not
+    there and from which edges lead to it."""
 
     values: dict[Label, object] = field(default_factory=dict)
     order: tuple[str, ...] = ()
@@ -62,6 +64,7 @@ class Facts:
     texts: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     commit: str | None = None
+    missing: dict[str, None] = field(default_factory=dict)
 
 
 Found = tuple[object, tuple[str, ...]]
@@ -85,7 +88,7 @@ class Effects:
         """The facts of each node; None for a node whose step or task this file lacks or has broken. `called` gives
         the names under which other nodes are spoken of: those of the head side, for a pipeline of the base side."""
         walk = _Walk(self, pipeline, called)
-        facts = {node.name: walk.node_facts(node) for node in walk.ordered()}
+        facts = {node.name: walk.facts(node) for node in walk.ordered()}
         return {node.name: facts[node.name] for node in pipeline.nodes}
 
     def step_of(self, node: Node) -> Step | None:
@@ -106,6 +109,7 @@ class _Walk:
         self._called = called
         self._nodes = {node.name: node for node in pipeline.nodes} if pipeline else {}
         self._into: dict[tuple[str, SocketType, str], list[Edge]] = {}
+        self._sockets: dict[str, list[tuple[SocketType, str]]] = {}
         self._targeted: dict[tuple[str, str], object] = {}
         self._raw: dict[str, Body] = {}
         self._tangled: set[str] = set()
@@ -114,6 +118,8 @@ class _Walk:
             return
         for edge in pipeline.edges:
             self._into.setdefault((edge.target.node, edge.target.type, edge.target.key), []).append(edge)
+        for name, type, key in self._into:
+            self._sockets.setdefault(name, []).append((type, key))
         for parameter in pipeline.parameters:
             if parameter.default is not None:
                 self._targeted |= dict.fromkeys(parameter.targets, parameter.default)
@@ -139,7 +145,15 @@ class _Walk:
         self._tangled = {name for name, upstream in waiting.items() if upstream}
         return [self._nodes[name] for name in [*ready, *self._tangled]]
 
-    def node_facts(self, node: Node) -> Facts | None:
+    def facts(self, node: Node) -> Facts | None:
+        """The facts of a node; None if its step or task is missing or broken."""
+        found = self._node_facts(node)
+        if found is not None:
+            edges = (edge for socket in self._sockets.get(node.name, ()) for edge in self._into[node.name, *socket])
+            found.missing = {edge.source.node: None for edge in edges if edge.source.node not in self._nodes}
+        return found
+
+    def _node_facts(self, node: Node) -> Facts | None:
         if node.type == "deployment":
             return self._deployment_facts(node)
         if node.commit:
@@ -172,11 +186,12 @@ class _Walk:
         if step.source_path and any("{source-path}" in text for text in texts):
             facts.values["source-path", None] = step.source_path
             facts.texts.append(step.source_path)
-        if mounts := raw.get("mounts") or step.source.get("mounts"):
+        if any(mounts := [body.get("mounts") for body in (step.source, raw)]):
             facts.values["mounts", None] = frozen(mounts)
-        for key, value in step.source.items():
-            if key not in NO_EFFECT and key not in _TYPED and value is not None:
-                facts.values["key", key] = frozen(value)
+        for prefix, body in (("", step.source), ("override.", raw)):
+            for key, value in body.items():
+                if key not in NO_EFFECT and key not in _TYPED and value is not None:
+                    facts.values["key", prefix + key] = frozen(value)
         return facts
 
     def _add_parameters(self, facts: Facts, step: Step, node: Node | None, command: str) -> None:
@@ -215,9 +230,8 @@ class _Walk:
             if source is None:
                 continue
             if edge.source.type is SocketType.PARAMETER:
-                step = self._effects.step_of(source)
-                followed = step and not source.commit and source.name not in self._tangled
-                other = step.parameter(edge.source.key) if step and followed else None
+                step = self._followed(source)
+                other = step.parameter(edge.source.key) if step else None
                 if other is not None:
                     value, reads = self._parameter(source, other)
                     return (value if isinstance(value, tuple) else _coerced(parameter, value)), reads
@@ -226,6 +240,12 @@ class _Walk:
         if node.override and parameter.name in node.override.parameters:
             raw = node.override.parameters[parameter.name]
         return _coerced(parameter, self._targeted.get((node.name, parameter.name), raw)), ()
+
+    def _followed(self, source: Node | None) -> Step | None:
+        """The step of a node whose own values this file tells: not of another commit, a sweep or a cycle."""
+        if source is None or source.commit or source.type == "task" or source.name in self._tangled:
+            return None
+        return self._effects.step_of(source)
 
     def _once(self, node: str, kind: str, key: str, find: Callable[[], Found]) -> Found:
         """A value that is found once; one that depends on itself is unknown."""
@@ -267,14 +287,20 @@ class _Walk:
     def _carried(self, edge: Edge) -> Found:
         """What an edge brings: another input's files if it leads from one, else what its node writes."""
         source = self._nodes.get(edge.source.node)
-        followed = source and not source.commit and source.name not in self._tangled
-        step = self._effects.step_of(source) if source and followed else None
+        step = self._followed(source)
         other = step.input(edge.source.key) if step and edge.source.type is SocketType.INPUT else None
-        if source is not None and other is not None:
+        if source is not None and step is not None and other is not None:
             files, reads = self._files(source, other)
+            named = [item for item in step.parameters if any(_names(uri, item) for uri in files[0])]
+            values = [self._parameter(source, item) for item in named]
+            told = (
+                files,
+                [(item.name, _separator(item), value) for item, (value, _) in zip(named, values, strict=True)],
+            )
             # As a digest: along a chain of edges, values in values would grow deeper than can be compared.
-            digest = hash_bytes(repr(files).encode("utf-8", "surrogatepass"))
-            return ("input", digest, str(other.keep_directories), other.filename), reads
+            digest = hash_bytes(repr(told).encode("utf-8", "surrogatepass"))
+            makers = dict.fromkeys([*reads, *(name for _, names in values for name in names)])
+            return ("input", digest, str(other.keep_directories), other.filename), tuple(makers)
         return (self._name(edge.source.node), str(edge.source.type), edge.source.key), (
             (source.name,) if source else ()
         )
@@ -283,28 +309,41 @@ class _Walk:
         values: dict[str, object] = {variable.name: variable.default for variable in declared}
         if node is not None:
             values |= node.override.environment_variables if node.override else {}
-            for (name, type, key), edges in self._into.items():
-                if name == node.name and type is SocketType.ENVIRONMENT_VARIABLE:
-                    values[key], reads = self._variable(edges[-1])
+            for type, key in self._sockets.get(node.name, ()):
+                if type is SocketType.ENVIRONMENT_VARIABLE:
+                    values[key], reads = self._variable(node, key)
                     facts.reads |= dict.fromkeys(reads)
         for name, value in values.items():
             if value is not None:
                 facts.values["environment variable", name] = value
 
-    def _variable(self, edge: Edge) -> Found:
+    def _variable(self, node: Node, name: str) -> Found:
         """A variable is copied from what the other node is given, not from what it does."""
-        source = self._nodes.get(edge.source.node)
-        step = self._effects.step_of(source) if source else None
-        if source is None or step is None or edge.source.type is not SocketType.ENVIRONMENT_VARIABLE:
-            return (self._name(edge.source.node), edge.source.key), (source.name,) if source else ()
-        found = {variable.name: variable.default for variable in step.environment_variables}
-        found |= source.override.environment_variables if source.override else {}
-        return ("copied", found.get(edge.source.key)), ()
+        return self._once(node.name, "variable", name, lambda: self._find_variable(node, name))
+
+    def _find_variable(self, node: Node, name: str) -> Found:
+        """The last edge wins whose source has such a variable; without one the node keeps its own."""
+        step = self._effects.step_of(node)
+        own = {variable.name: variable.default for variable in step.environment_variables} if step else {}
+        own |= node.override.environment_variables if node.override else {}
+        found: Found = (own.get(name), ())
+        for edge in self._into.get((node.name, SocketType.ENVIRONMENT_VARIABLE, name), ()):
+            source = self._nodes.get(edge.source.node)
+            if source is None:
+                continue
+            if self._followed(source) is None or edge.source.type is not SocketType.ENVIRONMENT_VARIABLE:
+                found = (("from", self._name(source.name), edge.source.key, found[0]), (source.name, *found[1]))
+                continue
+            carried = self._variable(source, edge.source.key)
+            found = found if carried[0] is None else carried
+        return found
 
     def _deployment_facts(self, node: Node) -> Facts:
         facts = Facts()
         endpoints = self._effects.bodies.get("endpoint", {})
-        facts.values["deployment", None] = node.deployment
+        place = self._effects.bodies.get("deployment", {}).get(node.deployment or "", {})
+        kept = {key: place[key] for key in place if key not in _PLACE_NO_EFFECT}
+        facts.values["deployment", None] = (node.deployment, frozen(kept))
         facts.values["aliases", None] = node.aliases
         for name in node.endpoints:
             body = endpoints.get(name, {})
@@ -330,14 +369,19 @@ class _Walk:
         return facts
 
     def _add_edges(self, facts: Facts, node: Node) -> None:
-        for (name, type, key), edges in self._into.items():
-            if name == node.name and type is not SocketType.DEPENDENCY:
-                ends = [self._carried(edge) for edge in edges]
+        for type, key in self._sockets.get(node.name, ()):
+            if type is not SocketType.DEPENDENCY:
+                ends = [self._carried(edge) for edge in self._into[node.name, type, key]]
                 facts.values["edge", f"{type}.{key}"] = tuple(what for what, _ in ends)
                 facts.reads |= dict.fromkeys(name for _, names in ends for name in names)
 
     def _name(self, node: str) -> str:
         return self._called.get(node, node)
+
+
+def _names(uri: str, parameter: Parameter) -> bool:
+    """Whether a URI takes the value of a parameter."""
+    return f"{{parameter:{parameter.name}}}" in uri or f"{{parameter-value:{parameter.name}}}" in uri
 
 
 def _coerced(parameter: Parameter, raw: object) -> object:

@@ -20,17 +20,19 @@ def compare_projects(
     *,
     problems: Iterable[Problem] = (),
     absent: Sequence[str] = (),
+    yaml: FileChange | None = None,
 ) -> Change:
     """What it means that `base` becomes `head` and that `files` of the repository differ.
 
-    `problems` are the errors that only the head side has; `absent` names the sides that have no such file.
+    `problems` are the errors that only the head side has; `absent` names the sides that have no such file; `yaml` is
+    the file itself as one of the repository, if it differs: a step's command may name it.
     """
     if unreadable := _unreadable(base, head):
         differs = base.data != head.data
         return Change(files=tuple(files), problems=tuple(problems), unreadable=unreadable if differs else ())
     items, names = compare_items(base, head)
     old, new = Effects(base, bodies_of(base)), Effects(head, bodies_of(head))
-    judge = Judge(old, new, names, ChangedFiles(files))
+    judge = Judge(old, new, names, ChangedFiles(files, yaml))
     pipelines = [*_pipelines(judge, items, names), *_gone(judge, items)]
     steps = _lone_steps(judge)
     return Change(

@@ -5,14 +5,14 @@ the effective definition, the inputs, the names of all files of the repository, 
 What a step reads is known only when it has run, so that a changed file that no command names leaves a doubt.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from runner.change.code import ChangedFiles
 from runner.change.effect import Effects, Facts
 from runner.change.items import Names
 from runner.change.model import Fate, FileChange, Foreign, Kind, Phrase, Verdict
-from runner.spec.model import Node, Pipeline, Step
+from runner.spec.model import Node, Pipeline, Policy, Step
 
 _SHOWN = 4
 """Reasons that a verdict tells; more are counted."""
@@ -55,25 +55,37 @@ class Judge:
             word = "task" if node.task else "step"
             reason: Phrase = (f"its {word} ", Foreign(node.task or node.step or ""), " is missing or broken")
             return Verdict(node.name, shown, Fate.UNKNOWN, (reason,))
+        if after.missing:
+            reason = ("an edge leads from ", Foreign(next(iter(after.missing))), ", which is no node")
+            differs = before is not None and not before.missing
+            return Verdict(node.name, shown, Fate.UNKNOWN, (reason,), own=differs)
         return replace(self._verdict(node.name, step, after, before, is_new=is_new), step=shown)
 
     def _verdict(self, name: str, step: Step | None, after: Facts, before: Facts | None, *, is_new: bool) -> Verdict:
         shown = step.name if step else None
-        if before is None:
+        if before is None or before.missing:
             words = "it is new" if is_new else "its definition at the base is missing or broken"
             return Verdict(name, shown, Fate.RUNS_AGAIN, ((words,),), own=True)
         policy = self.head.project.policies.get(step.name) if step else None
-        code = policy.code if policy else None
+        code = self._code(policy)
         own = [*_differences(before, after)]
         named = [] if after.commit else self.files.named_by(after.texts, after.sources, code)
         own += [_file_reason(file) for file in named]
         if own:
-            return Verdict(name, shown, Fate.RUNS_AGAIN, _few(own), own=True)
+            return Verdict(name, shown, Fate.RUNS_AGAIN, _few(own, len(own)), own=True)
         if policy and policy.reuse == 0:
             return Verdict(name, shown, Fate.RUNS_AGAIN, (("its policy says that it is never reused",),))
         if after.commit:
             return Verdict(name, shown, *_of_commit(after.commit))
-        return Verdict(name, shown, *_of_code(self.files.others(code)))
+        return Verdict(name, shown, *_of_code(self.files.others(code), self.files.others(None)))
+
+    def _code(self, policy: Policy | None) -> tuple[str, ...] | None:
+        """The patterns of both sides' policies: a change does not narrow by itself what counts for judging it."""
+        was = self.names.was("step", policy.step) if policy else None
+        earlier = self.base.project.policies.get(was) if was is not None else None
+        if policy is None or policy.code is None or earlier is None or earlier.code is None:
+            return None
+        return (*policy.code, *earlier.code)
 
 
 def _of_commit(commit: str) -> tuple[Fate, tuple[Phrase, ...]]:
@@ -82,14 +94,16 @@ def _of_commit(commit: str) -> tuple[Fate, tuple[Phrase, ...]]:
     return Fate.MAY_RUN_AGAIN, (("its code is that of ", Foreign(commit), ", which may have moved"),)
 
 
-def _of_code(files: list[FileChange]) -> tuple[Fate, tuple[Phrase, ...]]:
-    """Names of files count for every step, contents only for those that read them."""
+def _of_code(files: Sequence[FileChange], every: Sequence[FileChange]) -> tuple[Fate, tuple[Phrase, ...]]:
+    """Names of files count for every step, contents only for those that read them. `files` are those of `every` that
+    the step's policy counts."""
     if renamed := [file for file in files if file.names]:
-        return Fate.RUNS_AGAIN, _few([_file_reason(file) for file in renamed])
+        first = [_file_reason(file) for file in renamed[:_SHOWN]]
+        return Fate.RUNS_AGAIN, _few(first, len(renamed))
     if files:
         many = "1 file of code" if len(files) == 1 else f"{len(files)} files of code"
         return Fate.MAY_RUN_AGAIN, ((f"{many} changed; which of them a step reads is known when it has run",),)
-    return Fate.STAYS_VALID, ()
+    return Fate.STAYS_VALID, (("its policy leaves out the files that changed",),) if every else ()
 
 
 def _file_reason(file: FileChange) -> Phrase:
@@ -121,11 +135,11 @@ def _labelled(label: tuple[str, str | None], word: str) -> Phrase:
     return (f"{noun} {word}",) if name is None else (f"{noun} ", Foreign(name), f" {word}")
 
 
-def _few(reasons: list[Phrase]) -> tuple[Phrase, ...]:
-    """The first reasons, and how many there are besides."""
-    if len(reasons) <= _SHOWN:
+def _few(reasons: Sequence[Phrase], count: int) -> tuple[Phrase, ...]:
+    """The first of `count` reasons, and how many there are besides."""
+    if count <= _SHOWN:
         return tuple(reasons)
-    return (*reasons[: _SHOWN - 1], (f"{len(reasons) - _SHOWN + 1} more things changed",))
+    return (*reasons[: _SHOWN - 1], (f"{count - _SHOWN + 1} more things changed",))
 
 
 def _spread(verdicts: dict[str, Verdict], facts: Mapping[str, Facts | None]) -> dict[str, Verdict]:

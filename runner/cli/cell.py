@@ -1,10 +1,9 @@
 """How single values are written in tables and pages: times, sizes, numbers, digests. Pure."""
 
 import json
-import unicodedata
 from datetime import UTC, datetime
 
-from runner.escape import printable
+from runner.escape import display_width, printable
 
 _NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
@@ -98,24 +97,14 @@ def number(value: object) -> float | None:
     return float(value) if isinstance(value, str) and value in _NO_NUMBERS else None
 
 
-def width(text: str) -> int:
-    """How many columns of a terminal `text` takes: East Asian wide characters two, combining marks none."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.category(char) in {"Mn", "Me", "Cf"} else 1 + (unicodedata.east_asian_width(char) in "WF")
-        for char in text
-    )
-
-
 def shorten(text: str, room: int) -> str:
     """`text`, cut to `room` columns with `…` at its end if it is longer."""
-    if width(text) <= room:
+    if display_width(text) <= room:
         return text
     kept = ""
     taken = 1
     for char in text:
-        taken += width(char)
+        taken += display_width(char)
         if taken > room:
             break
         kept += char

@@ -1,25 +1,23 @@
 """What was found in files, in each of the formats of `mlrun lint`. Prints nothing."""
 
-import importlib
 import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TextIO
 
 from runner import __version__
-from runner.cli.terminal import paint
+from runner.cli.stdin import STDIN
+from runner.cli.terminal import harmless, paint
 from runner.errors import Problem, Severity
 from runner.provenance.git import find_repository
-from runner.spec.annotation import annotation, inert
+from runner.spec.annotation import annotation
 from runner.spec.report import end_column, problem_to_json, render_problem
 from runner.spec.source import source_lines
-
-STDIN = "<stdin>"
-"""The name of standard input in messages."""
 
 _COLOURS = {Severity.ERROR: "31;1", Severity.WARNING: "33"}
 
@@ -56,9 +54,8 @@ def text_report(linted: Sequence[Linted], stream: TextIO) -> str:
     shown = []
     for one in linted:
         for problem in one.problems:
-            text = _harmless(render_problem(problem, one.lines))
-            place, mark, rest = text.partition(f"{problem.severity} {problem.code}:")
-            shown.append(place + paint(mark, _COLOURS[problem.severity], stream) + rest)
+            mark = paint(f"{problem.severity} {problem.code}:", _COLOURS[problem.severity], stream)
+            shown.append(harmless(render_problem(problem, one.lines, mark)))
     return "\n".join(shown)
 
 
@@ -70,7 +67,7 @@ def json_report(linted: Sequence[Linted]) -> str:
         "warnings": sum(one.count(Severity.WARNING) for one in linted),
         "problems": [problem_to_json(problem) for one in linted for problem in one.problems],
     }
-    return _harmless(json.dumps(document, indent=2, allow_nan=False))
+    return harmless(json.dumps(document, indent=2, allow_nan=False))
 
 
 def github_report(linted: Sequence[Linted]) -> str:
@@ -85,31 +82,36 @@ def github_report(linted: Sequence[Linted]) -> str:
 def sarif_report(linted: Sequence[Linted]) -> str:
     """For code scanning: a log of SARIF 2.1.0."""
     # Loaded for the one format that needs them.
-    sarif = importlib.import_module("runner.spec.sarif")
-    codes = importlib.import_module("runner.spec.check.code").CODES
+    from runner.spec.check.code import CODES
+    from runner.spec.sarif import sarif_log
+
     by_name = {one.name: one for one in linted}
-    log = sarif.sarif_log(
+    log = sarif_log(
         [problem for one in linted for problem in one.problems],
         version=__version__,
-        meanings=codes,
+        meanings=CODES,
         path=repository_path,
         line=lambda problem: by_name[problem.location.file].line(problem),
         end_column=lambda problem: by_name[problem.location.file].end_column(problem),
     )
-    return _harmless(json.dumps(log, indent=2, allow_nan=False))
+    return harmless(json.dumps(log, indent=2, allow_nan=False))
 
 
-FORMATS: Mapping[str, Callable[[Sequence[Linted]], str]] = {
-    "text": lambda linted: text_report(linted, sys.stdout),
-    "json": json_report,
-    "github": github_report,
-    "sarif": sarif_report,
+class Format(StrEnum):
+    """What findings are told as."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+    SARIF = "sarif"
+
+
+REPORTS: Mapping[Format, Callable[[Sequence[Linted]], str]] = {
+    Format.TEXT: lambda linted: text_report(linted, sys.stdout),
+    Format.JSON: json_report,
+    Format.GITHUB: github_report,
+    Format.SARIF: sarif_report,
 }
-
-
-def _harmless(text: str) -> str:
-    """Text in which GitHub's runner, which reads the output of all it runs for commands, finds none."""
-    return inert(text) if os.environ.get("GITHUB_ACTIONS") else text
 
 
 def repository_path(name: str) -> str:

@@ -1,11 +1,11 @@
 """`mlrun graph`: pictures of pipelines."""
 
 import errno
-import importlib
 import json
 import shutil
 import sys
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +14,10 @@ import typer
 from runner.app.place import locate
 from runner.app.verdict import find_problems
 from runner.cli.cell import counted
+from runner.cli.stdin import STDIN, read_stdin
+from runner.cli.table import choose
 from runner.cli.terminal import paint, put
-from runner.drawing import text
+from runner.drawing import document, dot, mermaid, svg, text
 from runner.drawing.graph import draw
 from runner.drawing.model import Drawing
 from runner.drawing.sketch import sketch
@@ -24,7 +26,6 @@ from runner.escape import printable
 from runner.settings import cache_folder
 from runner.spec.model import Pipeline, Project
 from runner.spec.project import load_project, parse_project, select_pipeline
-from runner.spec.source import MAX_BYTES
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -38,16 +39,25 @@ EXAMPLES = """Examples:
 
   git show HEAD:valohai.yaml | mlrun graph -"""
 
-FORMATS = ("text", "mermaid", "dot", "svg", "json")
+
+class Format(StrEnum):
+    """What a graph is drawn as."""
+
+    TEXT = "text"
+    MERMAID = "mermaid"
+    DOT = "dot"
+    SVG = "svg"
+    JSON = "json"
+
 
 SUFFIXES = {
-    ".txt": "text",
-    ".mmd": "mermaid",
-    ".mermaid": "mermaid",
-    ".dot": "dot",
-    ".gv": "dot",
-    ".svg": "svg",
-    ".json": "json",
+    ".txt": Format.TEXT,
+    ".mmd": Format.MERMAID,
+    ".mermaid": Format.MERMAID,
+    ".dot": Format.DOT,
+    ".gv": Format.DOT,
+    ".svg": Format.SVG,
+    ".json": Format.JSON,
 }
 
 
@@ -92,14 +102,12 @@ def show(
     return ExitCode.OK
 
 
-def _format(form: str | None, output: str | None) -> str:
+def _format(form: str | None, output: str | None) -> Format:
     """The format that is asked for, by word or by the suffix of a file. Raises MlrunError (code USAGE)."""
     if form is not None:
-        if form not in FORMATS:
-            raise usage_error(f"there is no format `{form}`", hint=did_you_mean(form, FORMATS))
-        return form
+        return choose(Format, form, "format")
     if output is None or output == "-":
-        return "text"
+        return Format.TEXT
     suffix = Path(output).suffix.lower()
     if suffix not in SUFFIXES:
         hint = f"name it with {', '.join(f'`{known}`' for known in SUFFIXES)}, or give `--format`"
@@ -111,13 +119,10 @@ def _load(yaml: str | None) -> Project:
     if yaml != "-":
         place = locate(Path.cwd(), yaml)
         return load_project(place.file, place.shown)
-    data = sys.stdin.buffer.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise MlrunError(f"standard input has more than {MAX_BYTES >> 20} MiB", code=ExitCode.SPEC)
-    return parse_project(data, "<stdin>")
+    return parse_project(read_stdin(), STDIN)
 
 
-def _choose(project: Project, name: str | None, form: str) -> list[Pipeline]:
+def _choose(project: Project, name: str | None, form: Format) -> list[Pipeline]:
     """The pipelines that are meant; a picture has place for one."""
     if name is not None:
         return [select_pipeline(project, name)]
@@ -127,23 +132,24 @@ def _choose(project: Project, name: str | None, form: str) -> list[Pipeline]:
     found = list(project.pipelines.values())
     if not found:
         raise MlrunError(f"`{project.file}` has no pipeline", code=ExitCode.SPEC, hint="a graph needs `- pipeline:`")
-    if form == "svg" and len(found) > 1:
+    if form is Format.SVG and len(found) > 1:
         hint = did_you_mean("", project.pipelines)
         raise usage_error(f"a picture shows one pipeline, and `{project.file}` has {len(found)}: name one", hint)
     return found
 
 
-def _render(drawings: Sequence[Drawing], form: str, *, to_file: bool) -> str:
-    if form == "text":
-        return _render_text(drawings, to_file=to_file)
-    # Only the writer of the format that is asked for.
-    if form == "json":
-        document = importlib.import_module("runner.drawing.document")
-        return json.dumps({"pipelines": [document.to_json(drawing) for drawing in drawings]}, indent=2)
-    writer = importlib.import_module(f"runner.drawing.{form}")
-    if form == "mermaid" and len(drawings) > 1:
-        return str(writer.render_all(drawings))
-    return "\n\n".join(writer.render(drawing) for drawing in drawings)
+def _render(drawings: Sequence[Drawing], form: Format, *, to_file: bool) -> str:
+    match form:
+        case Format.TEXT:
+            return _render_text(drawings, to_file=to_file)
+        case Format.JSON:
+            return json.dumps({"pipelines": [document.to_json(drawing) for drawing in drawings]}, indent=2)
+        case Format.MERMAID:
+            return mermaid.render_all(drawings) if len(drawings) > 1 else mermaid.render(drawings[0])
+        case Format.DOT:
+            return "\n\n".join(map(dot.render, drawings))
+        case Format.SVG:
+            return "\n\n".join(map(svg.render, drawings))
 
 
 def _render_text(drawings: Sequence[Drawing], *, to_file: bool) -> str:
@@ -183,10 +189,12 @@ def _tell_errors(project: Project, pipelines: Sequence[Pipeline]) -> None:
     errors = [problem for problem in found if problem.severity is Severity.ERROR]
     if not errors:
         return
-    lint = importlib.import_module("runner.spec.lint")
+    # Loaded for a file that has errors.
+    from runner.spec.lint import problems_within
+
     told = False
     for pipeline in pipelines:
-        within = lint.problems_within(project, errors, pipeline)
+        within = problems_within(project, errors, pipeline)
         if within:
             first = within[0]
             put(

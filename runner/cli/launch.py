@@ -14,6 +14,7 @@ from runner.app import verdict
 from runner.app.place import Place, locate
 from runner.app.run import Ended, Request, open_project, run_plan
 from runner.cli.board import Board
+from runner.cli.cell import counted
 from runner.cli.display import Display, PlainDisplay, ended_sentence, failures, final_table
 from runner.cli.option import OwnOption, Parsed, Table, parse
 from runner.cli.terminal import colourful, print_json, put, say
@@ -263,11 +264,6 @@ def plan_text(plan: Plan) -> str:
         ]
         lines += [printable(f"    {edge.target.key} ← {edge.source}") for edge in node.edges]
     return "\n".join(lines)
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 node`, `2 nodes`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def described(rows: Mapping[str, str]) -> str:

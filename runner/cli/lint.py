@@ -1,10 +1,8 @@
 """`mlrun lint`: check YAML files, say what is wrong where, and mend what needs no judgement."""
 
-import importlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import unified_diff
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +11,15 @@ import typer
 from runner.app.place import locate
 from runner.app.verdict import find_mendable, find_problems
 from runner.cli.cell import counted
-from runner.cli.finding import FORMATS, STDIN, Linted, text_report
+from runner.cli.finding import REPORTS, Format, Linted, text_report
+from runner.cli.patch import show_patch
+from runner.cli.stdin import STDIN, read_stdin
+from runner.cli.table import choose
 from runner.cli.terminal import put, say, show_error
-from runner.errors import ExitCode, MlrunError, Problem, Severity, did_you_mean, usage_error
-from runner.escape import printable, printable_lines
+from runner.errors import ExitCode, MlrunError, Problem, Severity, usage_error
+from runner.escape import printable
 from runner.settings import cache_folder
 from runner.spec.project import read_bytes
-from runner.spec.source import MAX_BYTES
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -46,7 +46,7 @@ MOST_TRIED = 128 << 10
 class Request:
     """What to do with each file: `cache` is where verdicts are remembered, if anywhere."""
 
-    form: str
+    form: Format
     strict: bool
     fix: bool
     dry_run: bool
@@ -77,15 +77,13 @@ def check(
 
     Exit code: 10 with errors, 11 with nothing worse than warnings under --strict, else 0.
     """
-    form = "json" if json else form
-    if form not in FORMATS:
-        raise usage_error(f"there is no format `{form}`", hint=did_you_mean(form, FORMATS))
+    kind = Format.JSON if json else choose(Format, form, "format")
     if dry_run and not fix:
         raise usage_error("`--dry-run` goes with `--fix`", hint="without `--fix` nothing is changed anyway")
     names = list(dict.fromkeys(files or [_default_file()]))
-    if fix and form != "text" and (dry_run or "-" in names):
-        raise usage_error(f"`--format {form}` and what `--fix` prints would stand in one output", hint="leave out one")
-    request = Request(form, strict, fix, dry_run, cache_folder())
+    if fix and kind is not Format.TEXT and (dry_run or "-" in names):
+        raise usage_error(f"`--format {kind}` and what `--fix` prints would stand in one output", hint="leave out one")
+    request = Request(kind, strict, fix, dry_run, cache_folder())
     linted, refused = _lint_all(names, request)
     _tell(linted, refused, request)
     if refused or any(one.count(Severity.ERROR) for one in linted):
@@ -111,40 +109,29 @@ def _lint_all(names: Sequence[str], request: Request) -> tuple[list[Linted], int
 
 def _lint(name: str, request: Request) -> Linted:
     shown = STDIN if name == "-" else name
-    data = _read_input() if name == "-" else read_bytes(Path(name), name)
+    data = read_stdin() if name == "-" else read_bytes(Path(name), name)
     if request.fix:
         data = _mend(name, shown, data, request)
     return Linted(shown, data, find_problems(data, shown, request.cache))
 
 
-def _read_input() -> bytes:
-    data = sys.stdin.buffer.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise MlrunError(f"standard input has more than {MAX_BYTES >> 20} MiB", code=ExitCode.SPEC)
-    return data
-
-
 def _mend(name: str, shown: str, data: bytes, request: Request) -> bytes:
     """The bytes after mending, which are written to where they came from, or shown as a diff."""
     # Loaded for the one option that needs them.
-    repair = importlib.import_module("runner.spec.fix").repair(data, shown)
+    from runner.cli.rewrite import rewrite_file
+    from runner.spec.fix import repair
+
+    mended = repair(data, shown)
     if request.dry_run:
-        _show_difference(shown, data, repair.data)
+        show_patch(data, mended.data, shown, f"{shown} (mended)")
         return data
     if name == "-":
-        sys.stdout.buffer.write(repair.data)
-    elif repair.data != data:
-        importlib.import_module("runner.cli.rewrite").rewrite_file(Path(name), data, repair.data)
-    if repair.repaired:
-        say(f"{printable(shown)}: mended {counted(len(repair.repaired), 'problem')}")
-    return bytes(repair.data)
-
-
-def _show_difference(shown: str, before: bytes, after: bytes) -> None:
-    old, new = (data.decode("utf-8", "replace").splitlines(keepends=True) for data in (before, after))
-    name = printable(shown)
-    for line in unified_diff(old, new, name, f"{name} (mended)"):
-        print(printable_lines(line.rstrip("\r\n")))
+        sys.stdout.buffer.write(mended.data)
+    elif mended.data != data:
+        rewrite_file(Path(name), data, mended.data)
+    if mended.repaired:
+        say(f"{printable(shown)}: mended {counted(len(mended.repaired), 'problem')}")
+    return mended.data
 
 
 def _tell(linted: Sequence[Linted], refused: int, request: Request) -> None:
@@ -153,7 +140,7 @@ def _tell(linted: Sequence[Linted], refused: int, request: Request) -> None:
     if request.fix and (request.dry_run or any(one.name == STDIN for one in linted)):
         if report := text_report(shown, sys.stderr):
             put(report, sys.stderr)
-    elif report := FORMATS[request.form](shown):
+    elif report := REPORTS[request.form](shown):
         print(report)
     if linted or not refused:
         say(_summary(shown, refused, request))

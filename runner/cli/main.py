@@ -1,5 +1,6 @@
 """The entry point: finds the verb, loads its module only then, and turns every error into one line and an exit code."""
 
+import errno
 import importlib
 import os
 import sys
@@ -89,6 +90,8 @@ def run(arguments: list[str]) -> int:
         silence(sys.stdout)
         return ExitCode.OK
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return _unwritten(error)
         if os.environ.get("MLRUN_DEBUG"):
             raise
         say(f"this is a bug in mlrun {__version__}: {type(error).__name__}: {error}")
@@ -101,11 +104,23 @@ def _flushed(code: int) -> int:
     try:
         sys.stdout.flush()
     except OSError as error:
-        silence(sys.stdout)
-        if not isinstance(error, BrokenPipeError):
-            show_error(MlrunError(f"cannot write the output: {error.strerror}", code=ExitCode.DISK))
-            return code or ExitCode.DISK
+        if isinstance(error, BrokenPipeError):
+            silence(sys.stdout)
+            return code
+        unwritten = _unwritten(error)
+        return code or unwritten
     return code
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def _unwritten(error: OSError) -> int:
+    """What is printed finds no room: a disk that is full is no bug of ours. Nothing more is printed."""
+    silence(sys.stdout)
+    what = f"`{error.filename}`" if error.filename else "the output"
+    show_error(MlrunError(f"cannot write {what}: {error.strerror}", code=ExitCode.DISK, hint="make room for it"))
+    return ExitCode.DISK
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -4,9 +4,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from runner.cli.cell import width
 from runner.cli.terminal import paint
-from runner.escape import printable, printable_lines
+from runner.escape import display_width, printable, printable_lines
 
 _INDENT = "  "
 
@@ -29,8 +28,8 @@ class Page:
         if not kept:
             return
         self._title(title)
-        room = max(width(name) for name, _ in kept)
-        self.lines += [f"{_INDENT}{name}{' ' * (room - width(name))}{_INDENT}{text}" for name, text in kept]
+        room = max(display_width(name) for name, _ in kept)
+        self.lines += [f"{_INDENT}{name}{' ' * (room - display_width(name))}{_INDENT}{text}" for name, text in kept]
 
     def text(self, title: str, text: str) -> None:
         """Foreign text, line by line."""
@@ -42,9 +41,9 @@ class Page:
         if not rows:
             return
         self._title(title)
-        sizes = [max(width(row[index]) for row in rows) for index in range(len(rows[0]))]
+        sizes = [max(display_width(row[index]) for row in rows) for index in range(len(rows[0]))]
         for row in rows:
-            cells = [cell + " " * (size - width(cell)) for cell, size in zip(row, sizes, strict=True)]
+            cells = [cell + " " * (size - display_width(cell)) for cell, size in zip(row, sizes, strict=True)]
             self.lines.append((_INDENT + _INDENT.join(cells)).rstrip())
 
     def __str__(self) -> str:

@@ -9,22 +9,31 @@ from pathlib import Path
 from runner.errors import ExitCode, MlrunError
 from runner.store.durable import create, sync_folder, temporary_name, write_all
 
+_HINTS = {
+    errno.ENOSPC: "make room on the disk that has its folder",
+    errno.EDQUOT: "make room: your quota is used up",
+    errno.ENOENT: "make its folder first",
+}
+
 
 def rewrite_file(path: Path, before: bytes | None, after: bytes) -> None:
     """Put `after` in place of a file that held `before` when it was read; None for a file that is made now.
 
     A symbolic link stays one, and what it leads to is replaced. Raises MlrunError: USAGE when somebody else has
-    changed the file meanwhile or it may not be written, DISK when there is no room.
+    changed the file meanwhile or it may not be written, DISK when there is no room. Never waits for a pipe or a device.
     """
     target = Path(os.path.realpath(path))
     try:
+        if path.exists() and not path.is_file():
+            kind = "a folder" if path.is_dir() else "a pipe, socket or device"
+            raise MlrunError(f"`{path}` cannot be written: it is {kind}", code=ExitCode.USAGE, hint="name a file")
         status = os.stat(target) if before is not None else None
         if before != (target.read_bytes() if target.exists() else None):
             raise MlrunError(f"`{path}` has been changed meanwhile", code=ExitCode.USAGE, hint="run it again")
         _replace(target, after, status)
     except OSError as error:
         code = ExitCode.DISK if error.errno in {errno.ENOSPC, errno.EDQUOT} else ExitCode.USAGE
-        hint = None if code is ExitCode.DISK else "check its permissions and those of its folder"
+        hint = _HINTS.get(error.errno or 0, "check its permissions and those of its folder")
         raise MlrunError(f"`{path}` cannot be written: {error.strerror}", code=code, hint=hint) from None
 
 

@@ -37,6 +37,6 @@ def schema(
 def _content(path: Path) -> bytes | None:
     """What a file holds; None for one that is not there yet. Raises MlrunError (USAGE)."""
     try:
-        return path.read_bytes() if path.is_file() or path.is_dir() else None
+        return path.read_bytes() if path.is_file() else None
     except OSError as error:
         raise MlrunError(f"`{path}` cannot be written: {error.strerror}", code=ExitCode.USAGE) from None

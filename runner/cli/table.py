@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TextIO, TypeVar
 
-from runner.cli.cell import exact_text, shorten, width
+from runner.cli.cell import exact_text, shorten
 from runner.cli.terminal import paint, say
 from runner.errors import did_you_mean, usage_error
-from runner.escape import printable
+from runner.escape import display_width, printable
 
 GAP = "  "
 _NARROWEST = 20
@@ -78,7 +78,10 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
 
 def natural_widths(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int]:
     """How wide each column would like to be."""
-    return [max([width(column.name), *(width(row[index]) for row in rows)]) for index, column in enumerate(columns)]
+    return [
+        max([display_width(column.name), *(display_width(row[index]) for row in rows)])
+        for index, column in enumerate(columns)
+    ]
 
 
 def _fitted(sizes: Sequence[int], room: int | None) -> list[int]:
@@ -107,7 +110,7 @@ def _line(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]
     parts = []
     last = len(columns) - 1
     for index, (cell, column, size) in enumerate(zip(cells, columns, widths, strict=True)):
-        blanks = " " * (size - width(cell))
+        blanks = " " * (size - display_width(cell))
         colour = column.colours.get(cell) if stream else None
         shown = paint(cell, colour, stream) if colour and stream else cell
         parts.append(blanks + shown if column.right else shown if index == last else shown + blanks)

@@ -8,6 +8,7 @@ from typing import Any, TextIO
 
 from runner.errors import ExitCode, MlrunError
 from runner.escape import printable, printable_lines
+from runner.spec.annotation import inert
 
 
 def colourful(stream: TextIO) -> bool:
@@ -50,9 +51,14 @@ def put(text: str, stream: TextIO) -> None:
         silence(stream)
 
 
+def harmless(text: str) -> str:
+    """Text in which GitHub's runner, which reads the output of all it runs for commands, finds none."""
+    return inert(text) if os.environ.get("GITHUB_ACTIONS") else text
+
+
 def say(text: str) -> None:
     """One line of talk, on stderr."""
-    put(printable_lines(text), sys.stderr)
+    put(harmless(printable_lines(text)), sys.stderr)
 
 
 _HINTS = {
@@ -69,16 +75,16 @@ def show_error(error: MlrunError) -> None:
     """An error as `place: message`, its problems below, and the hint on its own line."""
     where = f"{printable(str(error.location))}: " if error.location else ""
     mark = paint("error:", "31;1", sys.stderr)
-    put(f"{where}{mark} {printable(error.message)}", sys.stderr)
+    put(harmless(f"{where}{mark} {printable(error.message)}"), sys.stderr)
     for problem in error.problems:
         if (problem.location, problem.message) == (error.location, error.message):
             continue
-        put(f"  {printable(str(problem))}", sys.stderr)
+        put(harmless(f"  {printable(str(problem))}"), sys.stderr)
         if problem.hint:
-            put(f"    hint: {printable(problem.hint)}", sys.stderr)
+            put(harmless(f"    hint: {printable(problem.hint)}"), sys.stderr)
     hint = error.hint or _HINTS.get(error.code)
     if hint:
-        put(f"{paint('hint:', '36', sys.stderr)} {printable(hint)}", sys.stderr)
+        put(harmless(f"{paint('hint:', '36', sys.stderr)} {printable(hint)}"), sys.stderr)
 
 
 def print_json(value: Any) -> None:

@@ -1,21 +1,21 @@
 """`mlrun yaml`: write parts of the YAML file from Python. `step` takes them from calls of `valohai.prepare`."""
 
 import os
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import unified_diff
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from runner.app.place import FILE_NAME
+from runner.cli.patch import show_patch
 from runner.cli.rewrite import rewrite_file
 from runner.cli.terminal import say
 from runner.errors import ExitCode, usage_error
 from runner.escape import printable
 from runner.provenance.git import find_repository
+from runner.spec.file import Wanted, read_file
 from runner.spec.prepare import Written, write_step
 from runner.spec.project import read_bytes
 from runner.spec.script import MAX_NOTEBOOK_BYTES, read_script
@@ -62,7 +62,7 @@ def step(
         written.append(write_step(data, target.shown, read_script(_read(name), name), target.inside(name)))
         data = written[-1].data
     if dry_run:
-        _print_diff(before, data, target.shown)
+        show_patch(before or b"", data, "/dev/null" if before is None else target.shown, target.shown)
     elif data != before:
         rewrite_file(target.file, before, data)
     _tell(written, target, dry_run)
@@ -104,24 +104,19 @@ def _target(yaml: str | None) -> _Target:
 
 
 def _read(name: str) -> bytes:
-    """The bytes of a script. Never waits for a pipe or a device. Raises MlrunError (USAGE)."""
+    """The bytes of a script. Raises MlrunError (USAGE)."""
     if not name.endswith((".py", ".ipynb")):
         raise usage_error(f"`{name}` is neither a Python script nor a notebook", hint="it ends in `.py` or `.ipynb`")
-    try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise usage_error(f"`{name}` is a pipe, socket or device, not a file", hint="name a script")
-            return file.read(MAX_NOTEBOOK_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no name of a file"
-        raise usage_error(f"`{name}` cannot be read: {reason}", hint="name a Python script or notebook") from None
+    return read_file(Path(name), name, _SCRIPT)
 
 
-def _print_diff(before: bytes | None, after: bytes, shown: str) -> None:
-    old, new = ((data or b"").decode("utf-8", "replace").splitlines() for data in (before, after))
-    for line in unified_diff(old, new, "/dev/null" if before is None else shown, shown, lineterm=""):
-        print(printable(line))
+_SCRIPT = Wanted(
+    most=MAX_NOTEBOOK_BYTES,
+    code=ExitCode.USAGE,
+    other="name a Python script or notebook",
+    missing="name a Python script or notebook",
+    large="this is no script; of a notebook, clear its outputs",
+)
 
 
 def _tell(written: Sequence[Written], target: _Target, dry_run: bool) -> None:

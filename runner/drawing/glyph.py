@@ -46,12 +46,6 @@ def _advance(character: str) -> int:
     return 1000 if character in "→…—" else 680
 
 
-def cells(text: str) -> int:
-    """How many columns of a terminal a printable text takes."""
-    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
-    return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)
-
-
 def shorten_end(text: str, room: float, size: float, *, bold: bool = False) -> str:
     """`text`, or as much of its start as fits, and an ellipsis."""
     if text_width(text, size, bold=bold) <= room:

@@ -40,7 +40,7 @@ def render(drawing: Drawing) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="mlg" role="img" width="{_n(width)}" height="{_n(height)}" '
         f'viewBox="0 0 {_n(width)} {_n(height)}">',
-        f"<title>{_text(f'Pipeline {drawing.pipeline}')}</title>",
+        f"<title>{_text(f'Pipeline {printable(drawing.pipeline)}')}</title>",
         f"<desc>{_text(_describe(drawing, lines))}</desc>",
         f"<style>{style_sheet()}</style>",
         '<rect class="ground" width="100%" height="100%" rx="10"/>',

@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from runner.drawing.bundle import SIGNS, Bundle, Kind, bundles, full_text
-from runner.drawing.glyph import cells
 from runner.drawing.layer import backward, topological
 from runner.drawing.model import Drawing, DrawnNode, Mark
-from runner.escape import printable
+from runner.escape import display_width, printable
 
 Paint = Callable[[str, str], str]
 """A text in a colour of the terminal (an SGR code such as `1`)."""
@@ -136,16 +135,16 @@ class _Writer:
 
     def write(self, rail: str, parts: Sequence[tuple[str, str]], below: str) -> None:
         """One line with its rails, and `below` as the rails of its continuations."""
-        room = max(16, self._width - cells(rail)) if self._width else None
+        room = max(16, self._width - display_width(rail)) if self._width else None
         line, used, first = rail, 0, True
         for text, colour in parts:
             for index, piece in enumerate(_pieces(text, room and room - _INDENT)):
                 gap = 2 if used and not index else 0
-                if room and (index or used + gap + cells(piece) > room) and not first:
+                if room and (index or used + gap + display_width(piece) > room) and not first:
                     self._end(line)
                     line, used, gap = below + " " * _INDENT, _INDENT, 0
                 line += " " * gap + self._paint(self._shown(piece), colour)
-                used += gap + cells(piece)
+                used += gap + display_width(piece)
                 first = False
         self._end(line)
 
@@ -160,16 +159,27 @@ class _Writer:
 
 def _pieces(text: str, room: int | None) -> list[str]:
     """A text cut into pieces that fit, at blanks where there are some."""
-    if room is None or cells(text) <= room:
+    if room is None:
         return [text]
-    pieces, rest = [], text
-    while cells(rest) > room:
-        cut = next(index for index in range(min(len(rest), room), 0, -1) if cells(rest[:index]) <= room or index == 1)
-        blank = rest.rfind(" ", room // 2, cut)
+    pieces, start = [], 0
+    while (cut := _fitting(text, start, room)) < len(text):
+        blank = text.rfind(" ", start + room // 2, cut)
         cut = blank if blank > 0 else cut
-        pieces.append(rest[:cut])
-        rest = rest[cut:].lstrip()
-    return [*pieces, rest] if rest else pieces
+        pieces.append(text[start:cut])
+        start = cut
+        while text[start : start + 1].isspace():
+            start += 1
+    return [*pieces, text[start:]] if start < len(text) or not pieces else pieces
+
+
+def _fitting(text: str, start: int, room: int) -> int:
+    """Where a piece that begins at `start` has to end; it has one letter at least."""
+    used = 0
+    for end in range(start, len(text)):
+        used += display_width(text[end])
+        if used > room and end > start:
+            return end
+    return len(text)
 
 
 def _rails(drawing: Drawing, order: Sequence[int], forward: Sequence[Bundle], room: int) -> list[_Rail]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from runner.spec.edit import Edit, apply_edits
 from runner.spec.emit import emit_block, emit_flow, emit_item, emit_pair, emit_scalar, indented
 from runner.spec.span import Span, Spans
+from runner.spec.tree import alike
 
 _COMMENT = re.compile(r"\s#")
 
@@ -82,15 +83,20 @@ class Amendment:
 
     def _fill(self, key: Span, value: Span, new: object) -> None:
         """Write a list below its key, which has nothing, or `null`, so far."""
-        blanks = len(self._text[: value.start]) - len(self._text[: value.start].rstrip(" \t"))
         if value.end > value.start:
-            self._edits.append(Edit(value.start - blanks, value.end, ""))
+            self._edits.append(Edit(self._end_before(value.start, " \t"), value.end, ""))
         self._insert_below(value, indented(emit_block(new), 2), self.spans.column(key.start))
 
     def _insert_below(self, span: Span, lines: list[str], column: int) -> None:
         newline = self.spans.newline
         text = "".join(line + newline for line in indented(lines, column))
         self._inserted[self.spans.next_line(span.end)].append(text)
+
+    def _end_before(self, offset: int, blanks: str) -> int:
+        """Where the text in front of an offset ends, without the blanks behind it."""
+        while offset and self._text[offset - 1] in blanks:
+            offset -= 1
+        return offset
 
     def _dash(self, span: Span) -> int:
         """The column of the dashes of a list."""
@@ -101,7 +107,7 @@ class Amendment:
         start, end = self.spans.content(span)
         text = emit_flow(new) if flow or isinstance(new, Mapping | list) else emit_scalar(new)
         if span.kind != "scalar" and not span.flow:
-            above = len(self._text[:start].rstrip())
+            above = self._end_before(start, " \t\r\n")
             if _COMMENT.search(self._text, above, end):
                 raise CannotAmend("a comment stands among its lines")
             if isinstance(new, list) and new:
@@ -111,12 +117,3 @@ class Amendment:
         elif start == end and self._text[start - 1 : start] == ":":
             text = " " + text
         self._edits.append(Edit(start, end, text))
-
-
-def alike(one: object, other: object) -> bool:
-    """Equality of plain data that keeps 1, 1.0 and true apart."""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(alike, one, other))
-    return type(one) is type(other) and one == other

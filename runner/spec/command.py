@@ -66,7 +66,7 @@ def unknown_placeholders(step: Step, texts: Sequence[str]) -> list[tuple[int, in
     found, known = [], _by_name(step)
     for number, text in enumerate(texts):
         for match in _PLACEHOLDER.finditer(text):
-            meant = _MEANT.fullmatch(match[1].strip(" {"))
+            meant = is_placeholder(match[1].strip(" {"))
             if meant and text[match.start() - 1 : match.start()] != "$" and _passes(step, match[1], known) is None:
                 found.append((number, match.start(), match[0]))
     return found
@@ -74,6 +74,26 @@ def unknown_placeholders(step: Step, texts: Sequence[str]) -> list[tuple[int, in
 
 _MEANT = re.compile(r"parameters|params|source-path|param(eter)?s?([-_]values?)?:.+")
 """What stands in the braces of placeholders, right or nearly right."""
+
+WORDS = ("parameters", "params", "parameter", "parameter-value", "source-path")
+
+
+def is_placeholder(inside: str) -> bool:
+    """Whether text in braces is, or was probably meant as, one that is replaced."""
+    return _MEANT.fullmatch(inside) is not None or nearest_word(inside.partition(":")[0]) is not None
+
+
+def nearest_word(said: str) -> str | None:
+    """The word of a placeholder that is one slip of the pen away: a letter too many, too few, wrong or exchanged."""
+    return next((word for word in WORDS if said == word or _is_slip(said.lower(), word)), None)
+
+
+def _is_slip(said: str, word: str) -> bool:
+    if abs(len(said) - len(word)) > 1:
+        return False
+    start = next((at for at, (one, other) in enumerate(zip(said, word, strict=False)) if one != other), len(word))
+    left, right = said[start:], word[start:]
+    return left in (right[1:], right[1:2] + right[:1] + right[2:]) or left[1:] in (right, right[1:])
 
 
 @dataclass(frozen=True, slots=True)

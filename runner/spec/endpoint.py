@@ -16,7 +16,7 @@ def parse_endpoint(body: Table, reader: Reader) -> Endpoint:
     if "server-command" not in body and "wsgi" not in body:
         reader.error("missing-key", f"{noun} has no `server-command`", body.at)
     if command and wsgi:
-        reader.error("ambiguous-item", f"{noun} has both `server-command` and `wsgi`", body.keys_at["wsgi"])
+        reader.error("ambiguous-item", f"{noun} has both `wsgi` and `server-command`", body.keys_at["server-command"])
     return Endpoint(
         name=reader.text(body, "name", noun, required=True) or "",
         location=field.place_of(body, reader),

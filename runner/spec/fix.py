@@ -12,20 +12,19 @@ from dataclasses import dataclass, replace
 from runner.errors import Location, Problem, Severity
 from runner.spec.edit import Edit, Moves, apply_edits, clash
 from runner.spec.lint import lint
-from runner.spec.mend import MENDS, Change, Mend, Renamed, Site
+from runner.spec.mend import MENDS
 from runner.spec.normalise import normalise
 from runner.spec.project import parse_project
-from runner.spec.source import Source, read_source
+from runner.spec.site import Change, Mend, Renamed, Site
+from runner.spec.source import Source, read_source, split_mark
 from runner.spec.span import Spans
-from runner.spec.tree import Place, Row, Table
+from runner.spec.tree import Place, Row, Table, alike
 
 MOST_ROUNDS = 30
 """One change may uncover the next; more turns than this are not taken."""
 MOST_BYTES = 8 << 20
 MOST_READINGS = 8
 """To try changes so much text is read again in all, and beyond that the whole file so often."""
-
-_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +39,13 @@ def repair(data: bytes, file: str) -> Repair:
     """Mend what can be mended without judgement. Never raises; a file that cannot be read is left as it is."""
     if read_source(data, file).tree is None:
         return Repair(data, ())
-    bom, body = (_BOM, data[len(_BOM) :]) if data.startswith(_BOM) else (b"", data)
-    if body.startswith(_BOM):
+    mark, text = split_mark(data)
+    if text.startswith("\ufeff"):
         return Repair(data, ())
-    work = _Work(body.decode(), file)
+    work = _Work(text, file)
     while work.advance():
         pass
-    return Repair(bom + work.text.encode(), tuple(sorted(work.repaired, key=lambda problem: problem.location)))
+    return Repair(mark + work.text.encode(), tuple(sorted(work.repaired, key=lambda problem: problem.location)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +80,9 @@ class _Work:
         site = Site(self.text, parse_project(self.text.encode(), self._file))
         waiting = _proposals(site, self._problems)
         while waiting and self._budget > 0:
-            chosen = _apart(waiting)
+            chosen, waiting = _apart(waiting)
             if self._make(site, chosen):
                 return True
-            waiting = [fix for fix in waiting if fix not in chosen]
         return False
 
     def _make(self, site: Site, fixes: Sequence[_Fix]) -> bool:
@@ -108,7 +106,7 @@ class _Work:
 
     def _as_it_was(self, site: Site, problem: Problem) -> Problem:
         """The problem at its place in the file as it was given to us."""
-        offset = site.spans.offset((problem.location.line, problem.location.column))
+        offset = site.spans.offset(problem.location.place)
         for moves in reversed(self._history):
             offset = moves.back(offset)
         return replace(problem, location=Location(self._file, *self._original.place(offset)))
@@ -121,7 +119,7 @@ class _Work:
         if after.tree is None:
             return False
         _change(before.tree, changes)
-        return _same(_canonical(before), _canonical(after))
+        return alike(_canonical(before), _canonical(after))
 
 
 def _proposals(site: Site, problems: Iterable[Problem]) -> list[_Fix]:
@@ -134,19 +132,22 @@ def _proposals(site: Site, problems: Iterable[Problem]) -> list[_Fix]:
     return [_Fix(mend, tuple(alike)) for mend, alike in found.items()]
 
 
-def _apart(fixes: Iterable[_Fix]) -> list[_Fix]:
-    """Those that can be made at once, in the order of the text; the others have to wait for the next turn.
+def _apart(fixes: Iterable[_Fix]) -> tuple[list[_Fix], list[_Fix]]:
+    """Those that can be made at once, in the order of the text, and the others, which have to wait for the next turn.
 
     What is to go goes first: an entry that stands twice would not, once one of the two is written differently.
     """
     kept: list[_Fix] = []
+    others: list[_Fix] = []
     taken: list[Edit] = []
     for fix in sorted(fixes, key=lambda fix: (bool(fix.mend.edits[0].text), fix.mend.edits)):
-        if not any(_hits(edit, taken) for edit in fix.mend.edits):
-            kept.append(fix)
-            for edit in fix.mend.edits:
-                insort(taken, edit)
-    return kept
+        if any(_hits(edit, taken) for edit in fix.mend.edits):
+            others.append(fix)
+            continue
+        kept.append(fix)
+        for edit in fix.mend.edits:
+            insort(taken, edit)
+    return kept, others
 
 
 def _hits(edit: Edit, taken: Sequence[Edit]) -> bool:
@@ -171,7 +172,7 @@ def _failed(
     failed = set()
     for index, fix in enumerate(fixes):
         for problem in fix.problems:
-            place = (problem.location.line, problem.location.column)
+            place = problem.location.place
             there = new[spans.place(moves.forward(site.spans.offset(place)))]
             if problem.code in there or there - old[place]:
                 failed.add(index)
@@ -183,7 +184,7 @@ def _codes(problems: Iterable[Problem]) -> dict[Place, set[str]]:
     found: dict[Place, set[str]] = defaultdict(set)
     for problem in problems:
         if problem.severity is Severity.ERROR or problem.code in MENDS:
-            found[problem.location.line, problem.location.column].add(problem.code)
+            found[problem.location.place].add(problem.code)
     return found
 
 
@@ -224,12 +225,3 @@ def _change_table(table: Table, by_place: dict[Place, Change]) -> None:
 def _put(row: Row, index: int, change: Change) -> None:
     if not isinstance(change, Renamed):
         row[index] = change.value
-
-
-def _same(one: object, other: object) -> bool:
-    """Equality that keeps 1, 1.0 and true apart."""
-    if isinstance(one, Table) and isinstance(other, Table):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, Row) and isinstance(other, Row):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return type(one) is type(other) and one == other

@@ -5,39 +5,50 @@ wrong is in `runner.spec.check`, one module for each subject; what is wrong with
 modules that read it and by the schema.
 """
 
-import importlib
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from runner.errors import Problem, Severity
 from runner.spec.check.command import check_addresses, check_command
 from runner.spec.check.endpoint import check_target, check_volumes
 from runner.spec.check.image import check_image
-from runner.spec.check.pipeline import check_pipeline
+from runner.spec.check.pipeline import check_broken, check_pipeline
 from runner.spec.check.sheet import Findings, Sheet
 from runner.spec.check.step import check_names, check_preset, check_step
 from runner.spec.check.task import check_task
 from runner.spec.check.use import check_use
 from runner.spec.model import Condition, Node, Pipeline, Project, Step
 from runner.spec.normalise import items_of
+from runner.spec.pipeline import parse_pipeline
+from runner.spec.reader import Reader
 from runner.spec.schema import validate
 from runner.spec.tree import Row, Table, shorten
 
 
 def lint(project: Project) -> list[Problem]:
     """All problems of a file, sorted by place. Where the schema speaks, what parsing said of the place is left out."""
-    found = validate(project.tree, project.file)
+    sheet = Sheet(project)
+    found = validate(project.tree, project.file, lambda: sheet.lines)
     spoken = {problem.location for problem in found}
     found += [
         problem
         for problem in project.problems
         if problem.severity is Severity.WARNING or problem.location not in spoken
     ]
-    sheet = Sheet(project)
-    found += _problems(sheet)
+    broken = [parse_pipeline(body, Reader(project.file, sheet.lines)) for body in _broken_pipelines(sheet)]
+    found += _problems(sheet, [*project.pipelines.values(), *broken])
     for pipeline in project.pipelines.values():
         found += check_pipeline(sheet, pipeline, strict=False)
+    for pipeline in broken:
+        found += check_broken(sheet, pipeline)
     return sorted(dict.fromkeys(found), key=lambda problem: (problem.location, problem.code, problem.message))
+
+
+def _broken_pipelines(sheet: Sheet) -> list[Table]:
+    """The bodies of the pipelines that were put aside; of several with one name the last counts."""
+    bodies = {body.get("name") or number: body for number, body in enumerate(items_of(sheet.tree, "pipeline"))
+              if isinstance(body.get("name"), str | None)}  # fmt: skip
+    return [body for name, body in bodies.items() if name not in sheet.project.pipelines]
 
 
 def problems_within(project: Project, problems: Iterable[Problem], item: Step | Pipeline) -> list[Problem]:
@@ -49,7 +60,7 @@ def problems_within(project: Project, problems: Iterable[Problem], item: Step | 
     return [problem for problem in problems if bisect_right(starts, problem.location.line) == here]
 
 
-def _problems(sheet: Sheet) -> list[Problem]:
+def _problems(sheet: Sheet, pipelines: Sequence[Pipeline]) -> list[Problem]:
     """What is wrong with steps, tasks, endpoints and deployments, and with what nodes override."""
     project, findings = sheet.project, Findings(sheet)
     for step in project.steps.values():
@@ -58,7 +69,7 @@ def _problems(sheet: Sheet) -> list[Problem]:
         check_addresses(findings, step)
     for task in project.tasks.values():
         check_task(findings, task)
-    check_use(findings, project.pipelines.values())
+    check_use(findings, pipelines)
     for body in items_of(sheet.tree, "step"):
         check_names(findings, body)
         check_preset(findings, body)
@@ -68,7 +79,7 @@ def _problems(sheet: Sheet) -> list[Problem]:
         check_image(findings, body, f"endpoint `{shorten(str(body.get('name')))}`")
     for body in items_of(sheet.tree, "deployment"):
         check_target(findings, body)
-    for pipeline in project.pipelines.values():
+    for pipeline in pipelines:
         for node, table in zip(pipeline.nodes, sheet.nodes(pipeline), strict=True):
             if node.override is not None:
                 _check_override(findings, node, table.get("override"))
@@ -90,9 +101,10 @@ def _check_conditions(findings: Findings) -> None:
     """The library that reads conditions is loaded for files that have one."""
     conditions = list(_conditions(findings.sheet.project))
     if conditions:
-        check = importlib.import_module("runner.spec.check.condition").check_condition
+        from runner.spec.check.condition import check_condition
+
         for condition, noun, step in conditions:
-            check(findings, condition, noun, step, False)
+            check_condition(findings, condition, noun, step, False)
 
 
 def _conditions(project: Project) -> Iterator[tuple[Condition, str, Step | None]]:

@@ -6,98 +6,18 @@ same and the problem is gone. So a proposal may be hopeful, but it never touches
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 
 from runner.errors import Problem
 from runner.spec.edit import Edit
 from runner.spec.emit import emit_flow, emit_item, emit_scalar, indented
-from runner.spec.model import Project, SocketType
+from runner.spec.model import SocketType
 from runner.spec.scalar import STANDARD, BadScalar, construct, resolve
 from runner.spec.schema import load_schema
+from runner.spec.site import Change, Mend, Renamed, Replaced, Site, on_one_line
 from runner.spec.socket import PLURALS, singular, split_socket
-from runner.spec.span import Pair, Span, Spans, walk
+from runner.spec.span import Pair, Span, walk
 from runner.spec.tree import Place, Row, Table
-
-
-@dataclass(frozen=True, slots=True)
-class Renamed:
-    """The key at a place gets another name."""
-
-    place: Place
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Replaced:
-    """The value at a place becomes another one."""
-
-    place: Place
-    value: object
-
-
-Change = Renamed | Replaced
-
-
-@dataclass(frozen=True, slots=True)
-class Mend:
-    """Edits of the text, and how the data that YAML reads differ afterwards beyond mere form."""
-
-    edits: tuple[Edit, ...]
-    changes: tuple[Change, ...] = ()
-
-
-class Site:
-    """A file with something to mend."""
-
-    def __init__(self, text: str, project: Project) -> None:
-        self.text = text
-        self.project = project
-        self.spans = Spans(text)
-
-    @cached_property
-    def canonical(self) -> Mapping[Place, object]:
-        """The values of the normalised file by their places."""
-        return dict(_placed(self.project.tree))
-
-    def scalar(self, problem: Problem) -> Span | None:
-        """The scalar on one line that a problem is about, unless it is read in other places too."""
-        span = _on_one_line(self.spans.value_at(_place(problem)))
-        return None if span and span.anchor in self.spans.aliased else span
-
-
-def _place(problem: Problem) -> Place:
-    return problem.location.line, problem.location.column
-
-
-def _placed(tree: object) -> Iterator[tuple[Place, object]]:
-    waiting = [tree]
-    while waiting:
-        here = waiting.pop()
-        if isinstance(here, Table):
-            entries = [(here.values_at[key], here[key]) for key in here]
-        elif isinstance(here, Row):
-            entries = list(zip(here.items_at, here, strict=True))
-        else:
-            continue
-        yield from entries
-        waiting += [value for _, value in entries]
-
-
-def _on_one_line(span: Span | None) -> Span | None:
-    return span if span and span.kind == "scalar" and span.style not in ("|", ">") and not span.tagged else None
-
-
-def _rewrite(site: Site, span: Span, new: str) -> Edit:
-    """Other text for a scalar; its anchor stays."""
-    return Edit(*site.spans.content(span), new)
-
-
-def _reword(site: Site, span: Span, new: str) -> Edit | None:
-    """The same for words that need no quotes; those around the scalar stay."""
-    start, end = site.spans.content(span)
-    raw = site.text[start:end]
-    return Edit(start, end, raw.replace(span.text, new)) if raw.count(span.text) == 1 else None
 
 
 def _mend(edit: Edit | None, *changes: Change) -> Mend | None:
@@ -106,7 +26,7 @@ def _mend(edit: Edit | None, *changes: Change) -> Mend | None:
 
 def _indent_fields(site: Site, problem: Problem) -> Mend | None:
     """The lines below `- step:` move to the right, comments among them too."""
-    pair = site.spans.pair_at(_place(problem))
+    pair = site.spans.pair_at(problem.location.place)
     if pair is None or pair.owner.flow or pair.owner.pairs[0] is not pair or len(pair.owner.pairs) < 2:
         return None
     spans, owner = site.spans, pair.owner
@@ -122,12 +42,15 @@ def _indent_fields(site: Site, problem: Problem) -> Mend | None:
     return Mend(tuple(edits))
 
 
+_COMMENT = re.compile(r"([ ]*)#")
+
+
 def _field_lines(site: Site, start: int, owner: Span, column: int) -> Iterator[int]:
     """Where the lines of the fields begin, and those of the comments right below them."""
     while start < owner.end:
         yield start
         start = site.spans.next_line(start)
-    while match := re.compile(r"([ ]*)#").match(site.text, start):
+    while match := _COMMENT.match(site.text, start):
         if len(match[1]) < column:
             break
         yield start
@@ -147,14 +70,14 @@ def _is_content(site: Site, start: int, blocks: list[Span]) -> bool:
 
 
 def _rename_connections(site: Site, problem: Problem) -> Mend | None:
-    pair = site.spans.pair_at(_place(problem))
-    return _mend(_reword(site, pair.key, "edges")) if pair and _on_one_line(pair.key) else None
+    pair = site.spans.pair_at(problem.location.place)
+    return _mend(site.reword(pair.key, "edges")) if pair and on_one_line(pair.key) else None
 
 
 def _write_singular(site: Site, problem: Problem) -> Mend | None:
     span = site.scalar(problem)
     word = singular(span.text) if span else None
-    return _mend(_reword(site, span, word)) if span and word else None
+    return _mend(site.reword(span, word)) if span and word else None
 
 
 def _write_socket(site: Site, problem: Problem) -> Mend | None:
@@ -165,8 +88,10 @@ def _write_socket(site: Site, problem: Problem) -> Mend | None:
         return None
     kind = parts[1].lower().replace("_", "-")
     kind = PLURALS.get(kind, kind)
+    if kind not in list(SocketType):
+        return None
     word = f"{parts[0]}.{kind}.{parts[2]}"
-    return _mend(_reword(site, span, word), Replaced(_place(problem), word)) if kind in list(SocketType) else None
+    return _mend(site.reword(span, word), Replaced(problem.location.place, word))
 
 
 def _write_target(site: Site, problem: Problem) -> Mend | None:
@@ -176,13 +101,13 @@ def _write_target(site: Site, problem: Problem) -> Mend | None:
     if span is None or parts is None or not parts[1].lower().startswith("parameter"):
         return None
     word = f"{parts[0]}.parameter.{parts[2]}"
-    return _mend(_reword(site, span, word), Replaced(_place(problem), word))
+    return _mend(site.reword(span, word), Replaced(problem.location.place, word))
 
 
 def _write_nodes(site: Site, problem: Problem) -> Mend | None:
     """The nodes that the edges mention are written above them."""
-    pair = site.spans.pair_at(_place(problem))
-    nodes = _nodes(site, _place(problem))
+    pair = site.spans.pair_at(problem.location.place)
+    nodes = _nodes(site, problem.location.place)
     if pair is None or nodes is None:
         return None
     if pair.owner.flow:
@@ -214,14 +139,14 @@ def _above(site: Site, pair: Pair) -> int:
     """Where a new key can be put in front of a key: above the comment that belongs to it, if it begins its line."""
     spans = site.spans
     start = spans.line_start(pair.key.start)
-    before = pair.owner.pairs[: pair.owner.pairs.index(pair)]
-    if not before or site.text[start : pair.key.start].strip(" "):
+    if not pair.index or site.text[start : pair.key.start].strip(" "):
         return pair.key.start
+    before = pair.owner.pairs[pair.index - 1]
     column = spans.column(pair.key.start)
     while start > 0:
         above = spans.line_start(start - 1)
         line = site.text[above:start]
-        if above <= before[-1].value.end or line[:column].strip(" ") or line[column : column + 1] != "#":
+        if above <= before.value.end or line[:column].strip(" ") or line[column : column + 1] != "#":
             break
         start = above
     return start
@@ -229,11 +154,11 @@ def _above(site: Site, pair: Pair) -> int:
 
 def _write_number(site: Site, problem: Problem) -> Mend | None:
     """A number in the words of the file, with what YAML misses in them."""
-    span, number = site.scalar(problem), site.canonical.get(_place(problem))
+    span, number = site.scalar(problem), site.canonical.get(problem.location.place)
     if span is None or isinstance(number, bool) or not isinstance(number, int | float):
         return None
     text = span.text.strip()
-    return _mend(_rewrite(site, span, _numeral(text, number)))
+    return _mend(site.rewrite(span, _numeral(text, number)))
 
 
 def _numeral(text: str, number: int | float) -> str:
@@ -254,18 +179,18 @@ def _write_seconds(site: Site, problem: Problem) -> Mend | None:
     if span is None or not span.text.strip().isascii() or not span.text.strip().isdigit():
         return None
     seconds = int(span.text)
-    return _mend(_rewrite(site, span, str(seconds)), Replaced(_place(problem), seconds))
+    return _mend(site.rewrite(span, str(seconds)), Replaced(problem.location.place, seconds))
 
 
 def _rename_key(site: Site, problem: Problem) -> Mend | None:
     """A known key in capitals or with underscores."""
-    pair = site.spans.pair_at(_place(problem))
-    if pair is None or not _on_one_line(pair.key):
+    pair = site.spans.pair_at(problem.location.place)
+    if pair is None or not on_one_line(pair.key):
         return None
     key = pair.key.text.replace("_", "-").lower()
     if key == pair.key.text or key not in _known()[0] or pair.owner.pair(key):
         return None
-    return _mend(_reword(site, pair.key, key), Renamed(_place(problem), key))
+    return _mend(site.reword(pair.key, key), Renamed(problem.location.place, key))
 
 
 def _write_word(site: Site, problem: Problem) -> Mend | None:
@@ -273,8 +198,10 @@ def _write_word(site: Site, problem: Problem) -> Mend | None:
     span = site.scalar(problem)
     if span is None or span.text == span.text.lower() or span.text.lower() not in _known()[1]:
         return None
+    if span.start in site.names:
+        return None
     word = span.text.lower()
-    return _mend(_reword(site, span, word), Replaced(_place(problem), word))
+    return _mend(site.reword(span, word), Replaced(problem.location.place, word))
 
 
 @cache
@@ -308,12 +235,12 @@ def _write_type(site: Site, problem: Problem) -> Mend | None:
     if span is None:
         return None
     if _quotable(span):
-        return _mend(_rewrite(site, span, f'"{span.text}"'), Replaced(_place(problem), span.text))
+        return _mend(site.rewrite(span, f'"{span.text}"'), Replaced(problem.location.place, span.text))
     tag = resolve(span.text)
     if not span.style or tag not in _QUOTABLE or tag.endswith("timestamp"):
         return None
     value = _read(span.text)
-    return None if value is None else _mend(_rewrite(site, span, span.text), Replaced(_place(problem), value))
+    return None if value is None else _mend(site.rewrite(span, span.text), Replaced(problem.location.place, value))
 
 
 def _read(word: str) -> object:
@@ -327,14 +254,14 @@ def _read(word: str) -> object:
 
 def _quote_default(site: Site, problem: Problem) -> Mend | None:
     """Numbers as the default of a text, where a program is given the same characters."""
-    place = _place(problem)
+    place = problem.location.place
     found = site.spans.value_at(place)
     spans = found.items if found and found.kind == "list" else [found] if found else []
     edits, changes = [], []
     for span in spans:
         at = site.spans.place(span.start)
-        if _on_one_line(span) and _quotable(span) and str(site.canonical.get(at)) == span.text:
-            edits.append(_rewrite(site, span, f'"{span.text}"'))
+        if on_one_line(span) and _quotable(span) and str(site.canonical.get(at)) == span.text:
+            edits.append(site.rewrite(span, f'"{span.text}"'))
             changes.append(Replaced(at, span.text))
     return Mend(tuple(edits), tuple(changes)) if edits else None
 
@@ -344,16 +271,16 @@ def _quote(site: Site, problem: Problem) -> Mend | None:
     span = site.scalar(problem)
     if span is None or span.style or resolve(span.text) != STANDARD + "timestamp":
         return None
-    return _mend(_rewrite(site, span, f'"{span.text}"'))
+    return _mend(site.rewrite(span, f'"{span.text}"'))
 
 
 def _remove_earlier(site: Site, problem: Problem) -> Mend | None:
     """The earlier of two equal entries goes, unless a comment or an anchor would go with it."""
-    pair = site.spans.pair_at(_place(problem))
+    pair = site.spans.pair_at(problem.location.place)
     if pair is None:
         return None
     pairs = pair.owner.pairs
-    earlier = next((i for i in reversed(range(pairs.index(pair))) if pairs[i].key.text == pair.key.text), None)
+    earlier = next((i for i in reversed(range(pair.index)) if pairs[i].key.text == pair.key.text), None)
     if earlier is None or not _same(pairs[earlier].value, pair.value):
         return None
     old, following = pairs[earlier], pairs[earlier + 1].key.start

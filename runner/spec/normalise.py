@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from runner.errors import Location, Problem, Severity, did_you_mean
+from runner.errors import Problem, Severity, did_you_mean
 from runner.spec.emit import emit_scalar
 from runner.spec.model import ParameterType
-from runner.spec.socket import singular, split_socket
+from runner.spec.note import Notes
+from runner.spec.phrase import describe
+from runner.spec.socket import ends_of, singular, split_socket
 from runner.spec.source import Source
 from runner.spec.tree import Place, Row, Table, shorten
 
@@ -26,27 +28,14 @@ Steps = dict[str, set[str]]
 ALIASES = {"blueprint": "pipeline"}
 
 
-class _Notes:
-    """Collects problems of one file."""
-
-    def __init__(self, file: str) -> None:
-        self._file = file
-        self.problems: list[Problem] = []
-
-    def error(self, code: str, message: str, place: Place, hint: str | None = None) -> None:
-        self.problems.append(Problem(Severity.ERROR, code, message, Location(self._file, *place), hint))
-
-    def warn(self, code: str, message: str, place: Place, hint: str | None = None) -> None:
-        self.problems.append(Problem(Severity.WARNING, code, message, Location(self._file, *place), hint))
-
-    @contextmanager
-    def watch(self, index: int, ruined: dict[int, Problem]) -> Iterator[None]:
-        """Put the first error that is reported meanwhile into `ruined`."""
-        before = len(self.problems)
-        yield
-        for problem in self.problems[before:]:
-            if problem.severity is Severity.ERROR:
-                ruined.setdefault(index, problem)
+@contextmanager
+def _watch(notes: Notes, index: int, ruined: dict[int, Problem]) -> Iterator[None]:
+    """Put the first error that is reported meanwhile into `ruined`."""
+    before = len(notes.problems)
+    yield
+    for problem in notes.problems[before:]:
+        if problem.severity is Severity.ERROR:
+            ruined.setdefault(index, problem)
 
 
 def kind_of(item: object) -> str | None:
@@ -74,7 +63,7 @@ class Shape:
 
 def normalise(source: Source) -> Shape:
     """Bring a file into the canonical form. Items that are none are left as they are."""
-    notes = _Notes(source.file)
+    notes = Notes(source.file)
     tree = source.tree
     if not isinstance(tree, Row):
         _report_root(source, notes)
@@ -82,7 +71,7 @@ def normalise(source: Source) -> Shape:
     ruined: dict[int, Problem] = {}
     lifted = Row(tree.at)
     for item, place in zip(tree, tree.items_at, strict=True):
-        with notes.watch(len(lifted), ruined):
+        with _watch(notes, len(lifted), ruined):
             lifted.put(_lift(item, place, notes), place)
     steps: Steps = {}
     for body in items_of(lifted, "step"):
@@ -90,7 +79,7 @@ def normalise(source: Source) -> Shape:
             steps.setdefault(name.casefold(), set()).add(name)
     fresh = Row(tree.at)
     for item, place in zip(lifted, lifted.items_at, strict=True):
-        with notes.watch(len(fresh), ruined):
+        with _watch(notes, len(fresh), ruined):
             fresh.put(_normalise_item(item, steps, notes), place)
     return Shape(fresh, tuple(notes.problems), ruined)
 
@@ -98,7 +87,7 @@ def normalise(source: Source) -> Shape:
 _BEGIN = "begin each item with `- step:`"
 
 
-def _report_root(source: Source, notes: _Notes) -> None:
+def _report_root(source: Source, notes: Notes) -> None:
     if source.problems and source.tree is None and not source.empty:
         return
     tree = source.tree
@@ -107,13 +96,14 @@ def _report_root(source: Source, notes: _Notes) -> None:
     elif isinstance(tree, Table):
         notes.error("not-a-list", "the file is one mapping, not a list of items", tree.at, _BEGIN)
     else:
-        notes.error("not-a-list", "the file is not a list of items", (1, 1), _BEGIN)
+        said = describe(tree) if isinstance(tree, str) else "a boolean" if isinstance(tree, bool) else "a number"
+        notes.error("not-a-list", f"the file is {said}, not a list of items", (1, 1), _BEGIN)
 
 
-def _lift(item: object, place: Place, notes: _Notes) -> object:
+def _lift(item: object, place: Place, notes: Notes) -> object:
     """Give an item the form `{kind: body}`."""
     if not isinstance(item, Table):
-        notes.error("not-a-mapping", "an item is a mapping such as `step:`", place, _BEGIN)
+        notes.error("not-a-mapping", f"the item is {describe(item)}, not a mapping such as `step:`", place, _BEGIN)
         return item
     kind = kind_of(item)
     if kind is None:
@@ -155,7 +145,7 @@ def _flat_kind(item: Table) -> str | None:
     return next(naming, None) if isinstance(item.get("step"), str) else None
 
 
-def _normalise_item(item: object, steps: Steps, notes: _Notes) -> object:
+def _normalise_item(item: object, steps: Steps, notes: Notes) -> object:
     kind = kind_of(item)
     if kind is None or not isinstance(item, Table) or not isinstance(body := item[kind], Table):
         return item
@@ -170,11 +160,11 @@ def _normalise_item(item: object, steps: Steps, notes: _Notes) -> object:
     return fresh
 
 
-def _normalise_step(body: Table, notes: _Notes) -> Table:
+def _normalise_step(body: Table, notes: Notes) -> Table:
     return _each(body, "parameters", lambda parameter: _normalise_parameter(parameter, notes))
 
 
-def _normalise_parameter(parameter: Table, notes: _Notes) -> Table:
+def _normalise_parameter(parameter: Table, notes: Notes) -> Table:
     kind = parameter.get("type")
     if kind not in (ParameterType.FLOAT, ParameterType.INTEGER):
         return parameter
@@ -189,12 +179,12 @@ _NUMBERS = ("value", "start", "end", "step", "count", "base", "min", "max", "see
 """The rules of a varied parameter that are numbers."""
 
 
-def _normalise_task(body: Table, notes: _Notes) -> Table:
+def _normalise_task(body: Table, notes: Notes) -> Table:
     body = _with_number(body, "optimization-target-value", True, notes)
     return _each(body, "parameters", lambda parameter: _normalise_variation(parameter, notes))
 
 
-def _normalise_variation(parameter: Table, notes: _Notes) -> Table:
+def _normalise_variation(parameter: Table, notes: Notes) -> Table:
     rules = parameter.get("rules")
     if not isinstance(rules, Table):
         return parameter
@@ -218,7 +208,7 @@ def _each(body: Table, key: str, change: Callable[[Table], Table]) -> Table:
     return _with(body, key, fresh)
 
 
-def _with_number(table: Table, key: str, fractions: bool, notes: _Notes) -> Table:
+def _with_number(table: Table, key: str, fractions: bool, notes: Notes) -> Table:
     """The table with text that is meant as a number made one: YAML 1.1 reads `1e-4`, without a dot, as text."""
     raw = table.get(key)
     if isinstance(raw, str):
@@ -232,7 +222,7 @@ def _with_number(table: Table, key: str, fractions: bool, notes: _Notes) -> Tabl
     return _with(table, key, fresh)
 
 
-def _read_number(raw: object, key: str, place: Place, fractions: bool, notes: _Notes) -> object:
+def _read_number(raw: object, key: str, place: Place, fractions: bool, notes: Notes) -> object:
     number = _number(raw, fractions) if isinstance(raw, str) else None
     if number is None:
         return raw
@@ -260,7 +250,7 @@ def _with(table: Table, key: str, value: object) -> Table:
     return fresh
 
 
-def _normalise_pipeline(body: Table, steps: Steps, notes: _Notes) -> Table:
+def _normalise_pipeline(body: Table, steps: Steps, notes: Notes) -> Table:
     if "connections" in body:
         body = _rename_connections(body, notes)
     if isinstance(edges := body.get("edges"), Row):
@@ -273,7 +263,7 @@ def _normalise_pipeline(body: Table, steps: Steps, notes: _Notes) -> Table:
     return body
 
 
-def _rename_connections(body: Table, notes: _Notes) -> Table:
+def _rename_connections(body: Table, notes: Notes) -> Table:
     place = body.keys_at["connections"]
     if "edges" in body:
         notes.error("ambiguous-item", "`connections` and `edges` say the same", place, "keep `edges`")
@@ -288,7 +278,7 @@ def _rename_connections(body: Table, notes: _Notes) -> Table:
     return fresh
 
 
-def _normalise_edge(edge: object, notes: _Notes) -> object:
+def _normalise_edge(edge: object, notes: Notes) -> object:
     if isinstance(edge, Row):
         fresh = Row(edge.at)
         for end, place in zip(edge, edge.items_at, strict=True):
@@ -301,7 +291,7 @@ def _normalise_edge(edge: object, notes: _Notes) -> object:
     return edge
 
 
-def _normalise_end(end: object, place: Place, notes: _Notes) -> object:
+def _normalise_end(end: object, place: Place, notes: Notes) -> object:
     fresh = singular(end) if isinstance(end, str) else None
     if fresh is None:
         return end
@@ -309,20 +299,12 @@ def _normalise_end(end: object, place: Place, notes: _Notes) -> object:
     return fresh
 
 
-def _ends(edges: Row) -> Iterator[tuple[object, Place]]:
-    for edge in edges:
-        if isinstance(edge, Row):
-            yield from zip(edge, edge.items_at, strict=True)
-        elif isinstance(edge, Table):
-            yield from ((edge[key], edge.values_at[key]) for key in ("source", "target") if key in edge)
-
-
-def _infer_nodes(body: Table, edges: Row, steps: Steps, notes: _Notes) -> Table:
+def _infer_nodes(body: Table, edges: Row, steps: Steps, notes: Notes) -> Table:
     """One execution node for each name that the edges mention, in order; its step has the same name."""
     place = body.keys_at["edges"]
     nodes = Row(place)
     seen = set()
-    for end, at in _ends(edges):
+    for end, at in (end for edge in edges for end in ends_of(edge)):
         parts = split_socket(end) if isinstance(end, str) else None
         if parts is None or parts[0] in seen:
             continue

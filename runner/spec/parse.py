@@ -20,7 +20,7 @@ from runner.spec.model import (
 )
 from runner.spec.parameter import parse_parameter
 from runner.spec.reader import Reader, named
-from runner.spec.tree import Place, Row, Table
+from runner.spec.tree import Place, Table, tables
 
 IGNORED = (
     "mounts",
@@ -67,9 +67,8 @@ def parse_step(body: Table, reader: Reader) -> Step:
 def _ignored(body: Table, reader: Reader) -> Mapping[str, Location]:
     """The fields without effect; an input whose files the program would fetch by itself gets them like any other."""
     found = dict(field.places(body, IGNORED, reader))
-    rows = body.get("inputs")
-    for row in rows if isinstance(rows, Row) else ():
-        if isinstance(row, Table) and row.get("download") == _ON_DEMAND:
+    for row in tables(body.get("inputs")):
+        if row.get("download") == _ON_DEMAND:
             found.setdefault("download", reader.at(row.keys_at["download"]))
     return found
 

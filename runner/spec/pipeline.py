@@ -16,9 +16,10 @@ from runner.spec.model import (
     Pipeline,
     PipelineParameter,
 )
+from runner.spec.phrase import EDGE, END
 from runner.spec.reader import Reader, named
-from runner.spec.socket import parse_socket, parse_target
-from runner.spec.tree import Place, Row, Table, shorten
+from runner.spec.socket import UnknownType, ends_of, meant_end, parse_socket, parse_target
+from runner.spec.tree import Place, Row, Table, entries, shorten, tables
 
 IGNORED = ("reuse-executions",)
 """Fields of a pipeline that somebody would expect to act, and that do not in this version."""
@@ -47,15 +48,11 @@ def parse_pipeline(body: Table, reader: Reader) -> Pipeline:
 
 def _ignored(body: Table, reader: Reader) -> Iterator[tuple[str, Location]]:
     yield from field.places(body, IGNORED, reader)
-    for node in _tables(body.get("nodes")):
+    for node in tables(body.get("nodes")):
         if isinstance(override := node.get("override"), Table):
             yield from field.places(override, IGNORED_OVERRIDES, reader)
-    for edge in _tables(body.get("edges")):
+    for edge in tables(body.get("edges")):
         yield from field.places(edge, IGNORED_OF_EDGES, reader)
-
-
-def _tables(rows: object) -> Iterator[Table]:
-    return (row for row in rows if isinstance(row, Table)) if isinstance(rows, Row) else iter(())
 
 
 def _node(table: Table, reader: Reader) -> Node:
@@ -170,28 +167,31 @@ def _edges(body: Table, reader: Reader, noun: str) -> tuple[Edge, ...]:
     if not isinstance(rows, Row):
         reader.error("wrong-type", f"the `edges` of {noun} are not a list", body.values_at["edges"])
         return ()
-    found = [_edge(edge, place, reader) for edge, place in zip(rows, rows.items_at, strict=True)]
+    found = [_edge(edge, place, reader) for edge, place in entries(rows)]
     return tuple(edge for edge in found if edge is not None)
 
 
+_MOST_HINTS = 20
+"""Looking for close names is the slow part of a message; nobody reads so many of one pipeline."""
+
+
 def _edge(edge: object, place: Place, reader: Reader) -> Edge | None:
-    if isinstance(edge, Row) and len(edge) == 2:
-        ends = list(zip(edge, edge.items_at, strict=True))
-    elif isinstance(edge, Table) and "source" in edge and "target" in edge:
-        ends = [(edge[key], edge.values_at[key]) for key in ("source", "target")]
-    else:
-        reader.error("wrong-value", "an edge is `[source, target]`, or a mapping with `source` and `target`", place)
+    ends = ends_of(edge)
+    if len(ends) != 2:
+        reader.error("wrong-value", EDGE, place)
         return None
     sockets = []
-    for end, at in ends:
+    for number, (end, at) in enumerate(ends):
         if not isinstance(end, str):
-            reader.error("wrong-value", "the end of an edge is text of the form `node.type.key`", at)
+            reader.error("wrong-value", END, at)
             continue
         try:
             sockets.append(parse_socket(end))
         except ValueError as error:
-            code = "bad-socket" if "form" in str(error) else "unknown-edge-type"
-            reader.error(code, shorten(str(error), 120), at, "such as `train.output.model.pkl`")
+            code = "unknown-edge-type" if isinstance(error, UnknownType) else "bad-socket"
+            hint = meant_end(end) if len(reader.problems) < _MOST_HINTS else None
+            hint = hint or f"such as `{('train.output.model.pkl', 'train.input.data')[number]}`"
+            reader.error(code, shorten(str(error), 120), at, hint)
     return Edge(sockets[0], sockets[1], reader.at(place)) if len(sockets) == 2 else None
 
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from math import isfinite
 
 from runner.errors import MlrunError, Problem, Severity, spec_error
-from runner.spec.amend import Amendment, CannotAmend, alike
+from runner.spec.amend import Amendment, CannotAmend
 from runner.spec.emit import emit_item
 from runner.spec.lint import lint
 from runner.spec.normalise import kind_of
 from runner.spec.project import parse_project
 from runner.spec.script import Prepared
-from runner.spec.source import Source, read_source
+from runner.spec.source import Source, read_source, split_mark
 from runner.spec.span import Span
-from runner.spec.tree import Row, Table, shorten
+from runner.spec.tree import Row, Table, alike, shorten
 
 DEFAULT_IMAGE = "python:3.11-slim"
 """What Valohai's client takes when a script names no image."""
@@ -49,7 +49,7 @@ def write_step(data: bytes, file: str, prepared: Prepared, path: str) -> Written
     index = _find(tree, prepared.step)
     if index is None:
         fresh = _new_step(prepared, path)
-        text = _appended(source, data, fresh)
+        text = _appended(data, fresh)
         written = Written(text, prepared.step, True, (), ())
         _check(written, data, file, prepared, [*map(_plain, tree), {"step": fresh}])
         return written
@@ -179,16 +179,16 @@ def _input(name: str, value: object, prepared: Prepared) -> Entry:
     return entry | ({"keep-directories": "suffix"} if any("*" in uri for uri in uris) else {})
 
 
-def _appended(source: Source, data: bytes, step: Entry) -> bytes:
+def _appended(data: bytes, step: Entry) -> bytes:
     """The file with a step more, at its end."""
-    bom, text = _text(data)
+    mark, text = split_mark(data)
     amendment = Amendment(text)
     root = amendment.spans.root
     newline = amendment.spans.newline
     lines = emit_item({"step": step})
     if root is not None and root.flow and root.items:
         amendment.append(root, {"step": step})
-        return bom + amendment.result().encode()
+        return mark + amendment.result().encode()
     if root is not None and not root.items:
         # `[]`, or nothing but comments.
         text = text[: root.start] + text[root.end :]
@@ -200,15 +200,10 @@ def _appended(source: Source, data: bytes, step: Entry) -> bytes:
         rest = text[root.end :]
         if any(line.strip() and not line.lstrip().startswith("#") for line in rest.splitlines()[1:]):
             amendment.append(root, {"step": step})
-            return bom + amendment.result().encode()
+            return mark + amendment.result().encode()
     if text and not text.endswith(("\n", "\r")):
         text += newline
-    return bom + (text + "".join(line + newline for line in lines)).encode()
-
-
-def _text(data: bytes) -> tuple[bytes, str]:
-    bom = b"\xef\xbb\xbf" if data.startswith(b"\xef\xbb\xbf") else b""
-    return bom, data[len(bom) :].decode()
+    return mark + (text + "".join(line + newline for line in lines)).encode()
 
 
 def _update(data: bytes, file: str, tree: Row, index: int, prepared: Prepared, path: str) -> Written:
@@ -216,11 +211,11 @@ def _update(data: bytes, file: str, tree: Row, index: int, prepared: Prepared, p
     old = {key: _plain(value) for key, value in _body(item).items()}
     merge = _Merge(old, prepared)
     new = merge.step(_named_fields(prepared, path))
-    bom, text = _text(data)
+    mark, text = split_mark(data)
     amendment = Amendment(text)
     try:
         amendment.follow(_body_span(amendment.spans.root, index), old, new)
-        result = bom + amendment.result().encode()
+        result = mark + amendment.result().encode()
     except (CannotAmend, ValueError) as error:
         raise _by_hand(prepared, file, str(error)) from None
     written = Written(result, prepared.step, False, tuple(merge.changes), tuple(merge.left))

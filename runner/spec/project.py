@@ -1,23 +1,22 @@
 """A file → a `Project`: the entry of this room. Reads one file from disk, nothing else; imports no schema library."""
 
-import errno
-import os
-import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from runner.errors import ExitCode, MlrunError, Problem, Severity, did_you_mean, spec_error, usage_error
 from runner.spec.endpoint import parse_deployment, parse_endpoint
+from runner.spec.file import Wanted, read_file
 from runner.spec.model import Pipeline, Policy, Project, Step, Task
 from runner.spec.normalise import kind_of, normalise
 from runner.spec.parse import parse_step
+from runner.spec.phrase import DASHES, describe
 from runner.spec.pipeline import parse_pipeline
 from runner.spec.policy import parse_policy
 from runner.spec.reader import Reader
 from runner.spec.source import MAX_BYTES, Source, read_source
 from runner.spec.task import parse_task
-from runner.spec.tree import Table, shorten
+from runner.spec.tree import Row, Table, shorten
 
 
 def load_project(path: Path, shown: str) -> Project:
@@ -30,41 +29,16 @@ def load_project(path: Path, shown: str) -> Project:
 
 def read_bytes(path: Path, shown: str) -> bytes:
     """The bytes of a regular file of bearable size. Never waits for a pipe or a device. Raises MlrunError (SPEC)."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    except (OSError, ValueError) as error:
-        raise _unreadable(error, shown) from None
-    try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
-            raise _no_file(f"`{shown}` is {kind}, not a file", "name a YAML file")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise _unreadable(error, shown) from None
-    finally:
-        os.close(descriptor)
-    if len(data) > MAX_BYTES:
-        raise _no_file(f"`{shown}` has more than {MAX_BYTES >> 20} MiB", "this is no `valohai.yaml`")
-    return data
+    return read_file(path, shown, _YAML)
 
 
-def _no_file(message: str, hint: str | None) -> MlrunError:
-    return MlrunError(message, code=ExitCode.SPEC, hint=hint)
-
-
-def _unreadable(error: OSError | ValueError, shown: str) -> MlrunError:
-    if isinstance(error, ValueError):
-        return _no_file(f"`{shown}` is no name of a file", None)
-    messages: Mapping[int | None, tuple[str, str | None]] = {
-        errno.ENOENT: (f"there is no `{shown}`", "`mlrun init` makes an example"),
-        errno.ENOTDIR: (f"there is no `{shown}`", "`mlrun init` makes an example"),
-        errno.EACCES: (f"`{shown}` may not be read", "check its permissions"),
-        errno.ELOOP: (f"`{shown}` is a symbolic link that leads back to itself", "remove the link"),
-        errno.ENXIO: (f"`{shown}` is a pipe, socket or device, not a file", "name a YAML file"),
-    }
-    return _no_file(*messages.get(error.errno, (f"`{shown}` cannot be read: {error.strerror}", None)))
+_YAML = Wanted(
+    most=MAX_BYTES,
+    code=ExitCode.SPEC,
+    other="name a YAML file",
+    missing="`mlrun init` makes an example",
+    large="this is no `valohai.yaml`",
+)
 
 
 def parse_project(data: bytes, file: str) -> Project:
@@ -124,9 +98,10 @@ class _Builder:
             name = body.get(_PARSERS[kind][0])
             self._add_body(kind, name, body, reader, ruin)
         else:
-            said = "is empty" if body is None else "is not a mapping"
+            said = describe(body) if body is None else f"{describe(body)}, not a mapping"
             code = "empty-item" if body is None else "wrong-type"
-            reader.error(code, f"`{kind}:` {said}", item.keys_at[kind], "indent its fields below it")
+            hint = DASHES if isinstance(body, Row) else "indent its fields below it"
+            reader.error(code, f"`{kind}:` is {said}", item.keys_at[kind], hint)
         self.problems += reader.problems
         if fatal := ruin or reader.first_error:
             self.broken.append((kind, name if isinstance(name, str) and name else None, fatal))

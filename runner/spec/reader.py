@@ -1,39 +1,24 @@
 """Reads typed fields out of a tree, collecting every problem with its place instead of raising the first. Pure."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import TypeVar, cast
 
-from runner.errors import Location, Problem, Severity, did_you_mean
-from runner.spec.tree import Place, Row, Table, shorten
+from runner.errors import Location
+from runner.spec.note import Notes
+from runner.spec.phrase import meant_word, quoting
+from runner.spec.tree import Place, Row, Table, entries, shorten
 
 W = TypeVar("W", bound=StrEnum)
 
 
-class Reader:
+class Reader(Notes):
     """Reads fields of one item; every problem is collected, none is raised."""
 
     def __init__(self, file: str, lines: tuple[str, ...]) -> None:
-        self._file = file
+        super().__init__(file)
         self._lines = lines
-        self.problems: list[Problem] = []
-
-    def at(self, place: Place) -> Location:
-        """The place as a location."""
-        return Location(self._file, *place)
-
-    def error(self, code: str, message: str, place: Place, hint: str | None = None) -> None:
-        """Collect an error."""
-        self.problems.append(Problem(Severity.ERROR, code, message, self.at(place), hint))
-
-    def warn(self, code: str, message: str, place: Place, hint: str | None = None) -> None:
-        """Collect a warning."""
-        self.problems.append(Problem(Severity.WARNING, code, message, self.at(place), hint))
-
-    @property
-    def first_error(self) -> Problem | None:
-        """The first error so far."""
-        return next((problem for problem in self.problems if problem.severity is Severity.ERROR), None)
 
     def text(self, table: Table, key: str, noun: str, required: bool = False) -> str | None:
         """A text field; an empty one counts as absent."""
@@ -43,7 +28,7 @@ class Reader:
                 self.error("wrong-value", f"the `{key}` of {noun} is empty", table.values_at[key])
             return value or None
         if value is not None:
-            self.error("wrong-type", f"the `{key}` of {noun} is not text", table.values_at[key], "put quotes around it")
+            self.error("wrong-type", f"the `{key}` of {noun} is not text", table.values_at[key], quoting(value))
         elif required:
             self.error("missing-key", f"{noun} has no `{key}`", table.values_at.get(key, table.at))
         return None
@@ -67,7 +52,8 @@ class Reader:
             return words(cast("str", value))
         except ValueError:
             allowed = ", ".join(f"`{word}`" for word in words)
-            self.error("wrong-value", f"the `{key}` of {noun} is none of {allowed}", table.values_at[key])
+            hint = meant_word(value, list(words))
+            self.error("wrong-value", f"the `{key}` of {noun} is none of {allowed}", table.values_at[key], hint)
             return default
 
     def loose_word(self, table: Table, key: str, noun: str, words: type[W]) -> W | None:
@@ -79,8 +65,9 @@ class Reader:
         for word in words:
             if _fold(word) == said:
                 return word
-        message = f"the `{key}` of {noun} is not one of " + ", ".join(f"`{word}`" for word in words)
-        self.error("wrong-value", message, table.values_at[key], did_you_mean(value, words))
+        allowed = ", ".join(f"`{word}`" for word in words)
+        message = f"the `{key}` of {noun} is `{shorten(value)}`, not one of {allowed}"
+        self.error("wrong-value", message, table.values_at[key], meant_word(value, list(words)))
         return None
 
     def number(self, table: Table, key: str, noun: str) -> int | float | None:
@@ -117,12 +104,9 @@ class Reader:
     def tables(self, table: Table, key: str, noun: str) -> Iterator[Table]:
         """The mappings of a list field."""
         value = table.get(key)
-        if value is None:
-            return
-        if not isinstance(value, Row):
+        if value is not None and not isinstance(value, Row):
             self.error("wrong-type", f"the `{key}` of {noun} is not a list", table.values_at[key])
-            return
-        for item, place in zip(value, value.items_at, strict=True):
+        for item, place in entries(value):
             if isinstance(item, Table):
                 yield item
             else:
@@ -139,24 +123,32 @@ class Reader:
             self.error("wrong-type", f"the `{key}` of {noun} is not text or a list of texts", table.values_at[key])
             return []
         found = []
-        for item, place in zip(value, value.items_at, strict=True):
+        for item, place in entries(value):
             if isinstance(item, str):
                 found.append((item, place))
             elif item is not None:
-                self.error("wrong-type", f"an entry of `{key}` of {noun} is not text", place, "put quotes around it")
+                self.error("wrong-type", f"an entry of `{key}` of {noun} is not text", place, quoting(item))
         return found
 
     def start_of_text(self, place: Place) -> Location:
         """Where the text of a scalar begins: behind its quote, or on the line below its `|` or `>`."""
-        line, column = place
-        rest = self._lines[line - 1][column - 1 :] if line <= len(self._lines) else ""
-        if rest[:1] in ("'", '"'):
-            return self.at((line, column + 1))
-        if rest[:1] in ("|", ">"):
-            for below, text in enumerate(self._lines[line:], line + 1):
-                if text.strip():
-                    return self.at((below, len(text) - len(text.lstrip()) + 1))
-        return self.at(place)
+        return self.at(start_of_text(self._lines, place))
+
+
+def start_of_text(lines: Sequence[str], place: Place) -> Place:
+    """Where the text of a scalar at `place` begins: behind its quote, or on the line below its `|` or `>`."""
+    line, column = place
+    first = lines[line - 1][column - 1 : column] if line <= len(lines) else ""
+    if first in ("'", '"'):
+        return line, column + 1
+    if first in ("|", ">"):
+        for number in range(line, len(lines)):
+            if found := _SIGN.search(lines[number]):
+                return number + 1, found.start() + 1
+    return place
+
+
+_SIGN = re.compile(r"\S")
 
 
 def _fold(word: str) -> str:

@@ -1,24 +1,24 @@
 """Problems for people and for programs. Nothing that a file says reaches a terminal unescaped. Pure."""
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 
 from runner.errors import Problem
-from runner.escape import printable
+from runner.escape import display_width, printable
 
 WIDTH = 110
 """Columns of a source line that are shown."""
 
 
-def render_problem(problem: Problem, lines: Sequence[str]) -> str:
+def render_problem(problem: Problem, lines: Sequence[str], mark: str | None = None) -> str:
     """A problem as lines of plain text: place, severity, code and message; the source line with a caret; the hint.
 
-    `lines` are those of `runner.spec.source.source_lines`; without the problem's line only the text is shown.
+    `lines` are those of `runner.spec.source.source_lines`; without the problem's line only the text is shown. `mark`
+    is written for severity and code, in colours perhaps.
     """
     place = problem.location
     head = f"{printable(place.file)}:{place.line}:{place.column}"
-    shown = [f"{head}: {problem.severity} {problem.code}: {printable(problem.message)}"]
+    shown = [f"{head}: {mark or f'{problem.severity} {problem.code}:'} {printable(problem.message)}"]
     if 0 < place.line <= len(lines) and lines[place.line - 1].strip():
         shown += _excerpt(lines[place.line - 1], place.column)
     if problem.hint:
@@ -31,13 +31,7 @@ def _excerpt(line: str, column: int) -> list[str]:
     start = max(0, min(column - 1, len(line)) - WIDTH // 2) if len(line) > WIDTH else 0
     before, after = line[start : column - 1], line[column - 1 : start + WIDTH]
     before, after = (printable(part.replace("\t", " ")) for part in (before, after))
-    return [f"  | {before}{after}".rstrip(), f"  | {' ' * _cells(before)}^"]
-
-
-def _cells(text: str) -> int:
-    """How many columns of a terminal a printable text takes."""
-    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
-    return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)
+    return [f"  | {before}{after}".rstrip(), f"  | {' ' * display_width(before)}^"]
 
 
 _WORD = re.compile(

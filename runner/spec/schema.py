@@ -11,16 +11,33 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from runner.errors import Location, Problem, Severity, did_you_mean
+from runner.errors import Location, Problem, Severity
 from runner.spec.fit import Fitness
-from runner.spec.normalise import kind_of
-from runner.spec.tree import Row, Table, locate, shorten
+from runner.spec.normalise import KINDS, kind_of
+from runner.spec.phrase import (
+    DASHES,
+    EDGE,
+    END,
+    PATTERNS,
+    as_fields,
+    describe,
+    meant_key,
+    meant_text,
+    meant_word,
+    quoting,
+    unquoting,
+)
+from runner.spec.report import end_column
+from runner.spec.scalar import BadScalar, construct, resolve
+from runner.spec.tree import Place, Row, Table, alike, locate, shorten, shown
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
 
 Violation = Any
 """A `jsonschema.ValidationError`."""
+
+Lines = Callable[[], Sequence[str]]
 
 SCHEMA_NAME = "valohai.schema.json"
 
@@ -52,8 +69,11 @@ def _validator(kind: str) -> "Draft202012Validator":
     return Draft202012Validator(schema)
 
 
-def validate(tree: Sequence[object], file: str) -> list[Problem]:
-    """Every violation of the schema in a normalised tree, as located errors, in the order of the file."""
+def validate(tree: Sequence[object], file: str, lines: Lines = tuple) -> list[Problem]:
+    """Every violation of the schema in a normalised tree, as located errors, in the order of the file.
+
+    `lines` gives the file's, which are only asked for when there is something to say.
+    """
     if not isinstance(tree, Row):
         return []
     problems = []
@@ -68,7 +88,7 @@ def validate(tree: Sequence[object], file: str) -> list[Problem]:
             path = [index, kind, *error.absolute_path]
             problems += [
                 Problem(Severity.ERROR, code, message, Location(file, *locate(tree, [*path, *below], key)), hint)
-                for code, message, hint, below, key in _explain(error, _Place(tree, path))
+                for code, message, hint, below, key in _explain(error, _Place(tree, path, lines))
             ]
     return sorted(problems, key=lambda problem: (problem.location, problem.code, problem.message))
 
@@ -91,36 +111,72 @@ _NOUNS = {
 }
 
 
+_A = {kind: f"{'an' if kind == 'endpoint' else 'a'} {kind}" for kind in KINDS}
+"""What an item without a name is called."""
+
+
 class _Place:
     """An object or field of a tree, for messages."""
 
-    def __init__(self, tree: Row, path: Sequence[str | int]) -> None:
+    def __init__(self, tree: Row, path: Sequence[str | int], lines: Lines) -> None:
         self._tree = tree
+        self._lines = lines
         self.path = path
 
     @property
     def owner(self) -> str:
-        """The nearest named objects around the place, such as: step `train`, parameter `lr`."""
+        """The object itself, such as: step `train`, parameter `lr`; or `resources` of step `train`."""
+        names, trail = self._parts()
+        return f"{_trail(trail)} of {names}" if trail else names
+
+    @property
+    def field(self) -> str:
+        """The field itself, such as: `resources.memory.min` of step `train`."""
+        names, trail = self._parts()
+        joined = ", " if isinstance(self.path[-1], int) else " of "
+        return f"{_trail(trail)}{joined}{names}" if trail else names
+
+    def describe(self, value: object) -> str:
+        """The value at the place, with its text as the file has it."""
+        return describe(value, _written_at(self._lines(), locate(self._tree, self.path), value))
+
+    def _parts(self) -> tuple[str, list[str | int]]:
+        """The named objects around the place, and the path from the innermost of them."""
         names: list[str] = []
+        trail: list[str | int] = []
         value: object = self._tree
         noun = ""
         for position, part in enumerate(self.path):
             value = value[part]  # type: ignore[index]
+            trail.append(part)
             if isinstance(part, str) and (position == 1 or part in _NOUNS or part == "override"):
                 noun = _NOUNS.get(part, part)
             if isinstance(value, Table) and noun and part not in _NOUNS:
                 name = value.get("name")
-                names.append(f"{noun} `{shorten(name)}`" if isinstance(name, str) and name else noun)
-                noun = ""
-        return ", ".join(names)
+                unnamed = f"{noun} {part + 1}" if isinstance(part, int) else _A.get(noun, noun)
+                names.append(f"{noun} `{shorten(name)}`" if isinstance(name, str) and name else unnamed)
+                noun, trail = "", []
+        return ", ".join(names), trail
 
-    @property
-    def field(self) -> str:
-        """The field itself, such as: `image` of step `train`."""
-        last = self.path[-1]
-        if isinstance(last, int):
-            return f"entry {last + 1} of `{self.path[-2]}`, {self.owner}" if len(self.path) > 1 else "an entry"
-        return f"`{shorten(last)}` of {self.owner}"
+
+def _written_at(lines: Sequence[str], place: Place, value: object) -> str | None:
+    """The text of a number or boolean at a place of a file; None if something else stands there, such as an alias."""
+    line, column = place
+    if line > len(lines) or not isinstance(value, bool | int | float):
+        return None
+    word = lines[line - 1][column - 1 : end_column(lines[line - 1], column) - 1]
+    try:
+        read, _ = construct(resolve(word), word)
+    except (BadScalar, KeyError):
+        return None
+    return shorten(word) if alike(read, value) else None
+
+
+def _trail(parts: Sequence[str | int]) -> str:
+    """A path for people: `memory.min`, or entry 1 of `command`."""
+    if parts and isinstance(parts[-1], int):
+        return f"entry {parts[-1] + 1} of {_trail(parts[:-1])}"
+    return f"`{'.'.join(shorten(str(part)) for part in parts)}`"
 
 
 def _explain(error: Violation, place: _Place) -> Iterator[Finding]:
@@ -137,11 +193,11 @@ _MOST_HINTS = 20
 
 def _explain_unknown(error: Violation, place: _Place) -> Iterator[Finding]:
     properties = error.schema.get("properties", {})
-    owner = place.owner or "this"
+    title = str(error.schema.get("title", ""))
     unknown = [key for key in error.instance if key not in properties]
     for number, key in enumerate(unknown):
-        hint = did_you_mean(key.replace("_", "-"), properties) if number < _MOST_HINTS else None
-        yield "unknown-key", f"`{shorten(key)}` is not a key of {owner}", hint, [key], True
+        hint = meant_key(title, key, properties) if number < _MOST_HINTS else None
+        yield "unknown-key", f"`{shorten(key)}` is not a key of {place.owner}", hint, [key], True
 
 
 def _explain_missing(error: Violation, place: _Place) -> Iterator[Finding]:
@@ -161,36 +217,40 @@ _TYPES = {
 
 
 def _explain_type(error: Violation, place: _Place) -> Iterator[Finding]:
+    if "enum" in error.schema:
+        # What lists the words says it all.
+        return
+    if error.schema.get("title") == "edge":
+        yield "wrong-type", EDGE, None, [], False
+        return
+    if list(place.path[-3:-2]) == ["edges"]:
+        yield "wrong-type", END, None, [], False
+        return
     wanted = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
     said = " or ".join(_TYPES[name] for name in wanted)
     value = error.instance
-    hint = None
-    if value is None:
-        yield "wrong-type", f"{place.field} is empty, not {said}", "write a value or remove the key", [], False
-        return
-    if "string" in wanted and isinstance(value, bool | int | float):
-        hint = "put quotes around it"
-    yield "wrong-type", f"{place.field} is {_describe(value)}, not {said}", hint, [], False
+    hint = _remove(place) if value is None else quoting(value) if "string" in wanted else None
+    if "array" in wanted and isinstance(value, Table):
+        hint = "write a list: `- name: …` for each" if place.path[-1] in _NOUNS else "begin each entry with `- `"
+    elif "object" in wanted and isinstance(value, Row):
+        hint = DASHES
+    elif "object" in wanted and isinstance(value, str) and place.path[-2] in _NOUNS:
+        hint = as_fields(value)
+    elif isinstance(value, str) and {"number", "integer", "boolean"}.intersection(wanted):
+        hint = unquoting(value, wanted, "memory" in place.path)
+    yield "wrong-type", f"{place.field} is {place.describe(value)}, not {said}", hint, [], False
 
 
-def _describe(value: object) -> str:
-    if isinstance(value, bool):
-        return f"the boolean `{str(value).lower()}`"
-    if isinstance(value, int | float):
-        return f"the number `{shorten(str(value))}`"
-    if isinstance(value, str):
-        return f"the text `{shorten(value)}`"
-    return "a mapping" if isinstance(value, Table) else "a list"
+def _remove(place: _Place) -> str:
+    return f"write a value or remove the {'dash' if isinstance(place.path[-1], int) else 'key'}"
 
 
 def _explain_enum(error: Violation, place: _Place) -> Iterator[Finding]:
     allowed = [error.validator_value] if error.validator == "const" else error.validator_value
-    words = [str(word).lower() if isinstance(word, bool) else str(word) for word in allowed]
+    words = [shown(word) for word in allowed]
     said = ", ".join(f"`{word}`" for word in words)
-    hint = did_you_mean(error.instance, words) if isinstance(error.instance, str) else None
-    hint = hint if hint and hint.startswith("did you mean") else None
-    value = "empty" if error.instance is None else _describe(error.instance)
-    yield "wrong-value", f"{place.field} is {value}, not one of {said}", hint, [], False
+    hint = _remove(place) if error.instance is None else meant_word(error.instance, words)
+    yield "wrong-value", f"{place.field} is {place.describe(error.instance)}, not one of {said}", hint, [], False
 
 
 def _explain_limit(error: Violation, place: _Place) -> Iterator[Finding]:
@@ -199,14 +259,24 @@ def _explain_limit(error: Violation, place: _Place) -> Iterator[Finding]:
         "minimum": f"is less than {limit}",
         "maximum": f"is more than {limit}",
         "maxLength": f"has more than {limit} characters",
-        "minItems": f"has fewer than {limit} entries",
-        "maxItems": f"has more than {limit} entries",
-        "pattern": f"does not match `{limit}`",
     }[str(error.validator)]
     yield "wrong-value", f"{place.field} {said}", None, [], False
 
 
+def _explain_pattern(error: Violation, place: _Place) -> Iterator[Finding]:
+    pattern, value = error.validator_value, error.instance
+    yield "wrong-value", f"{place.field} {PATTERNS[pattern]}", meant_text(pattern, value), [], False
+
+
+def _explain_pair(error: Violation, place: _Place) -> Iterator[Finding]:
+    """Only edges are lists of a certain length."""
+    yield "wrong-value", EDGE, None, [], False
+
+
 def _explain_not(error: Violation, place: _Place) -> Iterator[Finding]:
+    if not isinstance(error.instance, Table):
+        # It has none of the keys, which a schema counts as having all of them.
+        return
     keys = error.validator_value.get("required", ())
     said = " and ".join(f"`{key}`" for key in keys)
     yield "ambiguous-item", f"{place.owner} has both {said}", "keep one of them", list(keys[-1:]), True
@@ -221,8 +291,8 @@ _EXPLANATIONS: Mapping[str, Callable[[Violation, _Place], Iterable[Finding]]] = 
     "minimum": _explain_limit,
     "maximum": _explain_limit,
     "maxLength": _explain_limit,
-    "minItems": _explain_limit,
-    "maxItems": _explain_limit,
-    "pattern": _explain_limit,
+    "minItems": _explain_pair,
+    "maxItems": _explain_pair,
+    "pattern": _explain_pattern,
     "not": _explain_not,
 }

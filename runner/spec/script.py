@@ -6,6 +6,7 @@ run time cannot be known here, and is told with its place.
 
 import ast
 import json
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -85,7 +86,7 @@ class _Source:
         code, lines = [], []
         for number, text in cells:
             for line, row in enumerate(text.splitlines(), 1):
-                code.append("" if row.startswith(("!", "%")) else row)
+                code.append(_python(row))
                 lines.append((f"{file}[{number}]", line))
         if sum(map(len, code)) > MAX_SCRIPT_BYTES:
             raise spec_error(f"the code of `{file}` has more than {MAX_SCRIPT_BYTES >> 20} MiB", None)
@@ -128,8 +129,27 @@ def _cells(document: object) -> Iterator[tuple[int, str]]:
             raise ValueError("not a cell")
         text = cell.get("source", "")
         text = "".join(map(str, text)) if isinstance(text, list) else str(text)
-        if cell.get("cell_type") == "code":
+        magic = _CELL_MAGIC.match(text)
+        if cell.get("cell_type") == "code" and (magic is None or magic[1] in _PYTHON_MAGICS):
             yield number, text
+
+
+_CELL_MAGIC = re.compile(r"\s*%%(\w+)")
+_PYTHON_MAGICS = frozenset({"capture", "prun", "time", "timeit"})
+"""Cell magics of IPython below which Python stands; below others it is a shell script, HTML, a file to be written …"""
+_FOR_NOTEBOOK = re.compile(
+    r"""[!%?]              # a command of the shell or of the notebook, at the margin
+    | \s++(?:!|%%?[A-Za-z]\w*+(?:\s|$))
+    | \s*+[\w.,\[\]\ ]++=\s*+(?:!|%[A-Za-z])
+    | \s*+[\w.]++\?{1,2}\s*$  # a question for its documentation""",
+    re.VERBOSE,
+)
+"""A line that is for IPython, and no Python (IPython's documentation, "Python vs IPython")."""
+
+
+def _python(row: str) -> str:
+    """A line of a notebook; in place of one that is no Python one that does nothing, as a block must not be empty."""
+    return row[: len(row) - len(row.lstrip())] + "pass" if _FOR_NOTEBOOK.match(row) else row
 
 
 def _calls(tree: ast.Module) -> Iterator[ast.Call]:
@@ -199,6 +219,8 @@ class _Reader:
         if depth > MAX_DEPTH:
             raise _Dynamic(node, "is nested too deeply")
         match node:
+            case ast.Constant(value=str() as value) if not _is_unicode(value):
+                raise _Dynamic(node, "has a text that cannot be written as UTF-8")
             case ast.Constant(value=str() | int() | float() | None as value):
                 return value
             case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=ast.Constant(value=int() | float() as value)):
@@ -216,7 +238,7 @@ class _Reader:
 
     def _key(self, key: ast.expr | None, value: ast.expr) -> str:
         if isinstance(key, ast.Constant) and isinstance(key.value, str):
-            return key.value
+            return str(self._literal(key, 0))
         raise _Dynamic(key or value, "has a key that is not text" if key else "is computed here")
 
     def _named(self, node: ast.expr, name: str, depth: int) -> object:
@@ -262,12 +284,22 @@ class _Reader:
         return spec_error(f"the argument `{key}` of `valohai.prepare` {said}", places[key])
 
 
+def _is_unicode(text: str) -> bool:
+    """Whether it has no lone surrogate."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 _CHANGING = frozenset({"update", "setdefault", "pop", "popitem", "clear", "append", "extend", "insert", "remove"})
 
 
 def _literals(tree: ast.Module, call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
     """The names that are set exactly once above the call, and not changed, with what they are set to."""
     touched: Counter[str] = Counter()
+    renamed: set[str] = set()
     assigned: dict[str, ast.expr] = {}
     for node in ast.walk(tree):
         if getattr(node, "lineno", 0) > call.lineno:
@@ -279,7 +311,12 @@ def _literals(tree: ast.Module, call: ast.Call) -> Iterator[tuple[str, ast.expr]
                 | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
             ):
                 assigned[name] = value
-    return ((name, value) for name, value in assigned.items() if touched[name] == 1)
+        match node:
+            case ast.Assign(value=ast.Name(id=name)) | ast.AnnAssign(value=ast.Name(id=name)):
+                renamed.add(name)
+    # What a list or dict holds may be changed under its other name.
+    shared = {name for name in renamed & assigned.keys() if isinstance(assigned[name], ast.Dict | ast.List)}
+    return ((name, value) for name, value in assigned.items() if touched[name] == 1 and name not in shared)
 
 
 def _touched(node: ast.AST) -> Iterator[str]:
@@ -287,13 +324,21 @@ def _touched(node: ast.AST) -> Iterator[str]:
     match node:
         case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
             yield name
-        case ast.Subscript(value=ast.Name(id=name), ctx=ast.Store() | ast.Del()):
-            yield name
-        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)) if method in _CHANGING:
-            yield name
+        case ast.Subscript(ctx=ast.Store() | ast.Del()):
+            yield from _owner(node)
+        case ast.Call(func=ast.Attribute(value=owner, attr=method)) if method in _CHANGING:
+            yield from _owner(owner)
         case ast.arg(arg=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
             yield name
         case ast.Global(names=names) | ast.Nonlocal(names=names):
             yield from names
         case ast.alias(name=name, asname=asname):
             yield asname or name.partition(".")[0]
+
+
+def _owner(node: ast.AST) -> Iterator[str]:
+    """The name whose value has a piece of data inside, as `a` of `a["b"]["c"]`."""
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    if isinstance(node, ast.Name):
+        yield node.id

@@ -189,7 +189,7 @@ class _Lexer:
 
     def _parenthesis(self, depth: int) -> None:
         if self._text.startswith("((", self._at):
-            self._arithmetic(self._at + 2, depth)
+            self._arithmetic(self._at + 2)
             return
         self._at += 1
         outer, self._command = self._command, Invocation()
@@ -273,13 +273,13 @@ class _Lexer:
             self._at += 1
             self._take(Quoting.OTHER, "a place behind `$`")
         elif following == "((":
-            self._arithmetic(self._at + 3, depth)
+            self._arithmetic(self._at + 3)
         elif following[:1] == "(":
             self._at += 2
             self._nested("`$(…)`", ")", depth)
         elif following[:1] == "{":
             self._at += 2
-            self._braces(quoted)
+            self._braces()
         elif following[:1] == "'" and not quoted:
             self._ansi()
         elif following[:1] == '"' and not quoted:
@@ -291,7 +291,7 @@ class _Lexer:
             self._grow(UNKNOWN)
             self._at += 2 if following[:1] in "#$!?*@-" else 1
 
-    def _braces(self, quoted: bool) -> None:
+    def _braces(self) -> None:
         """`${…}`: quotes inside it are read differently by different shells."""
         level = 1
         start = self._at
@@ -317,7 +317,7 @@ class _Lexer:
             self._unsure = "code behind a `$'…'` with an escaped quote"
         self._at += 1
 
-    def _arithmetic(self, start: int, depth: int) -> None:
+    def _arithmetic(self, start: int) -> None:
         self._at = start
         level = 2
 

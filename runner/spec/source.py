@@ -7,12 +7,13 @@ PyYAML ever runs, because the first crashes the interpreter on deep nesting and 
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import yaml
 
-from runner.errors import Location, Problem, Severity
+from runner.errors import Location, Problem
+from runner.spec.note import Notes
 from runner.spec.scalar import STANDARD, BadScalar, construct, resolve
 from runner.spec.syntax import explain
 from runner.spec.tree import Place, Row, Table, shorten
@@ -40,22 +41,21 @@ class Source:
         return Location(self.file, *place)
 
 
-Report = Callable[..., None]
-"""Takes severity, code, message, place and perhaps a hint."""
+class Unreadable(Exception):
+    """A file of which no tree can be made: the code, message, place and hint of the problem."""
 
-
-class _Unreadable(Exception):
     def __init__(self, code: str, message: str, place: Place, hint: str | None = None) -> None:
         super().__init__(message)
         self.code, self.message, self.place, self.hint = code, message, place, hint
 
 
-_LINE = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+"""What ends a line in YAML 1.1."""
 
 
 def split_lines(text: str) -> tuple[str, ...]:
     """The lines as YAML counts them."""
-    return tuple(_LINE.split(text))
+    return tuple(LINE_BREAK.split(text))
 
 
 def source_lines(data: bytes) -> tuple[str, ...]:
@@ -65,19 +65,24 @@ def source_lines(data: bytes) -> tuple[str, ...]:
 
 def read_source(data: bytes, file: str) -> Source:
     """Build the tree of a YAML file. Never raises: whatever is wrong is a located problem."""
-    problems: list[Problem] = []
-
-    def report(severity: Severity, code: str, message: str, place: Place, hint: str | None = None) -> None:
-        problems.append(Problem(severity, code, message, Location(file, *place), hint))
-
+    notes = Notes(file)
     try:
         text = _decode(data)
-        builder = _Builder(report)
+        builder = _Builder(notes)
         tree = builder.build(text)
-        return Source(file, tree, tuple(problems), split_lines(text), builder.empty)
-    except _Unreadable as error:
-        report(Severity.ERROR, error.code, error.message, error.place, error.hint)
-        return Source(file, None, tuple(problems), source_lines(data))
+        return Source(file, tree, tuple(notes.problems), split_lines(text), builder.empty)
+    except Unreadable as error:
+        notes.error(error.code, error.message, error.place, error.hint)
+        return Source(file, None, tuple(notes.problems), source_lines(data))
+
+
+_MARK = b"\xef\xbb\xbf"
+
+
+def split_mark(data: bytes) -> tuple[bytes, str]:
+    """The byte order mark of a file, if it has one, and its text. Raises UnicodeDecodeError when it is not UTF-8."""
+    mark = _MARK if data.startswith(_MARK) else b""
+    return mark, data[len(mark) :].decode()
 
 
 _FORBIDDEN = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -86,24 +91,24 @@ _BOMS = {b"\xff\xfe\x00\x00": "UTF-32", b"\x00\x00\xfe\xff": "UTF-32", b"\xff\xf
 
 def _decode(data: bytes) -> str:
     if len(data) > MAX_BYTES:
-        raise _Unreadable("too-large", f"the file has more than {MAX_BYTES >> 20} MiB", (1, 1))
+        raise Unreadable("too-large", f"the file has more than {MAX_BYTES >> 20} MiB", (1, 1))
     if wide := _wide(data):
-        raise _Unreadable("encoding", f"the file is {wide}, not UTF-8", (1, 1), "save it as UTF-8")
+        raise Unreadable("encoding", f"the file is {wide}, not UTF-8", (1, 1), "save it as UTF-8")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         place = _place_after(data[: error.start].decode("utf-8-sig", "replace"))
         byte = data[error.start]
         if byte == 0xED and data[error.start + 1 : error.start + 2] >= b"\xa0":
-            raise _Unreadable("encoding", "a lone surrogate is no character", place, "remove it") from None
-        raise _Unreadable(
+            raise Unreadable("encoding", "a lone surrogate is no character", place, "remove it") from None
+        raise Unreadable(
             "encoding", f"byte 0x{byte:02x} is not UTF-8", place, "save the file as UTF-8 (it may be Latin-1)"
         ) from None
     forbidden = _FORBIDDEN.search(text)
     if forbidden:
         place = _place_after(text[: forbidden.start()])
         hint = 'write it as an escape in double quotes, such as "\\x1b"'
-        raise _Unreadable("encoding", f"character U+{ord(forbidden[0]):04X} may not stand in YAML", place, hint)
+        raise Unreadable("encoding", f"character U+{ord(forbidden[0]):04X} may not stand in YAML", place, hint)
     return text
 
 
@@ -122,20 +127,20 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_events(text: str) -> Iterator[yaml.Event]:
-    """The events of libyaml where PyYAML was built with it, else of the pure parser. Raises _Unreadable."""
+    """The events of libyaml where PyYAML was built with it, else of the pure parser. Raises Unreadable."""
     directives = list(re.finditer(r"(?m)^%TAG", text))
     if len(directives) > MAX_TAG_DIRECTIVES:
         place = _place_after(text[: directives[MAX_TAG_DIRECTIVES].start()])
-        raise _Unreadable("too-large", f"more than {MAX_TAG_DIRECTIVES} `%TAG` directives", place)
+        raise Unreadable("too-large", f"more than {MAX_TAG_DIRECTIVES} `%TAG` directives", place)
     loader = _LOADER(text)
     try:
         while loader.check_event():
             yield loader.get_event()
     except yaml.MarkedYAMLError as error:
         message, place, hint = explain(error, text)
-        raise _Unreadable("yaml-syntax", message, place, hint) from None
+        raise Unreadable("yaml-syntax", message, place, hint) from None
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
-        raise _Unreadable("yaml-syntax", str(error).splitlines()[0] if str(error) else "not YAML", (1, 1)) from None
+        raise Unreadable("yaml-syntax", str(error).splitlines()[0] if str(error) else "not YAML", (1, 1)) from None
     finally:
         loader.dispose()
 
@@ -159,8 +164,8 @@ _MERGE = "<<"
 class _Builder:
     """Builds the tree from events, with an explicit stack."""
 
-    def __init__(self, report: Report) -> None:
-        self._report = report
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
         self._frames: list[_Frame] = []
         self._anchors: dict[str, tuple[object, int]] = {}
         self._size = 0
@@ -186,23 +191,23 @@ class _Builder:
                 case yaml.DocumentStartEvent():
                     documents += 1
                     if documents > 1:
-                        raise _Unreadable("multi-document", "a second document begins here", place, "keep one document")
+                        raise Unreadable("multi-document", "a second document begins here", place, "keep one document")
         return self._root
 
     def _count(self, nodes: int, place: Place) -> None:
         self._size += nodes
         if self._size > MAX_NODES:
-            raise _Unreadable("too-large", f"more than {MAX_NODES:,} values, aliases and merges written out", place)
+            raise Unreadable("too-large", f"more than {MAX_NODES:,} values, aliases and merges written out", place)
 
     def _open(self, event: yaml.CollectionStartEvent, place: Place) -> None:
         if len(self._frames) >= MAX_DEPTH:
-            raise _Unreadable("too-deep", f"nested deeper than {MAX_DEPTH} levels", place)
+            raise Unreadable("too-deep", f"nested deeper than {MAX_DEPTH} levels", place)
         table = isinstance(event, yaml.MappingStartEvent)
         if event.tag not in (None, "!", STANDARD + ("map" if table else "seq")):
             raise _unknown_tag(event.tag, place)
         if self._frames and isinstance(self._frames[-1].container, Table) and self._frames[-1].key is None:
             hint = "put quotes around text that begins with `{` or `[`"
-            raise _Unreadable("yaml-key", "a key is one piece of text, not a list or a mapping", place, hint)
+            raise Unreadable("yaml-key", "a key is one piece of text, not a list or a mapping", place, hint)
         self._frames.append(_Frame(Table(place) if table else Row(place), event.anchor, self._size - 1))
 
     def _close(self) -> None:
@@ -227,9 +232,9 @@ class _Builder:
     def _alias(self, event: yaml.AliasEvent, place: Place) -> None:
         name = event.anchor or ""
         if any(frame.anchor == name for frame in self._frames):
-            raise _Unreadable("yaml-alias", f"`*{shorten(name)}` stands inside the value that it names", place)
+            raise Unreadable("yaml-alias", f"`*{shorten(name)}` stands inside the value that it names", place)
         if name not in self._anchors:
-            raise _Unreadable("yaml-alias", f"nothing is called `&{shorten(name)}` before this", place)
+            raise Unreadable("yaml-alias", f"nothing is called `&{shorten(name)}` before this", place)
         value, size = self._anchors[name]
         self._count(size, place)
         self._add(value, place)
@@ -258,7 +263,7 @@ class _Builder:
             frame.container.put(value, place)
         elif frame.key is None:
             if not isinstance(value, str):
-                raise _Unreadable("yaml-key", "a key is one piece of text", place)
+                raise Unreadable("yaml-key", "a key is one piece of text", place)
             frame.key, frame.key_at = value, place
         elif frame.merging:
             frame.key, frame.merging = None, False
@@ -270,7 +275,7 @@ class _Builder:
         tables = value if isinstance(value, Row) else [value]
         for table in tables:
             if not isinstance(table, Table):
-                raise _Unreadable("yaml-key", "`<<` takes a mapping or a list of mappings", place)
+                raise Unreadable("yaml-key", "`<<` takes a mapping or a list of mappings", place)
             self._count(1, place)
             frame.merges.append(table)
 
@@ -280,10 +285,8 @@ class _Builder:
         frame.key = None
         if key in table:
             line = table.keys_at[key][0]
-            self._report(
-                Severity.WARNING, "duplicate-key", f"`{shorten(key)}` stands here and on line {line}; this one counts",
-                frame.key_at, "keep one of them",
-            )  # fmt: skip
+            message = f"`{shorten(key)}` stands here and on line {line}; this one counts"
+            self._notes.warn("duplicate-key", message, frame.key_at, "keep one of them")
             del table[key]
         table.put(key, value, frame.key_at, place)
 
@@ -297,21 +300,21 @@ class _Builder:
         try:
             value, trap = construct(tag, event.value)
         except BadScalar as error:
-            raise _Unreadable("yaml-value", str(error), place, "put quotes around it to keep the text") from None
+            raise Unreadable("yaml-value", str(error), place, "put quotes around it to keep the text") from None
         except KeyError:
             raise _unknown_tag(tag, place) from None
         if trap and not explicit:
-            self._report(Severity.WARNING, "yaml-type", trap, place, "put quotes around it to say what is meant")
+            self._notes.warn("yaml-type", trap, place, "put quotes around it to say what is meant")
         return value
 
 
-def _unknown_tag(tag: str, place: Place) -> _Unreadable:
+def _unknown_tag(tag: str, place: Place) -> Unreadable:
     shown = "!!" + tag.removeprefix(STANDARD) if tag.startswith(STANDARD) else tag
-    return _Unreadable("yaml-tag", f"the tag `{shorten(shown)}` is not allowed", place, "remove the tag")
+    return Unreadable("yaml-tag", f"the tag `{shorten(shown)}` is not allowed", place, "remove the tag")
 
 
 def _check_text(text: str, place: Place) -> None:
     if "\0" in text:
-        raise _Unreadable("yaml-value", "text with a NUL cannot be given to a program", place)
+        raise Unreadable("yaml-value", "text with a NUL cannot be given to a program", place)
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise _Unreadable("yaml-value", "a lone surrogate is no character", place)
+        raise Unreadable("yaml-value", "a lone surrogate is no character", place)

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from runner.spec.source import read_events
+from runner.spec.source import LINE_BREAK, read_events
 from runner.spec.tree import Place
 
-_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _PROPERTIES = re.compile(r"(?:[&!]\S*[ \t]+)+")
 
 
@@ -49,9 +48,10 @@ class Span:
 
 @dataclass(slots=True, eq=False)
 class Pair:
-    """A key and its value, in the mapping `owner`."""
+    """A key and its value, the entry number `index` of the mapping `owner`."""
 
     owner: Span
+    index: int
     key: Span
     value: Span
 
@@ -61,7 +61,7 @@ class Spans:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._lines = [0, *(match.end() for match in _BREAK.finditer(text))]
+        self._lines = [0, *(match.end() for match in LINE_BREAK.finditer(text))]
         self.root: Span | None = None
         self.pairs: dict[int, Pair] = {}
         self.values: dict[int, Span] = {}
@@ -88,18 +88,18 @@ class Spans:
 
     def line_end(self, offset: int) -> int:
         """Where the line of an offset ends, before its line break."""
-        found = _BREAK.search(self.text, offset)
+        found = LINE_BREAK.search(self.text, offset)
         return found.start() if found else len(self.text)
 
     def next_line(self, offset: int) -> int:
         """Where the line below an offset begins; the end of the text if there is none."""
-        found = _BREAK.search(self.text, offset)
+        found = LINE_BREAK.search(self.text, offset)
         return found.end() if found else len(self.text)
 
     @property
     def newline(self) -> str:
         """The line break that the text uses."""
-        found = _BREAK.search(self.text)
+        found = LINE_BREAK.search(self.text)
         return found[0] if found else "\n"
 
     def content(self, span: Span) -> tuple[int, int]:
@@ -142,7 +142,7 @@ class Spans:
             keys[-1] = span
         else:
             keys[-1] = None
-            pair = Pair(stack[-1], key, span)
+            pair = Pair(stack[-1], len(stack[-1].pairs), key, span)
             stack[-1].pairs.append(pair)
             self.pairs[key.start] = pair
             self.values[span.start] = span

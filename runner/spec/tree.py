@@ -1,6 +1,6 @@
 """Plain data that remembers where everything stands in its file. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 Place = tuple[int, int]
 """Line and column, both from 1, in characters."""
@@ -53,6 +53,17 @@ class Row(list[object]):
         self.items_at.append(at)
 
 
+def entries(value: object) -> Iterator[tuple[object, Place]]:
+    """The items of a list with their places; nothing if the value is no list."""
+    if isinstance(value, Row):
+        yield from zip(value, value.items_at, strict=True)
+
+
+def tables(value: object) -> list[Table]:
+    """The mappings of a list; none if the value is no list."""
+    return [item for item in value if isinstance(item, Table)] if isinstance(value, Row) else []
+
+
 def locate(tree: object, path: Path, key: bool = False) -> Place:
     """Where the value at `path` stands, or with `key` its key; for a path that does not exist its nearest parent."""
     place = tree.at if isinstance(tree, Table | Row) else (1, 1)
@@ -69,6 +80,20 @@ def locate(tree: object, path: Path, key: bool = False) -> Place:
     return place
 
 
+def alike(one: object, other: object) -> bool:
+    """Equality of plain data that keeps 1, 1.0 and true apart; places do not count."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(alike, one, other))
+    return type(one) is type(other) and one == other
+
+
 def shorten(text: str, limit: int = 60) -> str:
     """Text for a message: no longer than `limit` characters."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def shown(value: object) -> str:
+    """A scalar for a message, as a file has it: `true`, not `True`."""
+    return str(value).lower() if isinstance(value, bool) else shorten(str(value))

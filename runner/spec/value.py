@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from runner.errors import MlrunError, usage_error
 from runner.job import Scalar, Value
 from runner.spec.model import Multiple, Parameter, ParameterType
+from runner.spec.tree import shorten, shown
 
 _TRUE_WORDS = frozenset({"true", "yes", "on", "1", "t", "y"})
 _FALSE_WORDS = frozenset({"false", "no", "off", "0", "f", "n"})
@@ -66,22 +67,22 @@ def _integer(raw: Scalar) -> int:
     try:
         return int(str(raw), 10)
     except ValueError:
-        raise _Bad(f"`{_short(raw)}` is not an integer" if raw != "" else "no value") from None
+        raise _Bad(f"`{shown(raw)}` is not an integer" if raw != "" else "no value") from None
 
 
 def _float(raw: Scalar) -> int | float:
     """An integer stays one, so that `3` is passed on as `3`."""
     if isinstance(raw, bool):
-        raise _Bad(f"`{raw}` is not a number")
+        raise _Bad(f"`{shown(raw)}` is not a number")
     for convert in (int, float):
         try:
             number = convert(str(raw))
         except ValueError:
             continue
         if math.isinf(_as_float(number)) or math.isnan(number):
-            raise _Bad(f"`{_short(raw)}` is not a finite number, which JSON files cannot hold")
+            raise _Bad(f"`{shorten(str(raw))}` is not a finite number, which JSON files cannot hold")
         return number
-    raise _Bad(f"`{_short(raw)}` is not a number" if raw != "" else "no value")
+    raise _Bad(f"`{shorten(str(raw))}` is not a number" if raw != "" else "no value")
 
 
 def _as_float(number: int | float) -> float:
@@ -98,7 +99,7 @@ def _flag(raw: Scalar) -> bool:
             return word in _TRUE_WORDS
     elif raw in (True, False):
         return bool(raw)
-    raise _Bad(f"`{_short(raw)}` is not true or false")
+    raise _Bad(f"`{shorten(str(raw))}` is not true or false")
 
 
 def _string(raw: Scalar) -> Scalar:
@@ -117,9 +118,9 @@ def _check_range(parameter: Parameter, value: Scalar) -> None:
     if isinstance(value, str):
         return
     if parameter.minimum is not None and value < parameter.minimum:
-        raise _Bad(f"{_short(value)} is less than {_number(parameter.minimum)}")
+        raise _Bad(f"{shorten(str(value))} is less than {_number(parameter.minimum)}")
     if parameter.maximum is not None and value > parameter.maximum:
-        raise _Bad(f"{_short(value)} is more than {_number(parameter.maximum)}")
+        raise _Bad(f"{shorten(str(value))} is more than {_number(parameter.maximum)}")
 
 
 def _choose(parameter: Parameter, value: Scalar) -> Scalar:
@@ -129,12 +130,7 @@ def _choose(parameter: Parameter, value: Scalar) -> Scalar:
     for choice in parameter.choices:
         if isinstance(value, str) and not isinstance(choice, list) and str(choice) == value:
             return choice
-    raise _Bad(f"`{_short(value)}` is not one of the choices")
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else text[:59] + "…"
+    raise _Bad(f"`{shown(value)}` is not one of the choices")
 
 
 def _number(value: float) -> str:
@@ -157,7 +153,7 @@ def describe(parameter: Parameter) -> str:
         words.append(f"to {_number(parameter.maximum)}" if parameter.minimum is not None else
                      f"of at most {_number(parameter.maximum)}")  # fmt: skip
     if parameter.choices and parameter.type is not ParameterType.FLAG:
-        words.append("out of " + ", ".join(f"`{_short(choice)}`" for choice in parameter.choices[:12]))
+        words.append("out of " + ", ".join(f"`{shown(choice)}`" for choice in parameter.choices[:12]))
     if parameter.multiple is not Multiple.NONE:
         words.append("(several)")
     return " ".join(words)

@@ -147,6 +147,14 @@ def test_a_project_below_the_root_of_its_repository_is_found(project) -> None:
     assert "outside" in project.refused("diff", "--yaml", "../x.yaml", code=2)
 
 
+def test_an_edge_from_nowhere_is_a_new_error(project) -> None:
+    project.write("valohai.yaml", YAML.replace("- name: train\n        type", "- name: fit\n        type"))
+    out = project.succeeds("diff").out
+    assert "1 new error" in out
+    assert "unknown-node: pipeline `Training` has no node `train`" in out
+    assert fates(project)["evaluate"] == "unknown"
+
+
 def test_a_broken_head_names_its_new_errors(project) -> None:
     project.write("valohai.yaml", YAML.replace("    image: python:3.11\n    command: python evaluate.py\n", ""))
     out = project.succeeds("diff").out
@@ -205,6 +213,70 @@ def test_a_link_a_submodule_and_a_lfs_pointer_are_files(project, tmp_path: Path)
                    cwd=project.folder / "sub", check=True)  # fmt: skip
     files = project.succeeds("diff", "HEAD", "--format", "json").json()["files"]
     assert [file["path"] for file in files] == ["link", "sub"]
+
+
+def test_what_is_uncommitted_in_a_submodule_is_a_change(project, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    project.git("clone", "--quiet", str(project.folder), str(other))
+    project.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "sub")
+    project.commit()
+    assert project.succeeds("diff", "HEAD").out.endswith("no difference\n")
+    project.write("sub/train.py", "print(9)\n")
+    assert fates(project, "HEAD") == {"train": "may-run-again", "evaluate": "may-run-again"}
+
+
+def test_what_is_not_checked_out_counts_as_the_index_has_it(project, tmp_path: Path) -> None:
+    other, clone = tmp_path / "other", tmp_path / "clone"
+    project.write("lib/model.py", "1\n")
+    project.commit()
+    project.git("clone", "--quiet", str(project.folder), str(other))
+    project.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "sub")
+    project.commit()
+    project.write("lib/model.py", "2\n")
+    subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x", "--allow-empty"],
+                   cwd=project.folder / "sub", check=True)  # fmt: skip
+    project.commit()
+    project.git("clone", "--quiet", str(project.folder), str(clone))
+    assert project.succeeds("diff", "HEAD", folder=clone).out.endswith("no difference\n")
+    subprocess.run(["git", "sparse-checkout", "set", "--no-cone", "/*", "!/lib/"], cwd=clone, check=True)
+    assert not (clone / "lib").exists()
+    files = project.succeeds("diff", "HEAD~1", "--format", "json", folder=clone).json()["files"]
+    assert [file["path"] for file in files] == ["lib/model.py", "sub"]
+
+
+def test_a_small_file_behind_a_lfs_pointer_is_its_pointer(project) -> None:
+    digest = subprocess.run(["sha256sum"], input=b"tiny", capture_output=True, check=True).stdout.split()[0].decode()
+    project.write("icon.png", f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize 4\n")
+    project.commit()
+    project.write("icon.png", "tiny")
+    assert project.succeeds("diff", "HEAD").out.endswith("no difference\n")
+    project.write("icon.png", "tidy")
+    assert fates(project, "HEAD")["train"] == "may-run-again"
+
+
+def test_a_partial_clone_says_what_it_lacks_and_how_to_get_it(project, tmp_path: Path) -> None:
+    project.write("valohai.yaml", YAML.replace("0.1", "0.2"))
+    project.commit()
+    project.git("config", "uploadpack.allowFilter", "true")
+    clone = tmp_path / "clone"
+    project.git("clone", "--quiet", "--filter=blob:none", f"file://{project.folder}", str(clone))
+    assert project.succeeds("diff", "HEAD", folder=clone).out.endswith("no difference\n")
+    complaint = project.refused("diff", "HEAD~1", code=41, folder=clone)
+    assert "this clone of the repository lacks the object" in complaint
+    assert "git cat-file -e" in complaint
+    subprocess.run(["git", "cat-file", "-e", "HEAD~1:valohai.yaml"], cwd=clone, check=True)
+    assert fates(project, "HEAD~1", folder=clone) == {"train": "runs-again", "evaluate": "depends"}
+
+
+def test_the_mode_of_the_yaml_file_is_a_change_of_the_repository(project) -> None:
+    (project.folder / "valohai.yaml").chmod(0o755)
+    assert fates(project, "HEAD") == {"train": "runs-again", "evaluate": "runs-again"}
+
+
+def test_a_link_into_the_folder_of_git_is_not_followed(project) -> None:
+    (project.folder / "valohai.yaml").unlink()
+    (project.folder / "valohai.yaml").symlink_to(".git/config")
+    assert "a link that leads out of the repository" in project.refused("diff", "HEAD", code=10)
 
 
 def test_hostile_names_reach_neither_terminal_nor_comment(project) -> None:

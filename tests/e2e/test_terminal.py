@@ -200,10 +200,11 @@ def test_the_current_folder_may_be_gone(shared, tmp_path):
     assert done.stdout.startswith("mlrun ")
 
 
-def test_no_home_is_told(shared):
-    homeless = shared.with_variables(HOME="/nonexistent")
+def test_a_home_that_is_not_there_is_not_made(shared, tmp_path):
+    homeless = shared.with_variables(HOME=str(tmp_path / "gone"))
 
     assert homeless.succeeds("exec", "talk").out.startswith("line 1")
+    assert not (tmp_path / "gone").exists()
 
 
 # --- terminals

@@ -9,7 +9,7 @@ from pathlib import Path
 from runner.change import document, markdown
 from runner.change.report import compare_projects
 from runner.cli import graph
-from runner.cli.finding import FORMATS
+from runner.cli.finding import Format
 from runner.cli.main import run
 from runner.errors import ExitCode, MlrunError
 from runner.spec.check.pipeline import pipeline_problems
@@ -53,9 +53,9 @@ def use(data: bytes) -> None:
         change = compare_projects(*sides)
         assert markdown.render(change, file="f.yaml", base="a", head="b").replace("\n", "").isprintable()
         json.dumps(document.change_to_json(change, file="f.yaml", base={}, head={}), allow_nan=False)
-    for form in FORMATS:
+    for form in Format:
         command(["lint", "--strict", "--format", form, "-"], data, {ExitCode.OK, ExitCode.SPEC, ExitCode.STRICT})
-    for form in graph.FORMATS:
+    for form in graph.Format:
         command(["graph", "--format", form, "-"], data, {ExitCode.OK, ExitCode.SPEC, ExitCode.USAGE})
 
 

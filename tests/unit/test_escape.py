@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.escape import printable, printable_lines
+from runner.escape import display_width, printable, printable_lines
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,7 @@ def test_one_line_stays_one_line_without_controls_and_can_be_encoded(text: str) 
     assert not any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in shown)
     assert printable(shown) == shown
     shown.encode()
+
+
+def test_cells_of_a_terminal_are_counted() -> None:
+    assert (display_width("abc"), display_width("名前"), display_width("e\u0301")) == (3, 4, 1)

@@ -7,7 +7,7 @@ import pytest
 from runner.errors import ExitCode, MlrunError
 from runner.executors import EXECUTORS
 from runner.job import Network
-from runner.settings import EXECUTOR_NAMES, Settings, load_settings
+from runner.settings import EXECUTOR_NAMES, Settings, cache_folder, load_settings
 
 
 def written(tmp_path: Path, text: str, **environment: str) -> Settings:
@@ -59,3 +59,9 @@ def test_a_wrong_setting_is_a_usage_error(tmp_path: Path, text: str, message: st
 
 def test_the_settings_name_every_executor_there_is() -> None:
     assert set(EXECUTOR_NAMES) == {"auto", *EXECUTORS}
+
+
+def test_the_cache_folder_is_never_in_a_home_that_is_not_there(tmp_path):
+    assert cache_folder({"HOME": str(tmp_path)}) == tmp_path / ".cache" / "mlrun"
+    assert cache_folder({"HOME": str(tmp_path / "gone")}) is None
+    assert cache_folder({"HOME": str(tmp_path / "gone"), "XDG_CACHE_HOME": str(tmp_path)}) == tmp_path / "mlrun"

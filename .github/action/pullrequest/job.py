@@ -1,5 +1,6 @@
 """The step that does the work: check the files, compare the commits, tell the pull request, give the verdict."""
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from pullrequest.problem import ActionError, ApiError, Denied
 from pullrequest.repository import NoFile, Repository
 from pullrequest.setting import FailOn, PullRequest, Setting, read_setting
 from pullrequest.span import Span, find_span
+
+IGNORE_FILE = ".vhignore"
+"""What is in it is no code of any step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ def run(setting: Setting, log: Log) -> int:
     repository = Repository(setting.workspace)
     span = find_span(repository, setting)
     errors, warnings = _lint(setting, repository, span, log)
-    finding = Finding(errors, warnings, span, _compare(setting, span, log))
+    finding = Finding(errors, warnings, span, _compare(setting, repository, span, log))
     _summarise(setting, finding)
     address = ""
     if setting.comment and setting.pull_request is not None and finding.changes is not None:
@@ -78,10 +82,15 @@ def _lint(setting: Setting, repository: Repository, span: Span, log: Log) -> tup
     return verdict.errors + refused, verdict.warnings
 
 
-def _compare(setting: Setting, span: Span, log: Log) -> tuple[tool.Change, ...] | None:
+def _compare(setting: Setting, repository: Repository, span: Span, log: Log) -> tuple[tool.Change, ...] | None:
     """What changes in each file; None, which is told, where it cannot be said."""
     if span.base is None:
         return None
+    # `mlrun diff` fetches nothing: of a partial clone, what it will read is got here.
+    for path in (*setting.files, IGNORE_FILE):
+        for commit in (span.base, span.head):
+            with contextlib.suppress(NoFile):
+                repository.read(commit, path)
     try:
         return tuple(tool.diff(setting, path, span.base, span.head) for path in setting.files)
     except ActionError as error:

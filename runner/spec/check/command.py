@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from runner.errors import Location
 from runner.spec.check.sheet import Findings
-from runner.spec.command import Placeholder, placeholders, unknown_placeholders
+from runner.spec.command import Placeholder, nearest_word, placeholders, unknown_placeholders
 from runner.spec.model import CommandItem, Step
 from runner.spec.shell import Quoting
-from runner.spec.tree import Row, Table, shorten
+from runner.spec.tree import entries, shorten, tables
 
 Text = tuple[str, Location]
 """A text and where it begins."""
@@ -29,15 +29,13 @@ def check_addresses(findings: Findings, step: Step) -> None:
 def _addresses(findings: Findings, step: Step) -> Iterator[Text]:
     """Every default of a step's inputs that has braces, with its place."""
     if any("{" in uri for item in step.inputs for uri in item.default):
-        rows = step.source.get("inputs")
-        for row in rows if isinstance(rows, Row) else ():
-            value = row.get("default") if isinstance(row, Table) else None
-            if isinstance(value, str) and isinstance(row, Table):
+        for row in tables(step.source.get("inputs")):
+            value = row.get("default")
+            if isinstance(value, str):
                 yield value, findings.sheet.text(row.values_at["default"])
-            elif isinstance(value, Row):
-                for uri, place in zip(value, value.items_at, strict=True):
-                    if isinstance(uri, str):
-                        yield uri, findings.sheet.text(place)
+            for uri, place in entries(value):
+                if isinstance(uri, str):
+                    yield uri, findings.sheet.text(place)
 
 
 def _check_unknown(findings: Findings, step: Step, texts: Sequence[Text]) -> None:
@@ -61,8 +59,10 @@ def _check_unknown(findings: Findings, step: Step, texts: Sequence[Text]) -> Non
 def _mended(inside: str) -> str:
     """The placeholder that one with a slip of the pen probably is."""
     kind, colon, name = inside.strip(" {").partition(":")
-    word = "parameter-value" if "value" in kind else "parameter"
-    return shorten("{" + (f"{word}:{name}" if colon else kind) + "}")
+    near = nearest_word(kind) or kind
+    if "value" in near or (colon and near != "source-path"):
+        near = f"parameter{'-value' if 'value' in near else ''}:{name or 'NAME'}"
+    return shorten("{" + ("parameters" if near == "parameter" else near) + "}")
 
 
 _PORTABLE = 'leave the quotes out around it, as in `"text "{placeholder}" text"`: a value is quoted by itself'

@@ -13,12 +13,13 @@ def check_condition(findings: Findings, condition: Condition, noun: str, step: S
     With `constant` it may do without a metric: that of an action is asked once, that of a step again and again.
     """
     noun = f"the {noun} `{shorten(condition.text)}`"
-    start = findings.sheet.text((condition.location.line, condition.location.column))
+    start = findings.sheet.text(condition.location.place)
     try:
         expression = Expression(condition.text)
     except BadExpression as error:
         place = _place(findings, condition, start, error.at)
-        findings.error("bad-condition", f"{noun} is not understood: {shorten(error.reason, 120)}", place, error.hint)
+        hint = error.hint or "compare a metric, such as `loss < 0.1`"
+        findings.error("bad-condition", f"{noun} is not understood: {shorten(error.reason, 120)}", place, hint)
         return
     _check_names(findings, condition, start, noun, expression.names, constant)
     for offset, name in divisions(condition.text):

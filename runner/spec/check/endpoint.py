@@ -2,17 +2,14 @@
 
 from runner.errors import Location
 from runner.spec.check.sheet import Findings
-from runner.spec.tree import Row, Table, shorten
+from runner.spec.tree import Table, shorten, tables
 
 
 def check_volumes(findings: Findings, body: Table) -> None:
     """Where the volumes of an endpoint appear: below the root, and each at a place of its own."""
     noun = f"endpoint `{shorten(str(body.get('name')))}`"
-    rows = body.get("shared-volumes")
     seen: dict[str, Location] = {}
-    for row in rows if isinstance(rows, Row) else ():
-        if not isinstance(row, Table):
-            continue
+    for row in tables(body.get("shared-volumes")):
         _check_mount(findings, row, f"a shared volume of {noun}", seen)
         sub_path = row.get("sub-path")
         if isinstance(sub_path, str) and sub_path.startswith("/"):

@@ -1,13 +1,12 @@
 """The nodes of a pipeline: what they run, and what they change of it. Pure."""
 
-import importlib
 from collections.abc import Collection, Mapping
 
 from runner.errors import Location
 from runner.spec.check.sheet import Findings
 from runner.spec.check.value import check_value
 from runner.spec.model import Node, Parameter, Pipeline
-from runner.spec.tree import Row, Table, shorten
+from runner.spec.tree import Table, entries, shorten, tables
 
 KNOWN_WHEN = ("node-starting", "node-complete", "node-error")
 KNOWN_THEN = ("noop", "stop-pipeline", "error-pipeline", "require-approval")
@@ -17,7 +16,7 @@ def check_nodes(findings: Findings, pipeline: Pipeline, strict: bool) -> None:
     """Every node of a pipeline. With `strict`, for a run, a broken step that a node runs is reported too."""
     seen: dict[str, Location] = {}
     for node, table in zip(pipeline.nodes, findings.sheet.nodes(pipeline), strict=True):
-        if before := seen.get(node.name):
+        if node.name and (before := seen.get(node.name)):
             message = f"there is a node `{shorten(node.name)}` on line {before.line} too"
             findings.error("duplicate-node", message, node.location, "give it another name")
         seen[node.name] = node.location
@@ -46,7 +45,7 @@ def _check_reference(findings: Findings, node: Node, table: Table, strict: bool)
         return
     if step not in sheet.broken_steps:
         message = f"{noun} runs step `{shorten(step)}`, which does not exist"
-        hint = sheet.guess(step, sheet.project.steps, "the file has no step")
+        hint = sheet.guess(step, sheet.step_names, "the file has no step")
         findings.error("unknown-step", message, sheet.value(table, key), hint)
     elif strict:
         findings.problems.append(sheet.broken_steps[step])
@@ -59,9 +58,9 @@ def _check_override(findings: Findings, node: Node, table: Table) -> None:
     inputs: Mapping[str, Parameter | None] = {item.name: None for item in step.inputs}
     parameters: Mapping[str, Parameter | None] = {item.name: item for item in step.parameters}
     for kind, rows, known in (("input", body.get("inputs"), inputs), ("parameter", body.get("parameters"), parameters)):
-        for row in rows if isinstance(rows, Row) else ():
-            name = row.get("name") if isinstance(row, Table) else None
-            if not isinstance(row, Table) or not isinstance(name, str):
+        for row in tables(rows):
+            name = row.get("name")
+            if not isinstance(name, str):
                 continue
             noun = f"{kind} `{shorten(name)}`"
             if name not in known:
@@ -74,22 +73,23 @@ def _check_override(findings: Findings, node: Node, table: Table) -> None:
 
 
 def _check_actions(findings: Findings, node: Node, table: Table) -> None:
-    rows = table.get("actions")
-    tables = [row for row in rows if isinstance(row, Table)] if isinstance(rows, Row) else []
-    for row in tables:
+    for row in tables(table.get("actions")):
         _check_words(findings, node, row, "when", KNOWN_WHEN)
         _check_words(findings, node, row, "then", KNOWN_THEN)
     conditions = [condition for action in node.actions for condition in action.conditions]
     if conditions:
-        check = importlib.import_module("runner.spec.check.condition").check_condition
+        # The library that reads conditions is loaded for files that have one.
+        from runner.spec.check.condition import check_condition
+
         for condition in conditions:
-            check(findings, condition, f"`if` of node `{shorten(node.name)}`", findings.sheet.step_of(node), True)
+            check_condition(
+                findings, condition, f"`if` of node `{shorten(node.name)}`", findings.sheet.step_of(node), True
+            )
 
 
 def _check_words(findings: Findings, node: Node, row: Table, key: str, known: Collection[str]) -> None:
     value = row.get(key)
-    words = list(zip(value, value.items_at, strict=True)) if isinstance(value, Row) else []
-    words += [(value, row.values_at[key])] if isinstance(value, str) else []
+    words = [(value, row.values_at[key])] if isinstance(value, str) else entries(value)
     for word, place in words:
         if isinstance(word, str) and word.lower() not in known:
             message = f"an action of node `{shorten(node.name)}` has the unknown word `{shorten(word)}`"
@@ -97,8 +97,8 @@ def _check_words(findings: Findings, node: Node, row: Table, key: str, known: Co
 
 
 def _check_endpoints(findings: Findings, node: Node, table: Table) -> None:
-    rows, known = table.get("endpoints"), findings.sheet.endpoint_files
-    for name, place in zip(rows, rows.items_at, strict=True) if isinstance(rows, Row) and not node.commit else ():
+    known = findings.sheet.endpoint_files
+    for name, place in entries(table.get("endpoints")) if not node.commit else ():
         if isinstance(name, str) and name not in known:
             message = f"node `{shorten(node.name)}` deploys endpoint `{shorten(name)}`, which does not exist"
             hint = findings.sheet.guess(name, known, "the file has no endpoint")

@@ -1,6 +1,8 @@
 """Whether the nodes, edges and parameters of a pipeline fit each other and their steps. Pure."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import get_args
 
 from runner.errors import Problem, Severity
 from runner.spec.check.edge import check_edges
@@ -9,16 +11,15 @@ from runner.spec.check.reach import check_reach
 from runner.spec.check.sheet import Findings, Sheet
 from runner.spec.check.task import check_task
 from runner.spec.check.value import check_value
-from runner.spec.model import Node, Pipeline, PipelineParameter, Project, SocketType, Step
-from runner.spec.tree import Place, Row, Table, shorten
+from runner.spec.model import Node, NodeType, Pipeline, PipelineParameter, Project, SocketType, Step
+from runner.spec.tree import Place, Row, Table, entries, shorten, tables
 
 
 def pipeline_problems(project: Project, pipeline: Pipeline, strict: bool) -> list[Problem]:
     """What is wrong with a pipeline, sorted by place.
 
     With `strict`, for a run, whatever dangles is an error, and what is broken in a step or task that a node names is
-    reported; required inputs and parameters that nothing feeds are left to the caller, who knows the command line
-    (`unfed_problems`).
+    reported; required inputs and parameters that nothing feeds are left to the caller, who knows the command line.
     """
     return check_pipeline(Sheet(project), pipeline, strict)
 
@@ -35,8 +36,21 @@ def check_pipeline(sheet: Sheet, pipeline: Pipeline, strict: bool) -> list[Probl
             if found := sheet.project.tasks.get(name):
                 check_task(findings, found)
     else:
-        findings.problems += unfed_problems(sheet.project, pipeline)
+        _check_fed(findings, pipeline)
     return sorted(findings.problems, key=lambda problem: (problem.location, problem.code))
+
+
+def check_broken(sheet: Sheet, pipeline: Pipeline) -> list[Problem]:
+    """What is wrong with a pipeline of which a part is not understood, apart from what that part could explain."""
+    findings = Findings(sheet)
+    check_nodes(findings, pipeline, False)
+    rows = sheet.body("pipeline", pipeline.location).get("nodes")
+    if isinstance(rows, Row) and len(rows) == len(pipeline.nodes) and all(node.name for node in pipeline.nodes):
+        unclear = {node.name for node in pipeline.nodes if node.type not in get_args(NodeType)}
+        clear = [edge for edge in pipeline.edges if not {edge.source.node, edge.target.node} & unclear]
+        check_edges(findings, replace(pipeline, edges=tuple(clear)))
+        _check_parameters(findings, pipeline)
+    return findings.problems
 
 
 def _is_broken(sheet: Sheet, node: Node) -> bool:
@@ -44,12 +58,11 @@ def _is_broken(sheet: Sheet, node: Node) -> bool:
     return node.commit is None and node.type != "deployment" and sheet.step_of(node) is None
 
 
-def unfed_problems(project: Project, pipeline: Pipeline) -> list[Problem]:
-    """Required inputs and parameters of nodes that neither the file nor an edge gives a value, as warnings."""
-    sheet = Sheet(project)
+def _check_fed(findings: Findings, pipeline: Pipeline) -> None:
+    """Required inputs and parameters of nodes that neither the file nor an edge gives a value."""
+    sheet = findings.sheet
     fed = {(edge.target.node, edge.target.type, edge.target.key) for edge in pipeline.edges}
     fed |= {(node, SocketType.PARAMETER, name) for item in pipeline.parameters for node, name in item.targets}
-    findings = Findings(sheet)
     needs: dict[str, tuple[tuple[SocketType, str], ...]] = {}
     for node in pipeline.nodes:
         step = sheet.step_of(node)
@@ -57,13 +70,12 @@ def unfed_problems(project: Project, pipeline: Pipeline) -> list[Problem]:
             continue
         if node.override is None and step.name not in needs:
             needs[step.name] = tuple(_required(step, node))
-        varied = _varied(project, node)
+        varied = _varied(sheet.project, node)
         for kind, name in needs[step.name] if node.override is None else _required(step, node):
             if (node.name, kind, name) not in fed and (kind is SocketType.INPUT or name not in varied):
                 message = f"nothing feeds the {kind} `{shorten(name)}` of node `{shorten(node.name)}`"
                 hint = f"give it a default, an edge, or `--{node.name}.{name}` on the command line"
                 findings.warn(f"unfed-{kind}", message, node.location, hint)
-    return findings.problems
 
 
 def _varied(project: Project, node: Node) -> set[str]:
@@ -91,13 +103,16 @@ def _check_parameters(findings: Findings, pipeline: Pipeline) -> None:
     """The parameters of the pipeline itself."""
     nodes: Mapping[str, Node] = {node.name: node for node in pipeline.nodes}
     rows = findings.sheet.body("pipeline", pipeline.location).get("parameters")
-    tables = [row for row in rows if isinstance(row, Table)] if isinstance(rows, Row) else []
-    for parameter, table in zip(pipeline.parameters, tables, strict=False):
+    for parameter, table in zip(pipeline.parameters, tables(rows), strict=False):
         noun = f"pipeline parameter `{shorten(parameter.name)}`"
+        places = _targets(table)
+        if len(places) != len(parameter.targets):
+            # One of them cannot be read, which is said elsewhere.
+            continue
         if not parameter.targets:
             hint = "name its `targets`, such as `train.parameter.epochs`"
             findings.warn("no-target", f"{noun} sets nothing", parameter.location, hint)
-        for (node_name, name), place in zip(parameter.targets, _targets(table), strict=False):
+        for (node_name, name), place in zip(parameter.targets, places, strict=True):
             node = nodes.get(node_name)
             step = findings.sheet.step_of(node) if node else None
             if node is None:
@@ -115,8 +130,7 @@ def _targets(table: Table) -> list[Place]:
         value = table.get(key)
         if isinstance(value, str):
             places.append(table.values_at[key])
-        elif isinstance(value, Row):
-            places += [place for item, place in zip(value, value.items_at, strict=True) if isinstance(item, str)]
+        places += [place for item, place in entries(value) if isinstance(item, str)]
     return places
 
 

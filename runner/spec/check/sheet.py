@@ -11,9 +11,10 @@ from functools import cached_property
 from runner.errors import Location, Problem, Severity, did_you_mean
 from runner.spec.model import Edge, Node, Pipeline, Project, Step
 from runner.spec.normalise import items_of
-from runner.spec.reader import Reader
+from runner.spec.reader import start_of_text
+from runner.spec.socket import ends_of
 from runner.spec.source import source_lines
-from runner.spec.tree import Place, Row, Table
+from runner.spec.tree import Place, Row, Table, entries, tables
 
 MAX_COMPARISONS = 20_000
 """How many names are compared for hints in one file; looking for close names is the slow part of a message."""
@@ -66,6 +67,11 @@ class Sheet:
         """The first problem of each step that cannot be understood."""
         return {name: problem for kind, name, problem in self.project.broken if kind == "step" and name}
 
+    @cached_property
+    def step_names(self) -> frozenset[str]:
+        """The names of all steps, broken ones included."""
+        return frozenset({*self.project.steps, *self.broken_steps})
+
     def node_step(self, node: Node) -> str | None:
         """The name of the step that a node runs, itself or by its task; None where this file cannot tell."""
         if node.commit or node.type == "deployment":
@@ -83,8 +89,7 @@ class Sheet:
         found = {}
         for body in items_of(self.tree, "endpoint"):
             if isinstance(name := body.get("name"), str):
-                rows = body.get("files")
-                files = [row.get("name") for row in rows if isinstance(row, Table)] if isinstance(rows, Row) else []
+                files = [row.get("name") for row in tables(body.get("files"))]
                 found[name] = {file for file in files if isinstance(file, str)}
         return found
 
@@ -94,10 +99,6 @@ class Sheet:
     def lines(self) -> tuple[str, ...]:
         """The lines of the file."""
         return source_lines(self.project.data)
-
-    @cached_property
-    def _reader(self) -> Reader:
-        return Reader(self.project.file, self.lines)
 
     def at(self, place: Place) -> Location:
         """A place as a location."""
@@ -112,35 +113,31 @@ class Sheet:
         if kind not in self._tables:
             bodies = items_of(self.tree, kind)
             self._tables[kind] = {body.values_at.get("name", body.at): body for body in bodies}
-        place = (location.line, location.column)
-        return self._tables[kind].get(place) or Table(place)
+        return self._tables[kind].get(location.place) or Table(location.place)
 
     def nodes(self, pipeline: Pipeline) -> list[Table]:
         """The mappings of a pipeline's nodes, in order."""
-        rows = self.body("pipeline", pipeline.location).get("nodes")
-        found = [row for row in rows if isinstance(row, Table)] if isinstance(rows, Row) else []
-        return found if len(found) == len(pipeline.nodes) else [Table(_place(node.location)) for node in pipeline.nodes]
+        found = tables(self.body("pipeline", pipeline.location).get("nodes"))
+        return found if len(found) == len(pipeline.nodes) else [Table(node.location.place) for node in pipeline.nodes]
 
     def ends(self, pipeline: Pipeline, edge: Edge) -> tuple[Place, Place]:
         """Where the source and the target of an edge stand."""
-        place = _place(edge.location)
+        place = edge.location.place
         return self._ends(pipeline).get(place, (place, place))
 
     def _ends(self, pipeline: Pipeline) -> dict[Place, tuple[Place, Place]]:
-        start = _place(pipeline.location)
+        start = pipeline.location.place
         if start not in self._edges:
-            rows = self.body("pipeline", pipeline.location).get("edges")
             found = self._edges[start] = {}
-            for row, place in zip(rows, rows.items_at, strict=True) if isinstance(rows, Row) else ():
-                if isinstance(row, Row) and len(row) == 2:
-                    found[place] = (row.items_at[0], row.items_at[1])
-                elif isinstance(row, Table) and "source" in row and "target" in row:
-                    found[place] = (row.values_at["source"], row.values_at["target"])
+            for edge, place in entries(self.body("pipeline", pipeline.location).get("edges")):
+                ends = ends_of(edge)
+                if len(ends) == 2:
+                    found[place] = (ends[0][1], ends[1][1])
         return self._edges[start]
 
     def text(self, place: Place) -> Location:
         """Where the text of a scalar begins: behind its quote, or below its `|` or `>`."""
-        return self._reader.start_of_text(place)
+        return self.at(start_of_text(self.lines, place))
 
     def part(self, place: Place, number: int) -> Location:
         """Where the node (0), the type (1) or the key (2) of an edge's end begins."""
@@ -183,10 +180,6 @@ class Sheet:
 
 _MARGIN = 200
 """What a scalar may take more in the file than twice its text."""
-
-
-def _place(location: Location) -> Place:
-    return location.line, location.column
 
 
 class Findings:

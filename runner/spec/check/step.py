@@ -4,21 +4,38 @@ from collections.abc import Iterator, Sequence
 
 from runner.spec.check.sheet import Findings
 from runner.spec.command import check_template
-from runner.spec.model import Parameter, ParameterType, Step
-from runner.spec.tree import Row, Table, shorten
+from runner.spec.model import Multiple, Parameter, ParameterType, Step
+from runner.spec.tree import Table, shorten, tables
 from runner.spec.value import check_default
 
 
 def check_step(findings: Findings, step: Step) -> None:
     """The parameters of a step."""
-    rows = step.source.get("parameters")
-    tables = [row for row in rows if isinstance(row, Table)] if isinstance(rows, Row) else []
-    by_name = {row.get("name"): row for row in tables}
+    by_name = {row.get("name"): row for row in tables(step.source.get("parameters"))}
     for parameter in step.parameters:
-        table = by_name.get(parameter.name, Table((parameter.location.line, parameter.location.column)))
+        table = by_name.get(parameter.name, Table(parameter.location.place))
         noun = f"parameter `{shorten(parameter.name)}` of step `{shorten(step.name)}`"
         for code, key, message in _parameter_findings(parameter):
-            findings.warn(code, f"{noun}: {message}", findings.sheet.value(table, key))
+            hint = _default_hint(parameter) if code == "bad-default" else None
+            findings.warn(code, f"{noun}: {message}", findings.sheet.value(table, key), hint)
+
+
+_NOTHING = frozenset({"none", "null", "nil", "nan", "~", "undefined", "n/a", ""})
+"""What people write for a default that there is not."""
+
+
+def _default_hint(parameter: Parameter) -> str | None:
+    """What to do about a default that does not fit: text for a number may mean that there is none."""
+    value = parameter.default
+    if isinstance(value, str) and value.strip().lower() in _NOTHING:
+        return "remove `default:` to have none"
+    if isinstance(value, list):
+        listed = parameter.multiple is not Multiple.NONE
+        return None if listed else "write `multiple: repeat` beside it to take several values"
+    if parameter.type is ParameterType.STRING and not isinstance(value, str):
+        kind = "flag" if isinstance(value, bool) else "integer" if isinstance(value, int) else "float"
+        return f"put quotes around it, or write `type: {kind}`"
+    return None
 
 
 def _parameter_findings(parameter: Parameter) -> Iterator[tuple[str, str, str]]:
@@ -30,7 +47,8 @@ def _parameter_findings(parameter: Parameter) -> Iterator[tuple[str, str, str]]:
         atoms = parameter.default if isinstance(parameter.default, list) else [parameter.default]
         for atom in atoms:
             if not isinstance(atom, str):
-                yield "bad-default", "default", f"the default `{shorten(str(atom))}` is not text; put quotes around it"
+                kind = "a boolean" if isinstance(atom, bool) else "a number"
+                yield "bad-default", "default", f"the default is {kind}, not text"
     for key, template in (
         ("pass-as", parameter.pass_as),
         ("pass-true-as", parameter.pass_true_as),
@@ -63,15 +81,14 @@ _LISTS = (("parameters", "a parameter"), ("inputs", "an input"), ("environment-v
 def check_names(findings: Findings, body: Table) -> None:
     """Parameters, inputs and variables of one step that share a name."""
     for key, noun in _LISTS:
-        rows = body.get(key)
-        _check_same(findings, rows if isinstance(rows, Row) else (), noun)
+        _check_same(findings, tables(body.get(key)), noun)
 
 
-def _check_same(findings: Findings, rows: Sequence[object], noun: str) -> None:
+def _check_same(findings: Findings, rows: Sequence[Table], noun: str) -> None:
     seen: dict[str, int] = {}
     for row in rows:
-        name = row.get("name") if isinstance(row, Table) else None
-        if not isinstance(row, Table) or not isinstance(name, str):
+        name = row.get("name")
+        if not isinstance(name, str):
             continue
         location = findings.sheet.value(row, "name")
         if name in seen:

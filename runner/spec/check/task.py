@@ -6,7 +6,7 @@ from runner.errors import Location
 from runner.spec.check.sheet import Findings
 from runner.spec.check.value import check_value
 from runner.spec.model import Parameter, Step, Style, Task, TaskType, Variation
-from runner.spec.tree import Row, Table, shorten
+from runner.spec.tree import Table, entries, shorten, tables
 
 _BAYESIAN_ONLY = ("engine", "optimization-target-metric", "optimization-target-value")
 
@@ -24,10 +24,8 @@ def check_task(findings: Findings, task: Task) -> None:
     known = {parameter.name: parameter for parameter in step.parameters} if step else {}
     for variation in task.variations:
         _check_variation(findings, task, variation, step, known)
-    rows = body.get("parameter-sets")
-    for row in rows if isinstance(rows, Row) and step else ():
-        if isinstance(row, Table):
-            _check_set(findings, noun, row, step, known)
+    for row in tables(body.get("parameter-sets")) if step else ():
+        _check_set(findings, noun, row, step, known)
 
 
 def _check_set(findings: Findings, noun: str, row: Table, step: Step | None, known: Mapping[str, Parameter]) -> None:
@@ -104,9 +102,9 @@ class _Rules:
     def values(self) -> Iterator[tuple[str, object, Location]]:
         """The values that are sure to be tried, each with its rule and place; those of other styles are computed."""
         match self._variation.style:
-            case Style.MULTIPLE if isinstance(items := self._rules["items"], Row):
-                yield from (("items", item, self._findings.sheet.at(place))
-                            for item, place in zip(items, items.items_at, strict=True))  # fmt: skip
+            case Style.MULTIPLE:
+                for item, place in entries(self._rules["items"]):
+                    yield "items", item, self._findings.sheet.at(place)
             case Style.SINGLE:
                 yield "value", self._rules["value"], self.place("value")
             case Style.LINEAR:

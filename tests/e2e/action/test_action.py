@@ -43,6 +43,17 @@ def test_a_second_use_in_a_job_installs_nothing_again(changed: Job) -> None:
     assert (changed.folder / "python.log").read_text().count("-m venv") == 1
 
 
+def test_a_partial_clone_gets_what_the_comparison_reads(propose: Propose) -> None:
+    def allow(folder: Path) -> None:
+        with (folder / ".git" / "config").open("a") as file:
+            file.write("[uploadpack]\nallowFilter = true\n")
+
+    job = propose({"valohai.yaml": GOOD}, {"valohai.yaml": CHANGED}, prepare=allow, depth="--filter=blob:none")
+    done = job.run()
+    assert "not compared" not in done.log
+    assert done.outputs["changed"] == "true"
+
+
 def test_a_release_can_be_asked_for(changed: Job) -> None:
     changed.run(version="1.2.3")
     assert "mlrun-yaml==1.2.3" in (changed.folder / "python.log").read_text()

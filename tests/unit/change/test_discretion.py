@@ -23,6 +23,8 @@ def test_a_harmless_name_hides_nothing(name: str) -> None:
         "run --api-key=SECRET",
         "password: 'SECRET'",
         "curl -H 'Authorization: Bearer SECRETSECRET'",
+        "curl -u me:SECRET https://example.com",
+        "curl --user='me:SECRET' https://example.com",
         "git clone https://ghp_SECRETSECRETSECRETSECRET@github.com/a/b",
     ],
 )
@@ -32,7 +34,13 @@ def test_a_secret_in_a_text_is_left_out(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["python train.py --lr=0.1", "s3://bucket/key.csv", "pip install tokenizers==0.13", "run {parameter:token}"],
+    [
+        "python train.py --lr=0.1",
+        "s3://bucket/key.csv",
+        "pip install tokenizers==0.13",
+        "run {parameter:token}",
+        "run -u {parameter:a}:x",
+    ],
 )
 def test_an_ordinary_text_stays_as_it_is(text: str) -> None:
     assert discreet(text) == text

@@ -170,6 +170,43 @@ def test_a_policy_says_which_files_are_code() -> None:
     assert fates(with_files(text, edited("steps/other.py"))) == {"train": Fate.MAY_RUN_AGAIN}
 
 
+@pytest.mark.parametrize("pattern", ["steps", "steps/", "./steps/*.py", "steps/**/*.py", "**/*.py", "."])
+def test_a_pattern_of_code_takes_folders_and_dots_as_people_write_them(pattern: str) -> None:
+    text = step() + f"\n- policy:\n    step: train\n    code: ['{pattern}']\n"
+    assert fates(with_files(text, edited("steps/other.py"))) == {"train": Fate.MAY_RUN_AGAIN}
+
+
+def test_what_a_policy_leaves_out_is_told() -> None:
+    text = step() + "\n- policy:\n    step: train\n    code: ['steps/*.py']\n"
+    assert reasons(with_files(text, edited("README.md"))) == "stays valid: its policy leaves out the files that changed"
+
+
+@pytest.mark.parametrize("earlier", ["", "\n- policy:\n    step: train\n    code: ['lib/*']\n"])
+def test_a_change_cannot_narrow_by_itself_what_counts_as_code(earlier: str) -> None:
+    later = step() + "\n- policy:\n    step: train\n    code: ['nothing/*']\n"
+    change = compare_projects(project(step() + earlier), project(later), [edited("lib/model.py")])
+    assert fates(change) == {"train": Fate.MAY_RUN_AGAIN}
+
+
+@pytest.mark.parametrize("command", ["cat valohai.yaml", "grep x ./*.yaml", "cp /valohai/repository/valohai.yaml ."])
+def test_a_command_that_names_the_yaml_file_runs_again_with_it(command: str) -> None:
+    text = step(command) + "- policy: {step: train, code: ['**']}\n"
+    change = compare_projects(project(text), project(text), yaml=edited("valohai.yaml"))
+    assert reasons(change) == "runs again: file valohai.yaml changed"
+
+
+@pytest.mark.parametrize("command", ["pip install .", "python steps/train.py", "rm -f *"])
+def test_the_yaml_file_is_no_code_where_nothing_names_it(command: str) -> None:
+    change = compare_projects(project(step(command)), project(step(command)), yaml=edited("valohai.yaml"))
+    assert fates(change) == {"train": Fate.STAYS_VALID}
+
+
+def test_a_default_with_a_placeholder_may_lead_to_any_file_it_matches() -> None:
+    text = step() + "    inputs: [{name: x, default: 'data/{parameter:p}.csv'}]\n"
+    text += "- policy: {step: train, code: [none]}\n"
+    assert fates(with_files(text, edited("data/a.csv"))) == {"train": Fate.RUNS_AGAIN}
+
+
 def test_a_policy_may_say_that_a_step_is_never_reused() -> None:
     text = step() + "\n- policy:\n    step: train\n    reuse: never\n"
     assert fates(with_files(text, edited("README.md"))) == {"train": Fate.RUNS_AGAIN}
@@ -216,6 +253,83 @@ def test_a_value_is_followed_along_any_number_of_edges() -> None:
     change = compare_projects(project(chain(2000, "a")), project(chain(2000, "b")))
     assert set(fates(change).values()) == {Fate.RUNS_AGAIN}
     assert not compare_projects(project(chain(2000, "a")), project(chain(2000, "a"))).items
+
+
+PASSED_ON = """
+- step:
+    name: s
+    image: i
+    command: x
+    parameters: [{name: year, default: 2020, type: integer}]
+    inputs: [{name: data, default: 's3://b/{parameter:year}.csv', optional: true}]
+    environment-variables: [{name: REGION, default: north, optional: true}]
+- task: {name: sweep, step: s, type: grid_search, parameters: [{name: year, style: multiple, rules: {items: [1, 2]}}]}
+- pipeline:
+    name: p
+    nodes:
+      - {name: one, type: execution, step: s, override: {parameters: [{name: year, default: 2021}],
+         environment-variables: [{name: REGION, default: south}]}}
+      - {name: swept, type: task, task: sweep}
+      - {name: two, type: execution, step: s}
+      - {name: three, type: execution, step: s}
+    edges: [%s]
+"""
+
+
+def passed_on(edges: str, old: str, new: str) -> dict[str, Fate]:
+    text = PASSED_ON % edges
+    assert old in text
+    return fates(compare_projects(project(text), project(text.replace(old, new))))
+
+
+def test_files_that_are_passed_on_depend_on_the_parameters_in_their_address() -> None:
+    edges = "[one.input.data, two.input.data], [two.input.data, three.input.data]"
+    found = passed_on(edges, "default: 2021", "default: 2022")
+    assert (found["one"], found["two"], found["three"]) == (Fate.RUNS_AGAIN,) * 3
+
+
+def test_a_variable_is_followed_along_any_number_of_edges() -> None:
+    edges = ", ".join(
+        f"[{source}.environment-variable.REGION, {target}.environment-variable.REGION]"
+        for source, target in (("one", "two"), ("two", "three"))
+    )
+    found = passed_on(edges, "south", "east")
+    assert (found["one"], found["two"], found["three"]) == (Fate.RUNS_AGAIN,) * 3
+
+
+def test_a_node_keeps_its_own_variable_where_the_edge_brings_none() -> None:
+    edges = "[one.environment-variable.OTHER, two.environment-variable.REGION]"
+    assert passed_on(edges, "north", "west")["two"] is Fate.RUNS_AGAIN
+
+
+def test_a_node_with_an_edge_from_nowhere_is_never_valid() -> None:
+    edges = "[one.output.o, two.input.data], [two.output.o, three.input.data]"
+    text = PASSED_ON % edges
+    found = compare_projects(project(text), project(text.replace("name: one", "name: first")))
+    assert (fates(found)["two"], fates(found)["three"]) == (Fate.UNKNOWN, Fate.MAY_RUN_AGAIN)
+    back = compare_projects(project(text.replace("name: one", "name: first")), project(text))
+    assert fates(back)["two"] is Fate.RUNS_AGAIN
+
+
+def test_what_a_sweep_passes_on_is_not_its_default() -> None:
+    found = passed_on("[swept.parameter.year, two.parameter.year]", "[1, 2]", "[1, 3]")
+    assert (found["swept"], found["two"], found["three"]) == (Fate.RUNS_AGAIN, Fate.DEPENDS, Fate.STAYS_VALID)
+
+
+@pytest.mark.parametrize("key", ["stop-condition: 'loss < 1'", "mounts: [{source: /a, destination: /b}]"])
+def test_a_key_that_only_an_override_has_counts(key: str) -> None:
+    text = PASSED_ON % ""
+    more = text.replace("override: {", f"override: {{{key}, ")
+    assert fates(compare_projects(project(text), project(more)))["one"] is Fate.RUNS_AGAIN
+
+
+def test_where_a_deployment_goes_counts_for_its_node() -> None:
+    text = """
+- endpoint: {name: e, image: i, port: 80, server-command: serve}
+- deployment: {name: d, defaults: {target: %s}}
+- pipeline: {name: p, nodes: [{name: n, type: deployment, deployment: d, endpoints: [e]}], edges: []}
+"""
+    assert fates(compare_projects(project(text % "here"), project(text % "there"))) == {"n": Fate.RUNS_AGAIN}
 
 
 def test_nodes_that_wait_for_each_other_end_no_comparison() -> None:

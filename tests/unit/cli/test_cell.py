@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from runner.cli.cell import number, relative_time, shorten, size_text, value_text, width
+from runner.cli.cell import number, relative_time, shorten, size_text, value_text
+from runner.escape import display_width
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 
@@ -68,8 +69,8 @@ def test_recorded_nan_is_a_number_and_other_text_is_not() -> None:
 
 
 def test_wide_characters_take_two_columns_and_marks_none() -> None:
-    assert width("日本") == 4
-    assert width("e\u0301") == 1
+    assert display_width("日本") == 4
+    assert display_width("e\u0301") == 1
 
 
 def test_a_text_is_cut_to_the_columns_there_are() -> None:

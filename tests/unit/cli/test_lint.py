@@ -269,6 +269,24 @@ def test_a_foreign_file_gives_no_command_to_githubs_runner(
     assert "stop-commands" in out
 
 
+def test_talk_and_diffs_give_no_command_to_githubs_runner_either(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    (folder / "a.yaml").write_text(
+        "- step:\n    name: '##[error]a'\n    image: b:1\n    time_limit: 5\n    command: |\n      ::error::b\n"
+    )
+    (folder / "##[error]b.yaml").symlink_to("nowhere")
+    (folder / "c.py").write_text("import valohai\nvalohai.prepare(step='##[error]c')\n")
+    assert run(["lint", "--fix", "--dry-run", "a.yaml", "##[error]b.yaml"]) == 10
+    assert run(["yaml", "step", "--dry-run", "--yaml", "c.yaml", "c.py"]) == 0
+    captured = capsys.readouterr()
+    for shown in (captured.out, captured.err):
+        assert "##[" not in shown
+        assert not any(line.lstrip().startswith("::") for line in shown.splitlines())
+        assert "error]" in shown
+
+
 def test_in_github_actions_text_stays_the_default(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

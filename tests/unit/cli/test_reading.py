@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from runner.errors import ExitCode
+
 from .conftest import Project
 
 VERBS = [
@@ -44,6 +46,23 @@ def test_a_reader_that_goes_away_causes_no_complaint(ended: Project, verb: list[
     assert "Traceback" not in talk
     assert "BrokenPipe" not in talk
     assert "bug" not in talk
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("verb", [["schema"], ["list"], ["lint", "-"]], ids=" ".join)
+def test_a_full_disk_below_the_output_is_told_and_no_bug(ended: Project, verb: list[str], unbuffered: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "runner", *verb],
+            input="- step: {name: a, image: python, command: x}",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        )
+    assert done.returncode == ExitCode.DISK
+    assert "error: cannot write the output: No space left on device\nhint: make room for it\n" in done.stderr
+    assert "bug" not in done.stderr
 
 
 def test_no_reading_verb_loads_what_is_heavy(ended: Project) -> None:

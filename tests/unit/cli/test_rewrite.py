@@ -49,6 +49,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path, mon
     with pytest.raises(MlrunError) as caught:
         rewrite_file(file, b"old", b"new")
     assert caught.value.code is ExitCode.DISK
+    assert caught.value.hint == "make room on the disk that has its folder"
     assert file.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a.yaml"]
 
@@ -56,3 +57,13 @@ def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path, mon
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(MlrunError, match="cannot be written"):
         rewrite_file(tmp_path / "no" / "a.yaml", None, b"new")
+
+
+def test_a_pipe_a_device_and_a_folder_are_refused_at_once_and_stay(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path, kind in ((pipe, "pipe"), (Path("/dev/null"), "device"), (tmp_path, "folder")):
+        with pytest.raises(MlrunError, match=kind) as caught:
+            rewrite_file(path, None, b"new")
+        assert caught.value.code is ExitCode.USAGE
+    assert os.listdir(tmp_path) == ["pipe"]

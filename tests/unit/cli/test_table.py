@@ -5,8 +5,8 @@ import io
 
 import pytest
 
-from runner.cli.cell import width
 from runner.cli.table import Column, csv_table, md_table, print_table, text_table
+from runner.escape import display_width
 
 
 class Terminal(io.StringIO):
@@ -43,7 +43,7 @@ def test_no_line_is_wider_than_the_terminal(columns: int, monkeypatch: pytest.Mo
     monkeypatch.setenv("NO_COLOR", "1")
     lines = text_table(COLUMNS, ROWS, Terminal()).split("\n")
     assert len(lines) == 3
-    assert all(width(line) <= columns for line in lines)
+    assert all(display_width(line) <= columns for line in lines)
 
 
 def test_a_pipe_gets_every_column_whole() -> None:

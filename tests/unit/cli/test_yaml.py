@@ -101,11 +101,11 @@ def test_nothing_of_a_script_is_run(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said", "code"),
     [
-        ("missing.py", "`missing.py` cannot be read: No such file", 2),
+        ("missing.py", "there is no `missing.py`", 2),
         ("src", "neither a Python script nor a notebook", 2),
         ("folder.py", "`folder.py`", 2),
         ("pipe.py", "is a pipe, socket or device", 2),
-        ("nul\0.py", "it is no name of a file", 2),
+        ("nul\0.py", "is no name of a file", 2),
         ("../outside.py", "lies outside the project", 2),
         ("link/outside.py", "lies outside the project", 2),
         ("empty.py", "`empty.py` does not call `valohai.prepare`", 10),

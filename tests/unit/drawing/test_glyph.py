@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.drawing.glyph import cells, shorten_end, shorten_middle, text_width, wrap
+from runner.drawing.glyph import shorten_end, shorten_middle, text_width, wrap
 
 
 def test_wide_letters_are_wider() -> None:
@@ -29,7 +29,3 @@ def test_the_tag_of_an_image_stays() -> None:
 def test_a_name_is_broken_between_its_parts() -> None:
     assert wrap("extract_customer_data", 90, 11, 2) == ["extract_", "customer_data"]
     assert wrap("one", 90, 11, 2) == ["one"]
-
-
-def test_cells_of_a_terminal_are_counted() -> None:
-    assert (cells("abc"), cells("名前"), cells("e\u0301")) == (3, 4, 1)

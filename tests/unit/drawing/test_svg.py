@@ -73,6 +73,12 @@ def test_hostile_names_are_only_text(hostile: Drawing) -> None:
     assert all(text.isprintable() for text in texts(root))
 
 
+def test_a_name_begins_no_line_of_the_picture() -> None:
+    name = "a\n::error::x"
+    page = render(Drawing(name, (DrawnNode(name, "execution", name, name, None),), ()))
+    assert "\n::" not in page
+
+
 def test_every_text_lies_within_its_box(example: Drawing, everything: Drawing, hostile: Drawing) -> None:
     for drawing in (example, everything, hostile):
         for group in groups(ET.fromstring(render(drawing)), "node"):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.drawing.glyph import cells
 from runner.drawing.model import Drawing, DrawnEdge, DrawnNode
 from runner.drawing.text import render
+from runner.escape import display_width
 from runner.spec.model import SocketType
 
 
@@ -52,7 +52,7 @@ def test_no_line_is_wider_than_the_terminal(
     example: Drawing, everything: Drawing, hostile: Drawing, width: int
 ) -> None:
     for drawing in (example, everything, hostile, chain(100, 60)):
-        assert max(cells(line) for line in render(drawing, width).splitlines()) <= width
+        assert max(display_width(line) for line in render(drawing, width).splitlines()) <= width
 
 
 def test_rails_that_would_take_too_much_room_are_left_out() -> None:

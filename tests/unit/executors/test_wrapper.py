@@ -59,7 +59,7 @@ def test_a_success_names_no_command(run):
         (("true", "x=$(false)"), 2),
         (("true", "true", "false | false"), 3),
         (("set -o pipefail", "false | cat"), 2),
-        (("for i in 1 2; do", "if [ $i = 2 ]; then ls /nonexistent; fi", "done"), 2),
+        (("for i in 1 2; do", "if [ $i = 2 ]; then ls /no/such/file; fi", "done"), 2),
         (("true", "case x in x) false;; esac"), 2),
         (("set -u", "true", "echo $NOT_SET"), 3),
         (("false &", "true", "wait $!"), 3),
@@ -98,7 +98,7 @@ def test_traps_of_the_user_run(run):
 
 
 def test_nothing_is_added_to_the_streams(run):
-    done, _ = run("true", "ls /nonexistent >/dev/null 2>&1", "true")
+    done, _ = run("true", "ls /no/such/file >/dev/null 2>&1", "true")
 
     assert (done.stdout, done.stderr) == ("", "")
 
@@ -110,7 +110,7 @@ def test_the_status_of_an_item_can_be_asked_by_the_next(run):
 
 
 def test_without_stopping_no_item_is_blamed(run):
-    done, report = run("false", "ls /nonexistent", "exit 5", stop_at_failure=False)
+    done, report = run("false", "ls /no/such/file", "exit 5", stop_at_failure=False)
 
     assert (done.returncode, report) == (5, Report(5, None))
 

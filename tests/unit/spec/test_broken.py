@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.finding import FORMATS
+from runner.cli.finding import Format
 from runner.cli.main import run
 from runner.errors import ExitCode, MlrunError, Problem, Severity
 from runner.spec.command import build_script
@@ -274,7 +274,7 @@ def test_a_name_of_an_input_is_one_component_of_a_path(name: str) -> None:
     assert code in {"bad-input-name", "wrong-value"}
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", list(Format))
 def test_what_a_file_says_reaches_no_terminal_unescaped_in_any_format(
     form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

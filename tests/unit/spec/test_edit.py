@@ -4,12 +4,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from runner.spec.amend import Amendment, CannotAmend, alike
+from runner.spec.amend import Amendment, CannotAmend
 from runner.spec.edit import Edit, Moves, apply_edits, clash
 from runner.spec.emit import emit_block, emit_flow, emit_text
 from runner.spec.source import read_source
 from runner.spec.span import Spans, walk
-from runner.spec.tree import Row, Table
+from runner.spec.tree import Row, Table, alike
 
 TRIALS = settings(max_examples=150, deadline=None, database=None)
 

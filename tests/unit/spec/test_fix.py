@@ -196,6 +196,12 @@ def test_a_field_of_a_step_is_written_canonically(before: str, after: str) -> No
     assert mended(f"{HEAD}    {before}\n") == f"{HEAD}    {after}\n"
 
 
+def test_a_name_that_looks_like_a_word_of_the_language_stays() -> None:
+    text = "- endpoint:\n    name: Continue\n    image: x:1\n    wsgi: a:b\n"
+    assert [problem.code for problem in lint(parse_project(text.encode(), "f.yaml"))] == ["wrong-value"]
+    assert mended(text) == text
+
+
 def test_the_middle_word_of_edges_and_targets_is_written_canonically() -> None:
     text = (
         PARAMETERS

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import Problem, Severity
-from runner.spec.check.pipeline import pipeline_problems, unfed_problems
+from runner.spec.check.pipeline import pipeline_problems
 from runner.spec.lint import lint, problems_within
 from runner.spec.model import Project
 from runner.spec.project import parse_project
@@ -107,7 +107,8 @@ def test_unfed_inputs_are_left_to_the_caller_for_a_run() -> None:
     result = project(text)
     pipeline = result.pipelines["p"]
     assert pipeline_problems(result, pipeline, strict=True) == []
-    assert len(unfed_problems(result, pipeline)) == 2
+    found = pipeline_problems(result, pipeline, strict=False)
+    assert codes(found) == [("warning", "unfed-input"), ("warning", "unfed-parameter")]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_an_override_feeds_or_clears(override: str, unfed: list[str]) -> None:
     node = f"{{name: n, type: execution, step: a, override: {override}}}"
     text = f"- step: {{name: a, image: x, command: c, {fields}}}\n- pipeline: {{name: q, nodes: [{node}], edges: []}}\n"
     result = project(text)
-    assert [problem.code for problem in unfed_problems(result, result.pipelines["q"])] == unfed
+    assert [problem.code for problem in pipeline_problems(result, result.pipelines["q"], strict=False)] == unfed
 
 
 def test_the_example_of_the_article_has_warnings_only() -> None:
@@ -170,3 +171,146 @@ def test_10000_self_edges_in_a_chain_end_in_time() -> None:
     start = time.monotonic()
     assert len(pipeline_problems(result, result.pipelines["p"], strict=True)) == 10_000
     assert time.monotonic() - start < 5
+
+
+BROKEN = """\
+- step: {name: a, image: x:1, command: c, inputs: [{name: i, optional: true}], parameters: [{name: p, default: v}]}
+- pipeline:
+    name: p
+    nodes:
+      - {name: one, type: execution, step: a, on-error: explode}
+      - {name: two, type: NODETYPE, step: a}
+      - {name: two, type: execution, step: gone}
+    edges:
+      - [one.output.x, two.input.i]
+      - [one.output.x, three.input.i]
+      - [one.output.x]
+    parameters:
+      - {name: t, targets: [one.p, one.parameter.p]}
+      - {name: u, targets: [one.parameter.q]}
+"""
+
+
+def test_a_broken_node_hides_nothing_else_of_its_pipeline() -> None:
+    found = lint(project(BROKEN.replace("NODETYPE", "task")))
+    assert [(problem.location.line, problem.code) for problem in found] == [
+        (5, "wrong-value"),
+        (7, "duplicate-node"),
+        (7, "unknown-step"),
+        (10, "unknown-node"),
+        (11, "wrong-value"),
+        (13, "bad-target"),
+        (14, "unknown-target"),
+    ]
+
+
+def test_what_a_broken_part_could_explain_is_not_reported() -> None:
+    text = BROKEN.replace("one, type: execution, step: a, on-error: explode", "one, type: deploy, step: a")
+    text = text.replace("[one.output.x, three.input.i]", "[one.file.x, two.input.i]")
+    codes = {problem.code for problem in lint(project(text.replace("NODETYPE", "execution")))}
+    assert codes == {"wrong-value", "duplicate-node", "unknown-step", "bad-target", "unknown-target"}
+    node = "{type: execution, step: a}"
+    nameless = f"- pipeline: {{name: p, nodes: [{node}, {node}, text], edges: [[n.output.x, m.input.i]]}}\n"
+    codes = {problem.code for problem in lint(project(STEP + nameless)) if problem.severity is Severity.ERROR}
+    assert codes == {"missing-key", "wrong-type"}
+
+
+def test_of_two_pipelines_with_one_name_only_the_last_is_looked_into() -> None:
+    broken = "- pipeline: {name: p, nodes: [{name: n, type: execution, step: gone, on-error: x}], edges: []}\n"
+    sound = "- pipeline: {name: p, nodes: [{name: n, type: execution, step: a}], edges: []}\n"
+    assert "unknown-step" not in {problem.code for problem in lint(project(STEP + broken + sound))}
+    assert "unknown-step" in {problem.code for problem in lint(project(STEP + sound + broken))}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "message", "hint"),
+    [
+        ("type: integer, default: None", "`None` is not an integer", "remove `default:` to have none"),
+        ("type: float, default: 'null'", "`null` is not a number", "remove `default:` to have none"),
+        ("type: float, default: ''", "no value", "remove `default:` to have none"),
+        ("type: float, default: many", "`many` is not a number", None),
+        ("type: integer, default: yes", "`true` is not an integer", None),
+        ("type: integer, default: [1, 2]", "takes one value, not a list", "write `multiple: repeat`"),
+        ("default: 1.10", "the default is a number, not text", "put quotes around it, or write `type: float`"),
+        ("default: true", "the default is a boolean, not text", "put quotes around it, or write `type: flag`"),
+        ("default: true, choices: [false]", "`true` is not one of the choices", "put quotes around it"),
+    ],
+)
+def test_a_default_that_does_not_fit_is_told_as_the_file_has_it(parameter: str, message: str, hint: str | None) -> None:
+    text = f"- step: {{name: a, image: x:1, command: c, parameters: [{{name: p, {parameter}}}]}}"
+    [problem] = [problem for problem in lint(project(text)) if problem.code == "bad-default"]
+    assert problem.message.endswith(message)
+    assert (problem.hint or "").startswith(hint or "") if hint else problem.hint is None
+
+
+@pytest.mark.parametrize(
+    ("placeholder", "meant"),
+    [
+        ("{paramters}", "{parameters}"),
+        ("{parmas}", "{params}"),
+        ("{Parameters}", "{parameters}"),
+        ("{parameter}", "{parameters}"),
+        ("{source_path}", "{source-path}"),
+        ("{paramter:p}", "{parameter:p}"),
+        ("{paramter-value:p}", "{parameter-value:p}"),
+        ("{parameter-value}", "{parameter-value:NAME}"),
+    ],
+)
+def test_a_slip_of_the_pen_in_a_placeholder_is_recognised(placeholder: str, meant: str) -> None:
+    text = f"- step: {{name: a, image: x:1, command: 'run {placeholder}', parameters: [{{name: p, default: v}}]}}"
+    [problem] = [problem for problem in lint(project(text)) if problem.code == "unknown-placeholder"]
+    assert problem.hint == f"did you mean `{meant}`?"
+
+
+def test_braces_of_the_shell_are_no_slip_of_the_pen() -> None:
+    command = "awk '{print $1}' {a,b} ${params} {paper} {path} {parent} {meters} {}"
+    text = f'- step: {{name: a, image: x:1, command: "{command}"}}'
+    assert lint(project(text)) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "said", "hint"),
+    [
+        ("\n    - name: a\n    - image: b", "a list, not a mapping", "leave out the dashes in front of its fields"),
+        (" train", "the text `train`, not a mapping", "indent its fields below it"),
+        ("", "empty", "indent its fields below it"),
+    ],
+)
+def test_an_item_whose_body_is_no_mapping_is_told_what_it_is(body: str, said: str, hint: str) -> None:
+    [problem] = lint(project(f"- step:{body}\n"))
+    assert (problem.message, problem.hint) == (f"`step:` is {said}", hint)
+
+
+@pytest.mark.parametrize(
+    ("end", "hint"),
+    [
+        ("two.input", "say which input: `two.input.NAME`"),
+        ("two.inputs", "say which input: `two.input.NAME`"),
+        ("two.inptu.x", "did you mean `input`?"),
+        ("two", "such as `train.input.data`"),
+    ],
+)
+def test_the_end_of_an_edge_that_is_not_understood_gets_a_hint(end: str, hint: str) -> None:
+    text = f"- pipeline: {{name: p, nodes: [], edges: [[one.output.x, {end}]]}}"
+    assert hint in [problem.hint for problem in project(text).problems]
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"), [("grid", "did you mean `grid_search`?"), ("optuna", "did you mean `bayesian_tpe`?"), ("x", None)]
+)
+def test_the_type_of_a_task_is_shown_beside_those_there_are(word: str, hint: str | None) -> None:
+    found = lint(project(f"{STEP}- task: {{name: t, step: a, type: {word}, parameters: []}}\n"))
+    [problem] = [problem for problem in found if problem.code == "wrong-value"]
+    assert problem.message.startswith(f"the `type` of task `t` is `{word}`, not one of `grid_search`, ")
+    assert problem.hint == hint
+
+
+def test_a_condition_that_is_not_understood_gets_an_example() -> None:
+    text = "- step: {name: a, image: x:1, command: c, stop-condition: stop me if you can}"
+    [problem] = lint(project(text))
+    assert (problem.code, problem.hint) == ("bad-condition", "compare a metric, such as `loss < 0.1`")
+
+
+def test_two_ways_to_serve_are_one_problem() -> None:
+    [problem] = lint(project("- endpoint: {name: web, image: x:1, wsgi: a, server-command: b}\n"))
+    assert (problem.code, problem.hint) == ("ambiguous-item", "keep one of them")

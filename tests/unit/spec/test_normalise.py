@@ -183,3 +183,25 @@ def test_aliased_items_are_normalised_apart() -> None:
     result = shape("- pipeline: &p\n    name: a\n    connections: [[s.outputs.x, t.input.y]]\n- pipeline: *p\n")
     assert result.tree[0] == result.tree[1]
     assert codes(result).count("connections") == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("hello there", "the text `hello there`"),
+        ("first\n  second", "the text `first second`"),
+        ("3.10", "a number"),
+        ("yes", "a boolean"),
+        ("step: {}", "one mapping"),
+    ],
+)
+def test_a_file_that_is_no_list_is_told_what_it_is(text: str, said: str) -> None:
+    [problem] = shape(text).problems
+    assert (problem.code, problem.message) == ("not-a-list", f"the file is {said}, not a list of items")
+
+
+def test_an_item_that_is_no_mapping_is_told_what_it_is() -> None:
+    messages = [problem.message for problem in shape("- text\n- [a]\n-\n").problems]
+    assert messages == [
+        f"the item is {said}, not a mapping such as `step:`" for said in ("the text `text`", "a list", "empty")
+    ]

@@ -20,6 +20,7 @@ from runner.spec.model import (
     Task,
 )
 from runner.spec.normalise import normalise
+from runner.spec.phrase import PATTERNS
 from runner.spec.project import parse_project
 from runner.spec.schema import load_schema, validate
 from runner.spec.source import read_source
@@ -205,3 +206,166 @@ def test_any_value_at_any_place_is_parsed_without_an_exception(value: str) -> No
             for problem in parse_project(template.replace("@", f"{key}: {value}").encode(), "f").problems:
                 assert problem.location.line == 1
                 assert problem.message
+
+
+STEP = "- step: {{name: a, image: b, command: c, {}}}"
+PARAMETER_OF_A = "- step: {{name: a, image: b, command: c, parameters: [{{name: p, {}}}]}}"
+EDGES = "- pipeline: {{name: p, nodes: [], edges: [{}]}}"
+PAIR = "an edge is a pair `[source, target]`, such as `[a.output.x, b.input.y]`"
+
+
+def said(text: str) -> list[tuple[str, str | None]]:
+    lines = tuple(text.splitlines())
+    found = validate(normalise(read_source(text.encode(), "f.yaml")).tree, "f.yaml", lambda: lines)
+    return [(problem.message, problem.hint) for problem in found]
+
+
+@pytest.mark.parametrize("edge", ["[a.output.x]", "[]", "[a.output.x, b.input.y, c.input.z]", "5", "a.output.x"])
+def test_an_edge_that_is_no_pair_is_told_what_one_is(edge: str) -> None:
+    assert said(EDGES.format(edge)) == [(PAIR, None)]
+
+
+def test_the_end_of_an_edge_that_is_no_text_is_told_its_form() -> None:
+    assert said(EDGES.format("[a.output.x, 3]")) == [("the end of an edge is text of the form `node.type.key`", None)]
+
+
+def test_the_ends_of_an_edge_by_other_names_are_recognised() -> None:
+    hints = [
+        hint for message, hint in said(EDGES.format("{from: a.output.x, to: b.input.y}")) if "not a key" in message
+    ]
+    assert hints == ["did you mean `source`?", "did you mean `target`?"]
+
+
+def test_a_value_that_is_one_of_some_words_has_one_message_whatever_its_type_is() -> None:
+    words = "not one of `none`, `repeat`, `separate`"
+    noun = "`multiple` of step `a`, parameter `p`"
+    for value, shown in (("true", "the boolean `true`"), ("3", "the number `3`"), ("[]", "a list"), ("null", "empty")):
+        [(message, hint)] = said(PARAMETER_OF_A.format(f"multiple: {value}"))
+        assert message == f"{noun} is {shown}, {words}"
+        assert hint != "put quotes around it"
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        *[("bool", "`flag`"), ("boolean", "`flag`"), ("number", "`float`"), ("double", "`float`")],
+        *[("int", "`integer`"), ("str", "`string`"), ("text", "`string`"), ("list", "`multiple: repeat`")],
+    ],
+)
+def test_the_types_of_other_languages_are_recognised(word: str, meant: str) -> None:
+    [(_, hint)] = said(PARAMETER_OF_A.format(f"type: {word}"))
+    assert meant in str(hint)
+
+
+def test_a_field_in_an_object_without_a_name_is_told_with_its_path() -> None:
+    assert said(STEP.format("resources: {memory: {min: x}, limits: {}}")) == [
+        ("`resources.memory.min` of step `a` is the text `x`, not a number", None),
+        ("`limits` is not a key of `resources` of step `a`", "write the greatest as `max`, as in `cpu: {max: 2}`"),
+    ]
+
+
+def test_an_entry_without_a_name_is_told_by_its_number() -> None:
+    assert said(STEP.format("inputs: [{name: x}, {optional: true}]")) == [("step `a`, input 2 has no `name`", None)]
+
+
+@pytest.mark.parametrize(
+    ("entry", "hint"),
+    [
+        ("echo done: all good", "put quotes around it: `: ` makes a mapping"),
+        ("echo done:", "leave the `:` at its end out, or put quotes around it"),
+        ("{x}", "put quotes around text that begins with `{`"),
+        ("12", "put quotes around it"),
+        ("{a: 1, b: 2}", None),
+        ("[a]", None),
+    ],
+)
+def test_an_entry_of_a_command_that_yaml_does_not_read_as_text(entry: str, hint: str | None) -> None:
+    [(message, given)] = said(f"- step:\n    name: a\n    image: b\n    command:\n      - ls\n      - {entry}\n")
+    assert message.startswith("entry 2 of `command`, step `a` is ")
+    assert given == hint
+
+
+@pytest.mark.parametrize("written", ["1.10", "yes", "0x1F", "1_000"])
+def test_a_value_is_shown_as_it_is_written(written: str) -> None:
+    found = said(f"- step:\n    name: a\n    command: c\n    image: {written}  # the image\n")
+    assert [f"`{written}`, not text" in message for message, _ in found] == [True]
+
+
+def test_the_value_of_an_alias_is_shown_not_its_name() -> None:
+    [(message, _)] = said("- step: {name: a, command: &x 5, image: b}\n- step: {name: c, command: d, image: *x}\n")[1:]
+    assert message == "`image` of step `c` is the number `5`, not text"
+
+
+def test_a_boolean_is_shown_as_yaml_has_it_even_without_the_file() -> None:
+    assert "the boolean `true`" in problems("- step: {name: a, image: true, command: c}")[0].message
+
+
+def test_every_pattern_of_the_schema_has_words() -> None:
+    patterns = {found["pattern"] for found in objects(load_schema()) if isinstance(found.get("pattern"), str)}
+    assert patterns == set(PATTERNS)
+
+
+def test_the_name_of_an_endpoint_is_described_and_mended() -> None:
+    [(message, hint)] = said("- endpoint: {name: My_Endpoint, image: a, wsgi: b}")
+    assert "small letters, digits and dashes, beginning with a letter" in message
+    assert hint == "did you mean `my-endpoint`?"
+    assert said("- endpoint: {name: 3, image: a, wsgi: b}")[0][1] == "put quotes around it"
+    assert said("- endpoint: {name: '3', image: a, wsgi: b}")[0][1] is None
+
+
+def test_text_where_a_named_mapping_belongs_is_shown_as_one() -> None:
+    [(_, hint)] = said(STEP.format("environment-variables: [WORKERS=4]"))
+    assert hint == 'write `name: WORKERS` and `default: "4"`'
+    [(_, hint)] = said(STEP.format("inputs: {data: x}"))
+    assert hint == "write a list: `- name: …` for each"
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (STEP.format("env: {}"), "did you mean `environment-variables`?"),
+        (STEP.format("inputs: [{name: x, url: y}]"), "did you mean `default`?"),
+        (STEP.format("resources: {gpu: 1}"), "write it below `devices`, as in `devices: {nvidia.com/gpu: 1}`"),
+        ("- pipeline: {name: p, nodes: [], edges: [], steps: []}", "did you mean `nodes`?"),
+        (
+            "- pipeline: {name: p, edges: [], nodes: [{name: a, type: execution, step: b, depends-on: [c]}]}",
+            "nodes wait for each other by `edges` of the pipeline",
+        ),
+    ],
+)
+def test_the_keys_of_other_tools_are_recognised(text: str, hint: str) -> None:
+    assert [given for _, given in said(text)] == [hint]
+
+
+@pytest.mark.parametrize(
+    ("field", "hint"),
+    [
+        ("resources: {memory: {min: 4Gi}}", "write a number of megabytes, without a unit"),
+        ("resources: {cpu: {min: 500m}}", "write a number without a unit"),
+        ("resources: {cpu: {min: '2'}}", "leave the quotes out"),
+        ("resources: {cpu: {min: many}}", None),
+        ("autorestart: 'true'", "leave the quotes out"),
+        ("autorestart: perhaps", None),
+    ],
+)
+def test_text_where_a_number_or_boolean_belongs_gets_a_hint_if_it_is_nearly_one(field: str, hint: str | None) -> None:
+    assert [given for _, given in said(STEP.format(field))] == [hint]
+
+
+def test_an_entry_that_is_no_mapping_has_one_message() -> None:
+    [(message, _)] = said("- pipeline: {name: p, edges: [], nodes: [train]}")[:1]
+    assert message == "entry 1 of `nodes`, pipeline `p` is the text `train`, not a mapping"
+    assert len(said("- pipeline: {name: p, nodes: [], edges: [], parameters: [x]}")) == 1
+
+
+def test_an_item_without_a_name_is_one_of_its_kind() -> None:
+    assert said("- step: {image: 5, command: c}") == [
+        ("a step has no `name`", None),
+        ("`image` of a step is the number `5`, not text", "put quotes around it"),
+    ]
+    assert said("- endpoint: {image: a, wsgi: b}") == [("an endpoint has no `name`", None)]
+
+
+def test_an_empty_entry_is_a_dash_too_many() -> None:
+    assert said(STEP.format("inputs: [null]"))[0][1] == "write a value or remove the dash"
+    assert said(STEP.format("inputs: null"))[0][1] == "write a value or remove the key"

@@ -81,6 +81,11 @@ def test_the_call_is_found_under_every_name(text: str) -> None:
         ("step='a', default_parameters=P", "P = {}; P['x'] = 1", (3, 46), "takes `P`"),
         ("step='a', default_parameters=P", "P = {}; P.update(x=1)", (3, 46), "takes `P`"),
         ("step='a', default_parameters=P", "P = {}\nfor P in (): pass", (4, 46), "takes `P`"),
+        ("step='a', default_parameters=P", "P = {'a': {}}; P['a']['default'] = 1", (3, 46), "takes `P`"),
+        ("step='a', default_parameters=P", "P = {'a': {}}; P['a'].update(default=1)", (3, 46), "takes `P`"),
+        ("step='a', default_parameters=P", "P = {}; q = P; q['x'] = 1", (3, 46), "takes `P`"),
+        ("step='\\ud800'", "", (3, 22), "cannot be written as UTF-8"),
+        ("step='a', default_inputs={'\\ud800': 'x'}", "", (3, 43), "cannot be written as UTF-8"),
         ("step='a', default_inputs={**x}", "", (3, 45), "`default_inputs` of `valohai.prepare` is computed"),
         ("step='a', default_inputs={1: 'x'}", "", (3, 43), "a key that is not text"),
         ("**arguments", "", (3, 19), "are computed"),
@@ -100,6 +105,11 @@ def test_an_argument_that_cannot_be_known_is_told_with_its_place(
     error = refusal(script(arguments, before))
     assert said in error.message
     assert error.location == Location("train.py", *place)
+
+
+def test_a_text_may_have_two_names() -> None:
+    for name in ("NAME", "run"):
+        assert read_script(script(f"step={name}", "NAME = 'a'; run = NAME"), "train.py").step == "a"
 
 
 def test_a_name_that_stands_for_itself_ends() -> None:
@@ -149,6 +159,25 @@ def notebook(*cells: object, kind: str = "code") -> bytes:
 def test_the_code_of_a_notebook_is_read_and_its_commands_are_not() -> None:
     data = notebook("!pip install x\n%matplotlib inline\nimport valohai", ["valohai.prepare(\n", " step='a')"])
     assert read_script(data, "n.ipynb").location == Location("n.ipynb[2]", 1, 1)
+
+
+@pytest.mark.parametrize("cell", ["%%bash\nif [ x ]; then y; fi", "\n%%html\n<b>", "%%writefile a.py\nprepare()"])
+def test_a_cell_that_is_no_python_is_passed_over(cell: str) -> None:
+    prepared = read_script(notebook(cell, "import valohai\nvalohai.prepare(step='a')"), "n.ipynb")
+    assert prepared.location == Location("n.ipynb[2]", 2, 1)
+
+
+def test_a_long_line_of_a_notebook_is_read_in_no_time() -> None:
+    for row in (" " * 500_000 + "x", "a" * 500_000, "a " * 200_000, "a=" * 200_000):
+        assert "not Python" in refusal(notebook(row + "\n)"), "n.ipynb").message
+
+
+@pytest.mark.parametrize(
+    "line", ["x = !ls", "if 1:\n    !ls\nelse:\n    %pip install x", "x?", "?x", "a.b??", "a, b = %lsmagic"]
+)
+def test_a_line_for_the_notebook_is_passed_over_wherever_it_stands(line: str) -> None:
+    data = notebook(f"%%time\nimport valohai\n{line}\nx = (1\n   % 2)\nvalohai.prepare(step='a')")
+    assert read_script(data, "n.ipynb").step == "a"
 
 
 @pytest.mark.parametrize(
