@@ -33,13 +33,15 @@ class InputFile:
     """One file of an input.
 
     `name` is the relative path below the input's folder as the step sees it, `digest` its content in the store
-    (BLAKE3, hexadecimal), `size` in bytes, `origin` the URI or path it came from.
+    (BLAKE3, hexadecimal), `size` in bytes, `origin` the URI or path it came from; a datum's is `datum://ID`. `metadata`
+    are the properties that whoever made the file gave it, JSON values.
     """
 
     name: str
     digest: str
     size: int
     origin: str
+    metadata: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +65,40 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True)
+class Allowance:
+    """How much of the machine a step may use; None or empty sets no bound.
+
+    `cpus` is a number of processors, `cpu_set` names the very processors instead; `memory` and `shm` (of `/dev/shm`)
+    are in bytes; `devices` counts devices by the names of Kubernetes, such as `nvidia.com/gpu`, -1 for all there are.
+    """
+
+    cpus: float | None = None
+    cpu_set: tuple[int, ...] = ()
+    memory: int | None = None
+    shm: int | None = None
+    devices: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HostMount:
+    """A folder or file of this machine that the user lets a step see: absolute paths, `source` without links."""
+
+    source: str
+    target: str
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One execution with nothing left to look up.
 
     `id` is the execution's UUIDv7; `snapshot` is the digest of the tree manifest of the code; `environment` holds the
     step's own variables and the `VH_*` identities, but no folders; `documents` are the config files by name without
     suffix (`execution`, `parameters`, `runtime`), `inputs` excepted, whose paths only the worker knows;
-    `time_limit` is in seconds of wall clock.
+    `time_limit` is in seconds of wall clock, `no_output_timeout` in seconds without a byte on either stream;
+    `stop_condition` is an expression over the step's own metadata that ends it with success; `mounts` and
+    `allowance.devices` are granted by the user, not only asked for; `secrets` are names of variables whose values the
+    worker has and no record may show.
     """
 
     id: str
@@ -83,6 +112,11 @@ class Job:
     documents: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     network: Network = Network.DEFAULT
     time_limit: float | None = None
+    no_output_timeout: float | None = None
+    stop_condition: str | None = None
+    allowance: Allowance = Allowance()
+    mounts: tuple[HostMount, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +158,15 @@ class View:
 class Staged:
     """A job made ready on this machine: every file lies in `workspace`, `environment` is complete.
 
-    `identity` is the image or interpreter that `Executor.resolve` found for it.
+    `identity` is the image or interpreter that `Executor.resolve` found for it. `secrets` are further variables of the
+    step, whose values may stand on no disk, in no argument list and in nothing that an engine tells about a container.
     """
 
     job: Job
     workspace: Workspace
     environment: Mapping[str, str]
     identity: "Identity"
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +223,8 @@ class Outcome:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the step's program ended by itself with 0."""
-        return self.reason is Reason.EXIT and self.exit_code == 0
+        """Whether the step's program ended by itself with 0, or was ended because its stop-condition held."""
+        return self.reason is Reason.STOP_CONDITION or (self.reason is Reason.EXIT and self.exit_code == 0)
 
 
 class Handle(Protocol):

@@ -42,6 +42,7 @@ class Reason(StrEnum):
     OOM = "oom"
     TIMEOUT = "timeout"
     NO_OUTPUT = "no-output"
+    STOP_CONDITION = "stop-condition"
     KILLED = "killed"
     STOP = "stop"
     RUNTIME = "runtime-restarted"

@@ -3,7 +3,6 @@
 import getpass
 import os
 import signal
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from runner import __version__
 from runner.app.executor import choose_executor, find_images
 from runner.app.place import Place
 from runner.data.source import check_sources, fetch
-from runner.digest import hash_json
 from runner.engine.loop import Binder, Loop
 from runner.errors import ExitCode, Location, MlrunError
 from runner.events import Listener, NodeShown, Noticed, RunEnded, RunStarted
@@ -28,6 +26,7 @@ from runner.settings import Settings
 from runner.spec.model import Project
 from runner.spec.project import load_project, parse_project
 from runner.state import FINAL, State
+from runner.store.datum import datum_id
 from runner.store.identity import new_id
 from runner.store.journal import timestamp
 from runner.store.record import Code, Run
@@ -35,9 +34,6 @@ from runner.store.store import Store
 from runner.store.writer import RunWriter
 from runner.worker.run import Finished, JobListener, run_job
 from runner.worker.stopper import Stopper
-
-_DATUM = uuid.UUID("c4b52d3c-55a5-5f07-9b5a-8d2b5f0a7a11")
-"""The name space of datum ids: an output has the same id wherever it is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,15 +306,10 @@ def _loop(
 def leave(job: Job, finished: Finished) -> Left:
     """What a finished job leaves for the nodes downstream."""
     outputs = tuple(
-        InputFile(output.name, output.digest, output.size, f"datum://{datum_id(job.id, output.name)}")
+        InputFile(output.name, output.digest, output.size, f"datum://{datum_id(job.id, output.name)}", output.metadata)
         for output in finished.outputs
     )
     return Left(job.parameters, job.environment, job.inputs, outputs, finished.metrics)
-
-
-def datum_id(execution: str, name: str) -> str:
-    """The id of an output: a name-based UUID (RFC 9562, version 5) over the digest of its execution and its name."""
-    return str(uuid.uuid5(_DATUM, hash_json([execution, name])))
 
 
 def _user() -> str:

@@ -79,4 +79,9 @@ def job_to_json(job: Job) -> dict[str, Any]:
         "environment": dict(job.environment),
         "network": job.network,
         "time_limit": job.time_limit,
+        "no_output_timeout": job.no_output_timeout,
+        "stop_condition": job.stop_condition,
+        "allowance": asdict(job.allowance),
+        "mounts": [asdict(mount) for mount in job.mounts],
+        "secrets": list(job.secrets),
     }

@@ -20,6 +20,7 @@ from runner.engine.machine import (
     EndRun,
     JobEnded,
     JobStarted,
+    LimitReached,
     Machine,
     Move,
     NodeBound,
@@ -295,6 +296,9 @@ class _Relay:
 
     def metric(self, event: MetricEvent) -> None:
         self._emit(MetricsArrived(self._node, event.values))
+
+    def limit(self, reason: Reason) -> None:
+        self._arrived.put(LimitReached(self._node, reason))
 
 
 def _sentence(error: MlrunError) -> str:

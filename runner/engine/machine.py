@@ -63,13 +63,21 @@ class TimerFired:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitReached:
+    """The worker saw that the node's job must end: it was silent for too long, or its stop-condition holds."""
+
+    node: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
 class StopAsked:
     """Somebody wants the run to end; `kill` without grace."""
 
     kill: bool = False
 
 
-Stimulus = Begun | NodeBound | NodeUnbindable | JobStarted | JobEnded | TimerFired | StopAsked
+Stimulus = Begun | NodeBound | NodeUnbindable | JobStarted | JobEnded | TimerFired | LimitReached | StopAsked
 
 # Actions ----------------------------------------------------------------------------------------------------------
 
@@ -182,8 +190,9 @@ class Machine:
             case JobEnded():
                 self._ended(stimulus)
             case TimerFired(name):
-                if self.state(name) is State.RUNNING:
-                    self._stop(name, Reason.TIMEOUT)
+                self._limit(name, Reason.TIMEOUT)
+            case LimitReached(name, reason):
+                self._limit(name, reason)
             case StopAsked(kill):
                 self._stop_run(kill)
         self._fill_slots()
@@ -217,6 +226,10 @@ class Machine:
             self._move(name, State.RUNNING)
             if node.time_limit is not None:
                 self._actions.append(SetTimer(name, node.time_limit))
+
+    def _limit(self, name: str, reason: Reason) -> None:
+        if self.state(name) is State.RUNNING:
+            self._stop(name, reason)
 
     def _ended(self, end: JobEnded) -> None:
         node = self._nodes[end.node]

@@ -67,11 +67,16 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class OutputFile:
-    """A collected output; `name` is its path below the outputs folder, undecodable bytes as lone surrogates."""
+    """A collected output; `name` is its path below the outputs folder, undecodable bytes as lone surrogates.
+
+    `metadata` are the properties that the step gave it, JSON values. A file that was replaced while the step ran has
+    its versions as `name`, `name~2`, `name~3`.
+    """
 
     name: str
     digest: Digest
     size: int
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

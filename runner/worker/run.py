@@ -67,6 +67,10 @@ class JobListener(Protocol):
         """The program printed a metadata event."""
         ...
 
+    def limit(self, reason: Reason) -> None:
+        """The program must be ended for this reason; may come from any thread, and more than once."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:

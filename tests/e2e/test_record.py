@@ -53,7 +53,7 @@ def ids_of_git(project) -> dict[str, tuple[int, bytes]]:
 
 def test_a_run_records_where_its_code_came_from(project):
     head = project.git("rev-parse", "HEAD").strip()
-    project.git("remote", "add", "origin", "https://me:secret@example.com/iris.git")
+    project.git("remote", "add", "origin", "https://me:hunter2@example.com/iris.git")
     project.git("tag", "v1")
     project.write("new.py", "new\n")
 
@@ -63,7 +63,7 @@ def test_a_run_records_where_its_code_came_from(project):
     assert (code["commit"], code["branch"], code["dirty"]) == (head, "main", True)
     assert code["describe"].startswith("v1")
     assert "example.com/iris.git" in code["remote"]
-    assert "secret" not in json.dumps(project.show())
+    assert "hunter2" not in json.dumps(project.show())
 
 
 def test_a_clean_tree_is_not_dirty_and_a_detached_head_has_no_branch(project):

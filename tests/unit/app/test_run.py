@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, cast
 
-from runner.app.run import datum_id, end_leftovers
+from runner.app.run import end_leftovers
 from runner.events import Event, Noticed
 from runner.job import Executor, LogChunk, Outcome
 from runner.state import Reason, State
@@ -72,8 +72,3 @@ def test_where_nothing_was_left_nothing_is_done() -> None:
     machine = Machine({"running"})
     assert ended(machine) == []
     assert machine.reattached == []
-
-
-def test_an_output_has_the_same_id_wherever_it_is_looked_at_even_with_an_odd_name() -> None:
-    assert datum_id("e", "a\udcff") == datum_id("e", "a\udcff")
-    assert len({datum_id("e", "ab"), datum_id("ea", "b"), datum_id("e", "a\udcff")}) == 3

@@ -13,6 +13,7 @@ from runner.engine.machine import (
     EndRun,
     JobEnded,
     JobStarted,
+    LimitReached,
     Machine,
     Move,
     NodeBound,
@@ -151,6 +152,15 @@ def test_a_time_limit_stops_the_node_and_is_its_reason() -> None:
     assert SetTimer("a", 5.0) in machine.handle(JobStarted("a"))
     assert Stop("a", reason=Reason.TIMEOUT) in machine.handle(TimerFired("a"))
     assert Move("a", State.FAILED, Reason.TIMEOUT) in machine.handle(JobEnded("a", False, Reason.KILLED))
+
+
+@pytest.mark.parametrize("reason", [Reason.NO_OUTPUT, Reason.STOP_CONDITION])
+def test_a_limit_that_the_worker_sees_stops_the_node_once(reason: Reason) -> None:
+    machine = Machine(plan_of({"a": ()}), slots=1)
+    advance(machine, machine.handle(Begun()), a="hang")
+
+    assert Stop("a", reason=reason) in machine.handle(LimitReached("a", reason))
+    assert machine.handle(LimitReached("a", reason)) == []
 
 
 def test_a_timer_that_fires_after_the_end_means_nothing() -> None:

@@ -47,6 +47,9 @@ class Ear:
     def metric(self, event: MetricEvent) -> None:
         self.told.append(dict(event.values))
 
+    def limit(self, reason: Reason) -> None:
+        self.told.append(reason)
+
 
 Run = Callable[..., Finished]
 
