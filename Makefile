@@ -5,10 +5,10 @@ BIN     := .venv/bin
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-fuzz snapshots check bench docs venv clean
+.PHONY: help demo test test-fast test-podman test-fuzz test-log snapshots check bench docs venv clean
 
 help:  ## print this page
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-11s %s\n", $$1, $$2 }'
 
 demo:  ## train and check two models in a new project (./demo, or DEMO=FOLDER); needs no Docker
 	@$(MACHINE)/venv.sh sklearn
@@ -21,8 +21,15 @@ test: check  ## every check and every test, on a real Docker engine where one an
 test-fast: venv  ## the tests that need neither a container engine nor the installed command
 	$(BIN)/python -m pytest -m 'not docker and not e2e' $(PYTEST)
 
+test-podman: venv  ## the tests of containers, on a Podman of their own (as root, on Debian or Ubuntu)
+	$(BIN)/python $(MACHINE)/podman.py run -- $(BIN)/python -m pytest -m docker \
+		tests/contract tests/compat/test_official_utils.py $(PYTEST)
+
 test-fuzz: venv  ## 20,000 mutants of the example files (FUZZ_SEED=… makes the same ones again)
 	$(BIN)/python tests/fuzz/run.py --count 20000
+
+test-log: venv  ## the tests of logs in their full size: 1 GB, a line of 200 MB, a million metrics, 200 tails
+	MLRUN_TEST_LOG_MB=1000 $(BIN)/python -m pytest tests/e2e/test_log.py $(PYTEST)
 
 snapshots: venv  ## write what lint prints about tests/examples; read the difference before you commit it
 	WRITE_SNAPSHOTS=1 $(BIN)/python -m pytest -q tests/test_examples.py -k printed

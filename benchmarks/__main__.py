@@ -9,7 +9,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
-from benchmarks import container, linting, pipeline, planning, reading, repository, sandbox, startup, storing
+from benchmarks import (
+    collecting,
+    container,
+    linting,
+    logging,
+    pipeline,
+    planning,
+    reading,
+    repository,
+    sandbox,
+    staging,
+    startup,
+    storing,
+)
 from benchmarks.chain import StepFailed
 from benchmarks.machine import describe
 from benchmarks.report import LeftOut
@@ -26,7 +39,13 @@ BENCHMARKS: Mapping[str, ModuleType] = {
     "pipeline": pipeline,
     "planning": planning,
     "storing": storing,
+    "staging": staging,
+    "collecting": collecting,
+    "logging": logging,
 }
+
+GROUPS: Mapping[str, tuple[str, ...]] = {"inside": ("staging", "collecting", "logging")}
+"""Names for several at once: `inside` is what lies between a step's program and the store."""
 
 
 def main() -> None:
@@ -36,7 +55,8 @@ def main() -> None:
         top = Path(scratch)
         os.environ |= surroundings(top)
         print("\n".join(describe(top)))
-        for name in dict.fromkeys(arguments.names or BENCHMARKS):
+        names = [one for name in arguments.names for one in GROUPS.get(name, (name,))]
+        for name in dict.fromkeys(names or BENCHMARKS):
             folder = top / name
             folder.mkdir()
             os.environ["MLRUN_STORE"] = str(folder / "store")
@@ -46,7 +66,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=sys.modules["benchmarks"].__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join((*BENCHMARKS, *GROUPS)))
     parser.add_argument("--quick", action="store_true", help="small sizes and few rounds, to see that it works")
     parser.add_argument("--peers", action="store_true", help="install peers into the cache and measure them too")
     parser.add_argument("--rounds", type=int, metavar="N", help="measure N rounds of everything")
@@ -58,8 +78,8 @@ def _arguments() -> argparse.Namespace:
     if arguments.rounds is not None and arguments.rounds < 1:
         parser.error("--rounds must be at least 1")
     for name in arguments.names:
-        if name not in BENCHMARKS:
-            parser.error(f"there is no benchmark `{name}`: there are {', '.join(BENCHMARKS)}")
+        if name not in BENCHMARKS and name not in GROUPS:
+            parser.error(f"there is no benchmark `{name}`: there are {', '.join((*BENCHMARKS, *GROUPS))}")
     return arguments
 
 

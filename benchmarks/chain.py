@@ -11,7 +11,8 @@ from statistics import median
 
 from benchmarks.measure import Lane
 from runner.app.place import locate
-from runner.app.run import Request, open_project, run_plan
+from runner.app.request import Request, open_project
+from runner.app.run import run_plan
 from runner.errors import ExitCode
 from runner.events import Event, NodeChanged, RunStarted
 from runner.plan.compile import compile_pipeline

@@ -15,11 +15,17 @@ Hasher = blake3
 """An incremental hash: `update(bytes)`, `hexdigest()`."""
 
 _MMAP_FROM = 1 << 20
+_DIGITS = frozenset("0123456789abcdef")
 
 
 def hash_bytes(data: bytes) -> Digest:
     """The digest of `data`."""
     return Digest(blake3(data).hexdigest())
+
+
+def is_digest(text: str) -> bool:
+    """Whether `text` could be a digest, so that it may become a file name."""
+    return len(text) == 64 and set(text) <= _DIGITS
 
 
 def hash_file(path: Path) -> Digest:

@@ -3,6 +3,7 @@
 Knows nothing of rooms above it. A failure of the user's own step is data (`runner.job.Outcome`), never an exception.
 """
 
+import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -98,6 +99,16 @@ def usage_error(message: str, hint: str | None = None) -> MlrunError:
 def spec_error(message: str, location: Location | None, hint: str | None = None) -> MlrunError:
     """The YAML file asks for something that cannot be run (exit code 10)."""
     return MlrunError(message, code=ExitCode.SPEC, hint=hint, location=location)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a write failed because there is no room: a full disk, or a quota that is used up."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def write_code(error: OSError) -> ExitCode:
+    """The exit code of a write that failed: DISK without room, else USAGE, for another place may do."""
+    return ExitCode.DISK if is_full(error) else ExitCode.USAGE
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:

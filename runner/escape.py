@@ -40,10 +40,15 @@ def display_width(text: str) -> int:
     )
 
 
-def _escape(character: str) -> str:
+def escape(character: str) -> str:
+    r"""A character as the escape that Python and double quotes of YAML read back: `\t`, `\x1b`, `\u202e`."""
     code = ord(character)
     if character in _SHORT:
         return _SHORT[character]
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _escape(character: str) -> str:
+    """An undecodable byte is shown as the byte that it was."""
+    code = ord(character)
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else escape(character)

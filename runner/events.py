@@ -75,6 +75,19 @@ class ImagePulled:
 
 
 @dataclass(frozen=True, slots=True)
+class InputFetched:
+    """A file of an input is being downloaded. Bytes; `total` is 0 while unknown, equal to `done` at the end.
+
+    Told a few times a second at most, and only of a download that takes longer than a second.
+    """
+
+    node: str
+    address: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Noticed:
     """One line that the user should see; `node` is None when it is about the whole run."""
 
@@ -93,5 +106,5 @@ class RunEnded:
     duration: float
 
 
-Event = RunStarted | NodeChanged | LogArrived | MetricsArrived | ImagePulled | Noticed | RunEnded
+Event = RunStarted | NodeChanged | LogArrived | MetricsArrived | ImagePulled | InputFetched | Noticed | RunEnded
 Listener = Callable[[Event], None]

@@ -5,7 +5,7 @@ paths are made by `runner.worker` on the machine where the job runs. No SDK type
 crosses this page.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -288,6 +288,21 @@ class Executor(Protocol):
         """Start the job. Not idempotent; called once per job, by the worker thread that will read its logs.
 
         Raises MlrunError (code EXECUTOR or IMAGE) when nothing was started.
+        """
+        ...
+
+    def interact(self, staged: Staged, argv: Sequence[str] = (), until: int | None = None) -> int:
+        """Run `argv`, or a shell when it is empty (bash if there is one, else sh), in the place where the job would
+        run: the same image, folders, variables, secrets, network and limits. Returns its exit code once nothing of it
+        is left.
+
+        Called any number of times, by the thread that waits for it, for a job that nobody started or that has ended;
+        not idempotent, since the program may change the folders. The caller's standard streams are the program's: a
+        terminal of its own behind ours where standard input and output are terminals, then raw until the end, else
+        pipes. The program is killed when `until`, a descriptor, becomes readable, when our terminal goes away, and when
+        this process dies. `$MLRUN_STEP` in it is a file that runs the step's own command.
+
+        Raises MlrunError (code EXECUTOR or IMAGE) when nothing was started, BrokenPipeError when nobody reads any more.
         """
         ...
 

@@ -17,6 +17,7 @@ MAX_DEPTH = 64
 """Objects and lists within one another; a deeper line is never an event."""
 
 _MAX_KEYS = 10_000
+_MAX_KEY = 1000
 _MAX_LAST_BYTES = 4 << 20
 
 _ESCAPE = re.compile(
@@ -98,8 +99,10 @@ def _well_formed(value: object) -> object:
 
 def strict(value: object) -> object:
     """`value` with "NaN", "Infinity" and "-Infinity" as strings, so that stored JSON stays within RFC 8259."""
-    if isinstance(value, float) and not isfinite(value):
-        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, float):
+        return value if isfinite(value) else "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, str | int):
+        return value
     if isinstance(value, Mapping):
         return {key: strict(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -240,7 +243,8 @@ class LastValues:
         for key, value in values.items():
             cost = len(key) + _cost(value)
             size = self._size - self._costs.get(key, 0) + cost
-            if size > _MAX_LAST_BYTES or (key not in self._values and len(self._values) >= _MAX_KEYS):
+            full = len(self._values) >= _MAX_KEYS and key not in self._values
+            if full or size > _MAX_LAST_BYTES or len(key) > _MAX_KEY:
                 self.dropped += 1
                 continue
             self._values[key] = strict(value)

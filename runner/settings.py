@@ -4,6 +4,7 @@ Policy is the user's, not the repository's: nothing here can be set from a `valo
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -14,6 +15,15 @@ from runner.errors import MlrunError, did_you_mean, usage_error
 from runner.job import Network
 
 EXECUTOR_NAMES = ("auto", "docker", "sandbox", "process")
+CHECKSUM_NAMES = ("md5", "sha1", "sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A folder of this machine, absolute, that steps may see if a file asks for it or for something in it."""
+
+    path: str
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +31,9 @@ class Settings:
     """The effective settings.
 
     `jobs` is how many executions may run at once (0: one per processor); `grace` is how many seconds a stopped step
-    gets between SIGTERM and SIGKILL.
+    gets between SIGTERM and SIGKILL; `mounts` are the host folders and `devices` the names of devices that a file may
+    ask for (`all`: any); `shm` is the size of a step's `/dev/shm` in bytes, None for half of its memory;
+    `checksums` are those that `inputs.json` gives of every file besides BLAKE3.
     """
 
     store: Path
@@ -29,6 +41,10 @@ class Settings:
     network: Network = Network.DEFAULT
     jobs: int = 0
     grace: float = 10.0
+    mounts: tuple[Door, ...] = ()
+    devices: tuple[str, ...] = ()
+    shm: int | None = None
+    checksums: tuple[str, ...] = ()
 
 
 def settings_file(environment: Mapping[str, str]) -> Path:
@@ -76,6 +92,10 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         network=_named(file, network_name, written.get("network", Network.DEFAULT)),
         jobs=int(_number(written, "jobs", 0, file)),
         grace=_number(written, "grace", 10.0, file),
+        mounts=tuple(_named(file, open_door, text) for text in _texts(written, "mounts", file)),
+        devices=_texts(written, "devices", file),
+        shm=_named(file, parse_size, written["shm"]) if "shm" in written else None,
+        checksums=tuple(_named(file, checksum_name, text) for text in _texts(written, "checksums", file)),
     )
 
 
@@ -94,6 +114,37 @@ def network_name(value: object) -> Network:
         raise usage_error(f"there is no network `{value}`", hint=did_you_mean(str(value), list(Network))) from None
 
 
+def checksum_name(value: object) -> str:
+    """`value` if it names a checksum. Raises MlrunError (code USAGE)."""
+    if value in CHECKSUM_NAMES:
+        return str(value)
+    raise usage_error(f"there is no checksum `{value}`", hint=did_you_mean(str(value), CHECKSUM_NAMES))
+
+
+def open_door(text: object) -> Door:
+    """The door that `/folder` or `/folder:ro` names; a path of the command line may be relative.
+
+    Raises MlrunError (code USAGE).
+    """
+    said = str(text)
+    path = os.path.expanduser(said.removesuffix(":ro"))
+    if not path or "\0" in path:
+        raise usage_error(f"`{said}` is not a folder to mount", hint="write a path, or a path with `:ro` behind it")
+    return Door(os.path.abspath(path), said.endswith(":ro"))
+
+
+def parse_size(value: object) -> int:
+    """Bytes: a number of them, or text such as `512M` or `8 GiB`, in powers of 1024. Raises MlrunError (code USAGE)."""
+    found = re.fullmatch(r"(\d{1,12}(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", str(value).strip().lower())
+    if (
+        isinstance(value, bool)
+        or found is None
+        or not (size := int(float(found[1]) * 1024 ** " kmgt".index(found[2] or " ")))
+    ):
+        raise usage_error(f"`{value}` is not a size", hint="write bytes, or such as `512M` or `8G`")
+    return size
+
+
 T = TypeVar("T")
 
 
@@ -103,6 +154,15 @@ def _named(source: object, check: Callable[[object], T], value: object) -> T:
         return check(value)
     except MlrunError as error:
         raise usage_error(f"{source}: {error.message}", error.hint) from None
+
+
+def _texts(written: Mapping[str, object], name: str, file: Path) -> tuple[str, ...]:
+    """A text, or a list of them."""
+    value = written.get(name, [])
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise usage_error(f"{file}: `{name}` must be a list of texts", hint=f'such as `{name} = ["…"]`')
+    return tuple(texts)
 
 
 def _number(written: Mapping[str, object], name: str, default: float, file: Path) -> float:

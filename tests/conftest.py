@@ -1,10 +1,16 @@
 """Guards: a test that is not about the installed command touches neither the user's files nor the network."""
 
+import fcntl
 import ipaddress
+import os
+import select
 import socket
+import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+import termios
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +80,110 @@ def official_examples() -> Path | None:
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
     print(done.stderr)
     return None if done.returncode else Path(done.stdout.strip())
+
+
+class Terminal:
+    """A command on a terminal of its own, in a session that the terminal controls, as under an emulator."""
+
+    PATIENCE = 60.0
+
+    def __init__(
+        self, argv: Sequence[str | Path], folder: Path, env: Mapping[str, str], rows: int, columns: int
+    ) -> None:
+        self._main, self._side = os.openpty()
+        self.resize(rows, columns)
+        self.before = termios.tcgetattr(self._side)
+        self.process = subprocess.Popen(
+            [str(word) for word in argv],
+            cwd=folder,
+            env={"TERM": "xterm", **env},
+            stdin=self._side,
+            stdout=self._side,
+            stderr=self._side,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        self._bytes = bytearray()
+        self._seen = 0
+
+    @property
+    def written(self) -> str:
+        """All that was written to it so far."""
+        return self._bytes.decode("utf-8", "replace")
+
+    def resize(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self._main, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def send(self, text: str) -> None:
+        """Type something."""
+        os.write(self._main, text.encode())
+
+    def until(self, text: str) -> str:
+        """Wait for a text behind those waited for before; gives what came up to its end."""
+        deadline = time.monotonic() + self.PATIENCE
+        while (at := self._bytes.find(text.encode(), self._seen)) < 0:
+            ended = self.process.poll() is not None
+            if not self._read(0.2) and ended:
+                raise AssertionError(f"it ended with {self.process.returncode} without {text!r}: {self.written!r}")
+            assert time.monotonic() < deadline, f"no {text!r} in {self.written[-2000:]!r}"
+        begin, self._seen = self._seen, at + len(text.encode())
+        return self._bytes[begin : self._seen].decode("utf-8", "replace")
+
+    def end(self) -> int:
+        """Wait for the end; the exit code, and everything is in `written`."""
+        deadline = time.monotonic() + self.PATIENCE
+        while self.process.poll() is None:
+            self._read(0.05)
+            assert time.monotonic() < deadline, f"still running after {self.written[-2000:]!r}"
+        while self._read(0):
+            pass
+        return self.process.returncode
+
+    def waiting(self) -> int:
+        """Bytes that were typed and that nobody has read."""
+        found = fcntl.ioctl(self._side, termios.FIONREAD, b"\0" * 4)
+        return int.from_bytes(found, sys.byteorder)
+
+    def is_restored(self) -> bool:
+        """Whether the terminal is as it was before the command."""
+        return termios.tcgetattr(self._side) == self.before
+
+    def hang_up(self) -> None:
+        """Close the terminal, as by closing its window; then there is nothing more to read."""
+        os.close(self._side)
+        os.close(self._main)
+        self._side = self._main = -1
+
+    def close(self) -> None:
+        """End the command if it still runs."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        if self._main >= 0:
+            self.hang_up()
+
+    def _read(self, seconds: float) -> bool:
+        if not select.select([self._main], [], [], seconds)[0]:
+            return False
+        data = os.read(self._main, 1 << 16)
+        self._bytes += data
+        return bool(data)
+
+
+@pytest.fixture
+def terminal() -> Iterator[Callable[..., Terminal]]:
+    """Starts commands on terminals of their own: `terminal(argv, folder, env)`, with `rows` and `columns`."""
+    started: list[Terminal] = []
+
+    def start(
+        argv: Sequence[str | Path], folder: Path, env: Mapping[str, str], rows: int = 30, columns: int = 100
+    ) -> Terminal:
+        started.append(Terminal(argv, folder, env, rows, columns))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
 
 
 def _refuse_stranger(connection: socket.socket, address: Any) -> None:

@@ -154,9 +154,11 @@ def read_sides(start: Path, words: list[str], yaml: str | None = None) -> Sides:
 
 def _file_change(path: str, before: str | None, after: str | None) -> FileChange:
     if before is None or after is None:
-        return FileChange(path, Kind.ADDED if before is None else Kind.REMOVED, names=True)
+        kind = Kind.ADDED if before is None else Kind.REMOVED
+        return FileChange(path, kind, names=True, holds_others=COMMIT in (before, after))
     # The target of a link is its content, which counts as a name does.
-    return FileChange(path, Kind.CHANGED, names=before != after or before == LINK)
+    names = before != after or before == LINK
+    return FileChange(path, Kind.CHANGED, names, holds_others=COMMIT in (before, after))
 
 
 def _find_file(root: Path, start: Path, yaml: str | None, before: Tree, after: Tree) -> str:

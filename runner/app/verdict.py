@@ -73,9 +73,9 @@ def refuse_broken(project: Project, asked: Iterable[Step | Pipeline], cache: Pat
         return
     from runner.spec.lint import problems_within
 
-    within = [problem for item in asked for problem in problems_within(project, problems, item)]
+    within = {problem for one in problems_within(project, problems, asked) for problem in one}
     if within:
-        first, *others = sorted(set(within), key=lambda problem: problem.location)
+        first, *others = sorted(within, key=lambda problem: (problem.location, problem.code))
         raise MlrunError(first.message, code=ExitCode.SPEC, location=first.location, hint=first.hint, problems=others)
 
 

@@ -42,6 +42,7 @@ class ChangedFiles:
                 place = posixpath.dirname(place)
         if self.files:
             self._below["."] = self.files[0]
+        self._holders = [file for file in self.files if file.holds_others]
 
     def named_by(self, texts: Sequence[str], sources: Sequence[str], code: Sequence[str] | None) -> list[FileChange]:
         """The files that commands or texts name, or that `sources`, the defaults of inputs, lead to. `code` are the
@@ -67,17 +68,17 @@ class ChangedFiles:
     def _at(self, place: str) -> list[FileChange]:
         if len(place) > _LONGEST:
             return []
-        if "*" in place or "?" in place:
+        if "*" in place or "?" in place or ("[" in place and "]" in place):
             if place not in self._matched:
                 self._matched[place] = self._matching(place)
             return self._matched[place]
         file = self._below.get(place)
-        return [file] if file else []
+        return [file] if file else [holder for holder in self._holders if place.startswith(f"{holder.path}/")]
 
     def _matching(self, pattern: str) -> list[FileChange]:
         """The first file that a pattern matches; the YAML file only by a pattern that says something of its name."""
         files = [*self.files, self.yaml] if self.yaml and pattern.strip("*?./") else self.files
-        return next(([file] for file in files if fnmatchcase(file.path, pattern)), [])
+        return next(([file] for file in files if _matches(pattern, file) or file.path == pattern), [])
 
     def _places(self, texts: Sequence[str]) -> set[str]:
         places: set[str] = set()
@@ -94,8 +95,22 @@ class ChangedFiles:
 
 
 def counts(file: FileChange, code: Sequence[str] | None) -> bool:
-    """Whether a file is code by the patterns of a policy; without a policy every file is."""
-    return code is None or any(_covers(posixpath.normpath(pattern), file.path) for pattern in code)
+    """Whether a file is code by the patterns of a policy; without a policy every file is. What stands for others may
+    hold some that are."""
+    return code is None or file.holds_others or any(_covers(_from_root(pattern), file.path) for pattern in code)
+
+
+def _matches(pattern: str, file: FileChange) -> bool:
+    """Whether a pattern of a shell or of an input means a file, or could mean one that it stands for. `**/` is also no
+    folder at all."""
+    if file.holds_others and fnmatchcase(file.path, "/".join(pattern.split("/")[: file.path.count("/") + 1])):
+        return True
+    return any(fnmatchcase(file.path, form) for form in {pattern, pattern.replace("**/", "")})
+
+
+def _from_root(pattern: str) -> str:
+    """A pattern of a policy as it is meant from the root of the repository, which is the only place it can start at."""
+    return posixpath.normpath(pattern.removeprefix(_REPOSITORY).lstrip("/"))
 
 
 def _covers(pattern: str, path: str) -> bool:

@@ -1,6 +1,6 @@
 """Two items of one kind → what differs, one detail for each thing. Pure; never raises, whatever the file says."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from runner.change.discretion import is_secret_name
@@ -9,6 +9,8 @@ from runner.change.shape import DESCRIPTIVE, Body, Field, Shape
 from runner.change.value import cut, edits, frozen, pair, shown
 
 Path = tuple[Part, ...]
+
+Group = Callable[[object], tuple[str, str] | None]
 
 _OTHER = Field("")
 
@@ -85,6 +87,8 @@ class Comparison:
             self.details.append(Detail(Kind.CHANGED, path, key))
             return
         if not kind.ordered:
+            if kind.group is not None:
+                self._moved(kind.group, kind.noun, before, after, path)
             before, after = (sorted(side, key=repr) for side in (before, after))
             gone = {frozen(item) for item in before}
             come = {frozen(item) for item in after}
@@ -95,6 +99,19 @@ class Comparison:
         for one, other in found:
             word = Kind.ADDED if one is None else Kind.REMOVED if other is None else Kind.CHANGED
             self.details.append(Detail(word, here, own, *pair(one, other)))
+
+    def _moved(self, group: Group, noun: str, before: Iterable[object], after: Iterable[object], path: Path) -> None:
+        """Note the groups whose items, as far as both sides have them, come in another order."""
+        common = {frozen(item) for item in before} & {frozen(item) for item in after}
+        sides: tuple[dict[str, list[str]], dict[str, list[str]]] = ({}, {})
+        for rows, found in zip((before, after), sides, strict=True):
+            for item in rows:
+                if frozen(item) in common and (place := group(item)) is not None:
+                    found.setdefault(place[0], []).append(place[1])
+        for name, items in sides[0].items():
+            if items != sides[1][name]:
+                texts = (cut(shown(", ".join(rows))) for rows in (items, sides[1][name]))
+                self.details.append(Detail(Kind.MOVED, (*path, Part(f"{noun}s into", name)), None, *texts))
 
 
 _VALUED = ("default", "value", "rules.value", "rules.items")

@@ -5,19 +5,34 @@ can be run is another question. The order in which values win is that of a run: 
 edge.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from runner.change.shape import DESCRIPTIVE, Body
+from runner.change.fact import (
+    ENDPOINT_NO_EFFECT,
+    NO_EFFECT,
+    NODE_READ,
+    PLACE_NO_EFFECT,
+    TASK_NO_EFFECT,
+    TYPED,
+    UNKNOWN,
+    Facts,
+    Found,
+    Socket,
+    coerced,
+    joint,
+    mappings,
+    passing,
+    socket_of,
+)
+from runner.change.shape import Body
 from runner.change.value import frozen
 from runner.digest import hash_bytes
-from runner.errors import MlrunError
+from runner.spec.command import ALL_PARAMETERS, find_braced, named_parameters
 from runner.spec.model import (
     Edge,
     EnvironmentVariable,
     Input,
-    Multiple,
     Node,
     Parameter,
     ParameterType,
@@ -26,51 +41,6 @@ from runner.spec.model import (
     SocketType,
     Step,
 )
-from runner.spec.value import coerce
-
-NO_EFFECT = DESCRIPTIVE | {
-    "name",
-    "time-limit",
-    "no-output-timeout",
-    "resources",
-    "environment",
-    "environment-variable-groups",
-    "runtime-config-preset",
-    "cache-volumes",
-    "autorestart",
-    "upload-store",
-}
-"""Keys of a step that do not change what it makes: they say where, how long or how patiently it runs."""
-
-_TYPED = frozenset({"image", "command", "parameters", "inputs", "environment-variables", "source-path", "mounts"})
-_TASK_NO_EFFECT = DESCRIPTIVE | {"name", "on-child-error", "maximum-queued-executions", "reuse-children"}
-_PLACE_NO_EFFECT = DESCRIPTIVE | {"name"}
-_ENDPOINT_NO_EFFECT = DESCRIPTIVE | {"name", "resources"}
-
-Label = tuple[str, str | None]
-"""What a fact is about: our noun and the file's name for it."""
-
-
-@dataclass(slots=True)
-class Facts:
-    """What the result of a node depends on. `values` are comparable; `order` are the parameters in the order in which
-    the command passes them; `reads` are the nodes whose outputs or metadata it takes, by what takes them; `texts` are
-    the texts that may name files of the repository, `sources` the defaults of inputs; `missing` are nodes that are not
-    there and from which edges lead to it."""
-
-    values: dict[Label, object] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
-    reads: dict[str, None] = field(default_factory=dict)
-    texts: list[str] = field(default_factory=list)
-    sources: list[str] = field(default_factory=list)
-    commit: str | None = None
-    missing: dict[str, None] = field(default_factory=dict)
-
-
-Found = tuple[object, tuple[str, ...]]
-"""A value as far as the file can tell it, and the nodes whose work it comes from."""
-
-_UNKNOWN = ("unknown",)
 
 
 @dataclass(slots=True)
@@ -114,6 +84,8 @@ class _Walk:
         self._raw: dict[str, Body] = {}
         self._tangled: set[str] = set()
         self._known: dict[tuple[str, str, str], Found] = {}
+        self._uris: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._said: dict[str, dict[tuple[Socket, Socket], object]] = {}
         if pipeline is None:
             return
         for edge in pipeline.edges:
@@ -123,10 +95,12 @@ class _Walk:
         for parameter in pipeline.parameters:
             if parameter.default is not None:
                 self._targeted |= dict.fromkeys(parameter.targets, parameter.default)
-        rows = effects.bodies.get("pipeline", {}).get(pipeline.name, {}).get("nodes")
-        for row in rows if isinstance(rows, list) else ():
-            if isinstance(row, Mapping):
-                self._raw[str(row.get("name"))] = row
+        body = effects.bodies.get("pipeline", {}).get(pipeline.name, {})
+        self._raw = {str(row.get("name")): row for row in mappings(body.get("nodes"))}
+        for row in mappings(body.get("edges")):
+            if more := {key: value for key, value in row.items() if key not in ("source", "target") and value}:
+                ends = socket_of(row.get("source")), socket_of(row.get("target"))
+                self._said.setdefault(ends[1][0], {})[ends] = frozen(more)
 
     def ordered(self) -> list[Node]:
         """All nodes, each after its upstreams; those on cycles and below them last."""
@@ -151,7 +125,17 @@ class _Walk:
         if found is not None:
             edges = (edge for socket in self._sockets.get(node.name, ()) for edge in self._into[node.name, *socket])
             found.missing = {edge.source.node: None for edge in edges if edge.source.node not in self._nodes}
+            self._add_other_keys(found, node)
         return found
+
+    def _add_other_keys(self, facts: Facts, node: Node) -> None:
+        """What a node and the edges to it say besides: nobody knows that it has no effect."""
+        for key, value in self._raw.get(node.name, {}).items():
+            if key not in NODE_READ and value is not None:
+                facts.values["key", key] = frozen(value)
+        for (source, target), said in self._said.get(node.name, {}).items():
+            ends = (self._name(source[0]), *source[1:]), (self._name(target[0]), *target[1:])
+            facts.values["further keys of edge", " → ".join(".".join(filter(None, end)) for end in ends)] = said
 
     def _node_facts(self, node: Node) -> Facts | None:
         if node.type == "deployment":
@@ -164,9 +148,9 @@ class _Walk:
         facts = self.step_facts(step, node, self._raw.get(node.name, {}).get("override"))
         if node.task is not None:
             body = self._effects.bodies.get("task", {}).get(node.task, {})
-            facts.values["task", None] = frozen({key: body[key] for key in body if key not in _TASK_NO_EFFECT})
+            facts.values["task", None] = frozen({key: body[key] for key in body if key not in TASK_NO_EFFECT})
         elif node.type == "task":
-            facts.values["node", None] = "task"
+            facts.values["type of node", None] = "task"
         return facts
 
     def step_facts(self, step: Step, node: Node | None, override: object) -> Facts:
@@ -190,18 +174,21 @@ class _Walk:
             facts.values["mounts", None] = frozen(mounts)
         for prefix, body in (("", step.source), ("override.", raw)):
             for key, value in body.items():
-                if key not in NO_EFFECT and key not in _TYPED and value is not None:
+                if key not in NO_EFFECT and key not in TYPED and value is not None:
                     facts.values["key", prefix + key] = frozen(value)
         return facts
 
     def _add_parameters(self, facts: Facts, step: Step, node: Node | None, command: str) -> None:
         """Parameters that nothing sets are not passed and count for nothing, unless the command names them."""
-        whole = re.search(r"\{(parameters|params)\}", command) is not None
+        braced = find_braced([command])
+        whole = not braced.isdisjoint(ALL_PARAMETERS)
+        uris = [uri for declared in step.inputs for uri in self._files(node, declared)[0][0]]
+        bare = named_parameters(find_braced(uris))
         order = []
         for parameter in step.parameters:
             value, reads = self._parameter(node, parameter)
             facts.reads |= dict.fromkeys(reads)
-            named = f"{{parameter:{parameter.name}}}" in command
+            named = f"parameter:{parameter.name}" in braced
             if parameter.type is ParameterType.FLAG:
                 passed = whole or named
             elif value is None and not named:
@@ -210,8 +197,10 @@ class _Walk:
                 passed = value is not None and (whole or named)
             facts.values["parameter", parameter.name] = (
                 frozen(False if value is None and parameter.type is ParameterType.FLAG else value),
-                _passing(parameter, value) if passed else named,
-                _separator(parameter) if f"{{parameter-value:{parameter.name}}}" in command else None,
+                passing(parameter, value) if passed else named,
+                joint(parameter, value)
+                if parameter.name in bare or f"parameter-value:{parameter.name}" in braced
+                else None,
             )
             order += [parameter.name] if whole else []
             for atom in value if isinstance(value, list) else [value]:
@@ -221,7 +210,7 @@ class _Walk:
     def _parameter(self, node: Node | None, parameter: Parameter) -> Found:
         """The effective value, as far as the file can tell, and the nodes that it comes from."""
         if node is None:
-            return _coerced(parameter, parameter.default), ()
+            return coerced(parameter, parameter.default), ()
         return self._once(node.name, "parameter", parameter.name, lambda: self._find_parameter(node, parameter))
 
     def _find_parameter(self, node: Node, parameter: Parameter) -> Found:
@@ -234,12 +223,12 @@ class _Walk:
                 other = step.parameter(edge.source.key) if step else None
                 if other is not None:
                     value, reads = self._parameter(source, other)
-                    return (value if isinstance(value, tuple) else _coerced(parameter, value)), reads
+                    return (value if isinstance(value, tuple) else coerced(parameter, value)), reads
             return ("from", self._name(source.name), str(edge.source.type), edge.source.key), (source.name,)
         raw: object = parameter.default
         if node.override and parameter.name in node.override.parameters:
             raw = node.override.parameters[parameter.name]
-        return _coerced(parameter, self._targeted.get((node.name, parameter.name), raw)), ()
+        return coerced(parameter, self._targeted.get((node.name, parameter.name), raw)), ()
 
     def _followed(self, source: Node | None) -> Step | None:
         """The step of a node whose own values this file tells: not of another commit, a sweep or a cycle."""
@@ -251,14 +240,14 @@ class _Walk:
         """A value that is found once; one that depends on itself is unknown."""
         place = (node, kind, key)
         if place not in self._known:
-            self._known[place] = (_UNKNOWN, ())
+            self._known[place] = (UNKNOWN, ())
             self._known[place] = find()
         return self._known[place]
 
     def _add_input(self, facts: Facts, declared: Input, node: Node | None) -> None:
         (uris, feeds), reads = self._files(node, declared)
         facts.reads |= dict.fromkeys(reads)
-        facts.sources += uris
+        facts.sources += self._uris.get((node.name, declared.name), uris) if node else uris
         placed = (str(declared.keep_directories), declared.filename, declared.on_demand)
         facts.values["input", declared.name] = (uris, placed)
         if feeds:
@@ -278,11 +267,19 @@ class _Walk:
             uris = node.override.inputs[declared.name]
         feeds: list[object] = []
         reads: list[str] = []
+        carried: list[str] = []
         for edge in self._into.get((node.name, SocketType.INPUT, declared.name), ()):
             what, who = self._carried(edge)
             feeds.append(what)
             reads += who
-        return (() if feeds and not node.append_edges else uris, tuple(feeds)), tuple(dict.fromkeys(reads))
+            carried += self._uris_of(edge)
+        kept = () if feeds and not node.append_edges else uris
+        self._uris[node.name, declared.name] = tuple(dict.fromkeys([*kept, *carried]))
+        return (kept, tuple(feeds)), tuple(dict.fromkeys(reads))
+
+    def _uris_of(self, edge: Edge) -> tuple[str, ...]:
+        """The defaults of inputs that an edge passes on, from as far up as it takes them."""
+        return self._uris.get((edge.source.node, edge.source.key), ()) if edge.source.type is SocketType.INPUT else ()
 
     def _carried(self, edge: Edge) -> Found:
         """What an edge brings: another input's files if it leads from one, else what its node writes."""
@@ -290,20 +287,25 @@ class _Walk:
         step = self._followed(source)
         other = step.input(edge.source.key) if step and edge.source.type is SocketType.INPUT else None
         if source is not None and step is not None and other is not None:
-            files, reads = self._files(source, other)
-            named = [item for item in step.parameters if any(_names(uri, item) for uri in files[0])]
-            values = [self._parameter(source, item) for item in named]
-            told = (
-                files,
-                [(item.name, _separator(item), value) for item, (value, _) in zip(named, values, strict=True)],
-            )
-            # As a digest: along a chain of edges, values in values would grow deeper than can be compared.
-            digest = hash_bytes(repr(told).encode("utf-8", "surrogatepass"))
-            makers = dict.fromkeys([*reads, *(name for _, names in values for name in names)])
-            return ("input", digest, str(other.keep_directories), other.filename), tuple(makers)
+            return self._once(source.name, "carried", other.name, lambda: self._passed_on(source, step, other))
         return (self._name(edge.source.node), str(edge.source.type), edge.source.key), (
             (source.name,) if source else ()
         )
+
+    def _passed_on(self, source: Node, step: Step, declared: Input) -> Found:
+        """What an edge brings that leads from an input: its files, with the parameters that their URIs name."""
+        files, reads = self._files(source, declared)
+        names = named_parameters(find_braced(files[0]))
+        named = [item for item in step.parameters if item.name in names]
+        values = [self._parameter(source, item) for item in named]
+        told = (
+            files,
+            [(item.name, joint(item, value), value) for item, (value, _) in zip(named, values, strict=True)],
+        )
+        # As a digest: along a chain of edges, values in values would grow deeper than can be compared.
+        digest = hash_bytes(repr(told).encode("utf-8", "surrogatepass"))
+        makers = dict.fromkeys([*reads, *(name for _, names in values for name in names)])
+        return ("input", digest, str(declared.keep_directories), declared.filename), tuple(makers)
 
     def _add_variables(self, facts: Facts, declared: Iterable[EnvironmentVariable], node: Node | None) -> None:
         values: dict[str, object] = {variable.name: variable.default for variable in declared}
@@ -342,12 +344,12 @@ class _Walk:
         facts = Facts()
         endpoints = self._effects.bodies.get("endpoint", {})
         place = self._effects.bodies.get("deployment", {}).get(node.deployment or "", {})
-        kept = {key: place[key] for key in place if key not in _PLACE_NO_EFFECT}
+        kept = {key: place[key] for key in place if key not in PLACE_NO_EFFECT}
         facts.values["deployment", None] = (node.deployment, frozen(kept))
         facts.values["aliases", None] = node.aliases
         for name in node.endpoints:
             body = endpoints.get(name, {})
-            kept = {key: body[key] for key in body if key not in _ENDPOINT_NO_EFFECT}
+            kept = {key: body[key] for key in body if key not in ENDPOINT_NO_EFFECT}
             facts.values["endpoint", name] = frozen(kept)
             command = kept.get("server-command")
             texts = command if isinstance(command, list) else [command]
@@ -361,7 +363,9 @@ class _Walk:
         raw = self._raw.get(node.name, {})
         facts.values["commit", None] = node.commit
         facts.values["step", None] = node.step or node.task
+        facts.values["type of node", None] = node.type
         facts.values["override", None] = frozen(raw.get("override"))
+        facts.values["edge-merge-mode", None] = node.append_edges
         for (name, key), value in self._targeted.items():
             if name == node.name:
                 facts.values["parameter", key] = frozen(value)
@@ -374,33 +378,7 @@ class _Walk:
                 ends = [self._carried(edge) for edge in self._into[node.name, type, key]]
                 facts.values["edge", f"{type}.{key}"] = tuple(what for what, _ in ends)
                 facts.reads |= dict.fromkeys(name for _, names in ends for name in names)
+                facts.sources += [uri for edge in self._into[node.name, type, key] for uri in self._uris_of(edge)]
 
     def _name(self, node: str) -> str:
         return self._called.get(node, node)
-
-
-def _names(uri: str, parameter: Parameter) -> bool:
-    """Whether a URI takes the value of a parameter."""
-    return f"{{parameter:{parameter.name}}}" in uri or f"{{parameter-value:{parameter.name}}}" in uri
-
-
-def _coerced(parameter: Parameter, raw: object) -> object:
-    if raw is None:
-        return None
-    try:
-        return coerce(parameter, raw, "")
-    except MlrunError:
-        return raw
-
-
-def _passing(parameter: Parameter, value: object) -> object:
-    """How a value is put into the command."""
-    if parameter.type is ParameterType.FLAG:
-        if parameter.pass_true_as or parameter.pass_false_as:
-            return (parameter.pass_true_as, parameter.pass_false_as, value is None)
-        return parameter.pass_as or "--{name}"
-    return (parameter.pass_as or "--{name}={value}", str(parameter.multiple), _separator(parameter))
-
-
-def _separator(parameter: Parameter) -> str | None:
-    return parameter.separator if parameter.multiple is Multiple.SEPARATE else None

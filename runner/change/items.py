@@ -3,7 +3,7 @@
 Works on the normalised trees, so that broken items, unknown kinds and unknown keys are compared, too.
 """
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from runner.change.compare import Comparison, features
@@ -174,6 +174,5 @@ def _with_nodes_called(pipeline: Body, called: Mapping[str, str]) -> Body:
     }
 
 
-def _each(value: object, change: object) -> object:
-    assert callable(change)
+def _each(value: object, change: Callable[[object], object]) -> object:
     return [change(item) for item in value] if isinstance(value, list) else change(value)

@@ -1,6 +1,5 @@
 """The marks of a pipeline's two graphs: what is added, removed, changed, and what comes below it. Pure."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from runner.change.model import Fate, ItemChange, Verdict
@@ -25,8 +24,6 @@ def draw_pipeline(
     """
     nodes = judge.names.nodes.get(after.name, {}) if after else {}
     called = {old: new for new, old in nodes.items()}
-    old_edges = Counter(_ends(edge, called) for edge in (before.edges if before else ()))
-    new_edges = Counter(_ends(edge, {}) for edge in (after.edges if after else ()))
     own = {
         part.name for detail in (change.details if change else ()) for part in detail.path[:1] if part.noun == "node"
     }
@@ -34,9 +31,7 @@ def draw_pipeline(
     earlier = later = None
     if after is not None:
         marks = _head_marks(after, nodes, own, verdicts)
-        edges = {
-            (str(edge.source), str(edge.target)): Mark.ADDED for edge in after.edges if not old_edges[_ends(edge, {})]
-        }
+        edges = _lone_edges(after, {}, before, called, Mark.ADDED)
         later = draw(judge.head.project, after, marks, edges) if marks or edges else None
     if before is not None:
         marks = {
@@ -44,11 +39,7 @@ def draw_pipeline(
             for node in before.nodes
             if node.name not in called or called[node.name] in own
         }
-        edges = {
-            (str(edge.source), str(edge.target)): Mark.REMOVED
-            for edge in before.edges
-            if not new_edges[_ends(edge, called)]
-        }
+        edges = _lone_edges(before, called, after, {}, Mark.REMOVED)
         if marks or edges or after is None or _is_itself_marked(later):
             earlier = draw(judge.base.project, before, marks, edges)
     return earlier, later
@@ -74,6 +65,14 @@ def _head_marks(
         elif node.name in affected:
             marks[node.name] = Mark.AFFECTED
     return marks
+
+
+def _lone_edges(
+    pipeline: Pipeline, called: Mapping[str, str], other: Pipeline | None, otherwise: Mapping[str, str], mark: Mark
+) -> dict[Ends, Mark]:
+    """The edges of one side that the other lacks; `called` and `otherwise` give the nodes of each their head names."""
+    known = {_ends(edge, otherwise) for edge in (other.edges if other else ())}
+    return {(str(edge.source), str(edge.target)): mark for edge in pipeline.edges if _ends(edge, called) not in known}
 
 
 def _ends(edge: Edge, called: Mapping[str, str]) -> Ends:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from runner.change.model import Change, Fate, Foreign, Kind, Phrase, PipelineChange, Verdict
 from runner.change.value import cut
 from runner.change.wording import (
-    counted,
     detail_phrase,
     headline,
     item_phrase,
@@ -24,12 +23,12 @@ from runner.drawing import mermaid
 from runner.drawing.model import Drawing
 from runner.errors import Problem
 from runner.escape import printable
+from runner.spec.phrase import counted
 
 LIMIT = 60_000
 """Characters; GitHub takes 65,536 in a comment, and whoever posts it adds some."""
 DIAGRAM_LIMIT = 45_000
-EDGE_LIMIT = 500
-"""GitHub shows no Mermaid diagram of more than 50,000 characters or 500 edges."""
+"""Characters of a diagram, so that a comment has room for some words besides."""
 _ROOM = 200
 """Characters kept free for the closing of a section and the note on what was left out."""
 
@@ -62,11 +61,13 @@ def fenced(text: str, language: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """A part that can be folded: its title as HTML, and its lines, of which the last may be left out."""
+    """A part that can be folded: its title as HTML, and its lines, of which the last may be left out; `noun` is what
+    one of them is called."""
 
     title: str
     lines: Sequence[str]
     open: bool = False
+    noun: str = "line"
 
 
 def render(change: Change, *, file: str, base: str, head: str) -> str:
@@ -105,7 +106,8 @@ def _fold(section: _Section, room: int) -> str | None:
     if not kept:
         return None
     if len(kept) < len(section.lines):
-        kept += ["", f"… and {len(section.lines) - len(kept)} lines more"]
+        rest = len(section.lines) - len(kept)
+        kept += ["", f"… and {rest} {section.noun if rest == 1 else section.noun + 's'} more"]
     return head + "\n".join(kept) + foot
 
 
@@ -165,13 +167,13 @@ def _graphs(pipeline: PipelineChange) -> _Section:
         if drawing is not None:
             # One line of the section is one whole diagram, so that none is cut in two.
             lines.append(f"{word}\n\n{_diagram(drawing)}\n")
-    return _Section(f"Graph of {html_code(pipeline.name)}", lines)
+    return _Section(f"Graph of {html_code(pipeline.name)}", lines, noun="graph")
 
 
 def _diagram(drawing: Drawing) -> str:
-    if len(drawing.edges) > EDGE_LIMIT:
-        return f"a diagram of {len(drawing.edges)} edges is more than GitHub shows; `mlrun graph` draws it"
     text = mermaid.render(drawing)
+    if more := mermaid.excess([drawing], text):
+        return f"a diagram of {more} is more than GitHub shows; `mlrun graph` draws it"
     if len(text) > DIAGRAM_LIMIT:
-        return "the diagram is larger than GitHub shows; `mlrun graph` draws it"
+        return f"a diagram of {len(text):,} characters leaves no room in a comment; `mlrun graph` draws it"
     return fenced(text, "mermaid")

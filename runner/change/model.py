@@ -68,11 +68,13 @@ class ItemChange:
 @dataclass(frozen=True, slots=True)
 class FileChange:
     """A file of the repository that differs. `names` is true when more than its content does: it is new or gone, or
-    its kind, its execution bit or the target of the link has changed."""
+    its kind, its execution bit or the target of the link has changed. `holds_others` tells that it stands for all files
+    below it, as a submodule does."""
 
     path: str
     kind: Kind
     names: bool
+    holds_others: bool = False
 
 
 class Fate(StrEnum):

@@ -33,7 +33,7 @@ def compare_projects(
     items, names = compare_items(base, head)
     old, new = Effects(base, bodies_of(base)), Effects(head, bodies_of(head))
     judge = Judge(old, new, names, ChangedFiles(files, yaml))
-    pipelines = [*_pipelines(judge, items, names), *_gone(judge, items)]
+    pipelines = [*_pipelines(judge, items, names), *_gone(judge)]
     steps = _lone_steps(judge)
     return Change(
         items=items,
@@ -63,7 +63,7 @@ def _pipelines(judge: Judge, items: Sequence[ItemChange], names: Names) -> list[
     return found
 
 
-def _gone(judge: Judge, items: Sequence[ItemChange]) -> list[PipelineChange]:
+def _gone(judge: Judge) -> list[PipelineChange]:
     """Pipelines that only the base has, or that the head has broken."""
     kept = {judge.names.was("pipeline", name) for name in judge.head.project.pipelines}
     found = []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from runner.spec.duration import parse_duration
-from runner.spec.socket import parse_target
+from runner.spec.socket import parse_target, split_socket
 
 Body = Mapping[str, object]
 """A mapping of the normalised tree."""
@@ -21,11 +21,14 @@ class Field:
     """How the value of a key is compared.
 
     `noun` is what one of it is called. With `shape` it is a mapping, or with `by` a list of mappings told apart by that
-    key; with `listed` a list of values. `read` brings a value into one form, `absent` is what a missing key means.
+    key; with `listed` a list of values. Where the order of a list does not count, it may still count within the groups
+    that `group` tells, with what an item is called there. `read` brings a value into one form, `absent` is what
+    a missing key means.
     """
 
     noun: str
     shape: "Shape | None" = None
+    group: Callable[[object], tuple[str, str] | None] | None = None
     by: str | None = None
     listed: bool = False
     ordered: bool = True
@@ -147,6 +150,14 @@ def _edges(value: object) -> object:
     return [edge_line(row) for row in value] if isinstance(value, list) else value
 
 
+def _edge_group(line: object) -> tuple[str, str] | None:
+    """Among what the order of edges counts, those into one input or parameter; and what an edge brings there."""
+    source, _, rest = line.partition(" → ") if isinstance(line, str) else ("", "", "")
+    target = rest.partition(" (")[0]
+    parts = split_socket(target)
+    return (target, source) if parts and parts[1] != "dependency" else None
+
+
 def edge_line(edge: object) -> object:
     """An edge in one line; what else it says stands behind it."""
     if isinstance(edge, list) and len(edge) == 2:
@@ -235,7 +246,7 @@ PIPELINE = Shape(
             absent=[],
         ),
         "nodes": Field("node", NODE, by="name", ordered=False, absent=[]),
-        "edges": Field("edge", listed=True, ordered=False, read=_edges, absent=[]),
+        "edges": Field("edge", listed=True, ordered=False, group=_edge_group, read=_edges, absent=[]),
         "reuse-executions": _FLAG,
     }
 )

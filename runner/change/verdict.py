@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from runner.change.code import ChangedFiles
-from runner.change.effect import Effects, Facts
+from runner.change.effect import Effects
+from runner.change.fact import Facts
 from runner.change.items import Names
 from runner.change.model import Fate, FileChange, Foreign, Kind, Phrase, Verdict
 from runner.spec.model import Node, Pipeline, Policy, Step

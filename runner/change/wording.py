@@ -5,13 +5,9 @@ from collections.abc import Sequence
 
 from runner.change.model import Change, Detail, Fate, Foreign, ItemChange, Kind, Phrase, Verdict
 from runner.change.shape import SORTS
+from runner.spec.phrase import counted
 
 _PLURALS = {"policy": "policies", "item of an unknown kind": "items of unknown kinds"}
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 step`, `2 steps`, `2 policies`."""
-    return f"1 {noun}" if count == 1 else f"{count} {_PLURALS.get(noun, noun + 's')}"
 
 
 def headline(change: Change) -> Phrase:
@@ -31,7 +27,7 @@ def headline(change: Change) -> Phrase:
 def _item_counts(items: Sequence[ItemChange]) -> list[str]:
     parts = []
     for (noun, word), count in Counter((_noun(item), _word(item)) for item in items).items():
-        parts.append(f"{counted(count, noun)} {word}")
+        parts.append(f"{counted(count, noun, _PLURALS.get(noun))} {word}")
     return parts
 
 

@@ -1,6 +1,5 @@
 """What the displays know of a run, gathered from its events. Pure but for the monotonic clock."""
 
-import codecs
 import math
 import time
 from collections import deque
@@ -9,47 +8,67 @@ from dataclasses import dataclass, field
 
 from runner.escape import printable, printable_lines
 from runner.events import Event, LogArrived, MetricsArrived, NodeChanged, RunEnded, RunStarted
+from runner.job import Stream
 from runner.metrics import strict
 from runner.state import FINAL, State
 
 TAIL_LINES = 20
 _LINE_CAP = 1 << 16
+_METRICS = 1000
+_STREAMS: tuple[Stream, ...] = ("stdout", "stderr")
+
+
+_HARMLESS = bytes(range(0x20, 0x7F)) + b"\t\n"
+"""Bytes that need no look at what they say."""
 
 
 @dataclass(slots=True)
 class Tail:
-    """The last lines of a log, cleaned for a terminal; a carriage return starts the line again."""
+    """The last lines of a log, cleaned for a terminal; a carriage return starts the line again. Takes many lines as
+    fast as one, for a program may print a hundred megabytes a second."""
 
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
-    unfinished: str = ""
-    """What came after the last newline."""
-    decoder: codecs.IncrementalDecoder = field(default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace"))
-    """A character may come in two pieces."""
+    unfinished: bytes = b""
+    """What came after the last newline, or the end of it."""
 
     def feed(self, data: bytes) -> list[str]:
         """Take some bytes; returns the lines that became whole."""
-        text = self.unfinished + self.decoder.decode(data)
-        *whole, rest = text.split("\n")
-        lines = [_last_state(line) for line in whole]
-        self.unfinished = rest[-_LINE_CAP:]
-        self.lines.extend(lines)
+        whole, newline, rest = data.rpartition(b"\n")
+        if not newline:
+            self.unfinished = (self.unfinished + rest)[-_LINE_CAP:]
+            return []
+        whole, self.unfinished = self.unfinished + whole, rest[-_LINE_CAP:]
+        lines = _clean(whole).split("\n")
+        self.lines.extend(lines[-TAIL_LINES:])
         return lines
 
     def finish(self) -> list[str]:
         """There is nothing more to come: an unfinished last line counts as whole."""
-        self.unfinished += self.decoder.decode(b"", final=True)
         return self.feed(b"\n") if self.unfinished else []
+
+    def partial(self) -> str:
+        """The unfinished last line as a terminal would show it at this moment."""
+        return _clean(self.unfinished)
 
     def current(self) -> list[str]:
         """The last lines, the unfinished one too."""
-        partial = _last_state(self.unfinished)
+        partial = self.partial()
         return [*self.lines, partial] if partial else list(self.lines)
+
+
+def _clean(data: bytes) -> str:
+    text = data.decode("utf-8", "replace")
+    if not data.translate(None, _HARMLESS):
+        return text
+    if "\r" in text:
+        text = "\n".join(map(_last_state, text.split("\n")))
+    return printable_lines(text)
 
 
 def _last_state(line: str) -> str:
     """What a terminal would show in the end of a line that a progress bar wrote over and over."""
-    parts = [part for part in line.split("\r") if part]
-    return printable_lines(parts[-1][:_LINE_CAP]) if parts else ""
+    kept = line.rstrip("\r")
+    return kept[kept.rfind("\r") + 1 :]
 
 
 @dataclass(slots=True)
@@ -63,7 +82,13 @@ class NodeView:
     began: float | None = None
     last: NodeChanged | None = None
     metrics: dict[str, object] = field(default_factory=dict)
-    tails: dict[str, Tail] = field(default_factory=dict)
+    tails: dict[Stream, Tail] = field(default_factory=dict)
+
+    def measure(self, values: Mapping[str, object]) -> None:
+        """Note the numbers of an event, of so many keys as anybody could look at."""
+        for key, value in values.items():
+            if isinstance(value, int | float) and (key in self.metrics or len(self.metrics) < _METRICS):
+                self.metrics[key] = value
 
     def elapsed(self) -> float | None:
         """Seconds since it started, or how long it took."""
@@ -71,15 +96,17 @@ class NodeView:
             return self.last.duration
         return None if self.began is None or self.state in FINAL else time.monotonic() - self.began
 
-    def finish(self) -> list[tuple[str, str, str]]:
-        """The unfinished last lines of its log, as (node, stream, line)."""
-        return [(self.name, stream, line) for stream, tail in self.tails.items() for line in tail.finish()]
+    def finish(self) -> "list[Lines]":
+        """The unfinished last lines of its log."""
+        return [(self.name, stream, lines) for stream, tail in self.tails.items() if (lines := tail.finish())]
 
     def tail(self) -> list[str]:
         """The last lines of both streams; stderr last, where the reason of a failure mostly stands."""
-        return [
-            line for stream in ("stdout", "stderr") if stream in self.tails for line in self.tails[stream].current()
-        ]
+        return [line for stream in _STREAMS if stream in self.tails for line in self.tails[stream].current()]
+
+
+Lines = tuple[str, Stream, list[str]]
+"""Node, stream and lines."""
 
 
 @dataclass(slots=True)
@@ -92,8 +119,8 @@ class Board:
     recent: deque[str] = field(default_factory=lambda: deque(maxlen=8))
     """The last lines of all nodes together, each with its node's name in a pipeline."""
 
-    def take(self, event: Event) -> list[tuple[str, str, str]]:
-        """Note an event; returns the whole log lines it completed as (node, stream, line)."""
+    def take(self, event: Event) -> list[Lines]:
+        """Note an event; returns the whole log lines it completed."""
         match event:
             case RunStarted():
                 self.run = event
@@ -106,23 +133,26 @@ class Board:
                 elif event.state in FINAL:
                     return self._note(node.finish())
             case MetricsArrived():
-                self.nodes[event.node].metrics.update(event.values)
+                self.nodes[event.node].measure(event.values)
             case LogArrived():
                 tail = self.nodes[event.node].tails.setdefault(event.stream, Tail())
-                return self._note([(event.node, event.stream, line) for line in tail.feed(event.data)])
+                lines = tail.feed(event.data)
+                return self._note([(event.node, event.stream, lines)] if lines else [])
             case RunEnded():
                 self.ended = event
             case _:
                 pass
         return []
 
-    def remainders(self) -> list[tuple[str, str, str]]:
+    def remainders(self) -> list[Lines]:
         """The unfinished last lines of all logs, once nothing more will come."""
-        return [line for node in self.nodes.values() for line in self._note(node.finish())]
+        return [found for node in self.nodes.values() for found in self._note(node.finish())]
 
-    def _note(self, lines: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-        self.recent.extend(f"{node} │ {line}" if len(self.nodes) > 1 else line for node, _, line in lines)
-        return lines
+    def _note(self, found: list[Lines]) -> list[Lines]:
+        for node, _, lines in found:
+            last = lines[-(self.recent.maxlen or 0) :]
+            self.recent.extend(f"{node} │ {line}" if len(self.nodes) > 1 else line for line in last)
+        return found
 
 
 def duration_text(seconds: float | None) -> str:

@@ -56,11 +56,6 @@ def size_text(size: int) -> str:
     return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
 
 
-def counted(count: int, noun: str) -> str:
-    """`1 file`, `2 files`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def value_text(value: object) -> str:
     """A value of a metric, parameter or field in one clean line; floats with at most five significant digits."""
     if value is None:
@@ -109,3 +104,8 @@ def shorten(text: str, room: int) -> str:
             break
         kept += char
     return kept + "…"
+
+
+def padded(text: str, room: int) -> str:
+    """`text` with blanks behind it up to `room` columns."""
+    return text + " " * (room - display_width(text))

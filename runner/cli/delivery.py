@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from runner.digest import Digest, Hasher
-from runner.errors import ExitCode, MlrunError
+from runner.errors import ExitCode, MlrunError, is_full
 from runner.escape import printable
 from runner.store.durable import disk_error, temporary_name
 from runner.store.record import OutputFile
@@ -219,7 +219,7 @@ def _writing(folder: Path, size: int = 0) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if is_full(error):
             raise disk_error(error, folder, size) from error
         raise MlrunError(
             f"cannot write into `{printable(str(folder))}`: {os.strerror(error.errno or errno.EIO)}",

@@ -12,11 +12,12 @@ from runner.app.difference import Compared, compare
 from runner.change import document, markdown
 from runner.change.model import Change, Fate, Foreign, ItemChange, Kind, Phrase, PipelineChange, Verdict
 from runner.change.wording import detail_phrase, headline, item_phrase, notable, remarks_phrase, verdict_phrase
+from runner.cli.cell import padded
 from runner.cli.table import choose
 from runner.cli.terminal import paint, print_json
 from runner.drawing import text as drawn
 from runner.errors import ExitCode, usage_error
-from runner.escape import printable, printable_lines
+from runner.escape import display_width, printable, printable_lines
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -156,10 +157,10 @@ def _print_verdicts(change: Change) -> None:
 
 def _print_fates(verdicts: Sequence[Verdict]) -> None:
     shown, others = notable(verdicts)
-    room = min(max((len(printable(verdict.name)) for verdict in shown), default=0), 40)
+    room = min(max((display_width(printable(verdict.name)) for verdict in shown), default=0), 40)
     for verdict in shown:
         words = paint(_words(verdict_phrase(verdict)), _FATE_COLOURS[verdict.fate], sys.stdout)
-        print(f"  {printable(verdict.name):<{room}}  {words}")
+        print(f"  {padded(printable(verdict.name), room)}  {words}")
     if others:
         print(f"  {others} more stay valid")
 

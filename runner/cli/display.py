@@ -3,22 +3,29 @@
 Listeners are called from several threads: each display has one lock.
 """
 
+import os
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from shutil import get_terminal_size
 from threading import Lock
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
 from runner.cli.board import Board, NodeView, duration_text, metrics_text
+from runner.cli.cell import shorten, size_text
+from runner.cli.table import Column, natural_widths, terminal_width, text_table, total_width
 from runner.cli.terminal import paint, put
 from runner.escape import printable, printable_lines
-from runner.events import Event, ImagePulled, NodeChanged, Noticed, RunEnded, RunStarted
+from runner.events import Event, ImagePulled, InputFetched, LogArrived, NodeChanged, Noticed, RunEnded, RunStarted
+from runner.job import Stream
 from runner.state import FINAL, Reason, State
 
 _PIPED_COLUMNS = 140
 """The width of a table that nobody's terminal bounds."""
+
+_BETWEEN_LINES = 1.0
+"""Seconds between two lines about the same download."""
 
 COLOURS: Mapping[str, str] = {
     State.SUCCEEDED: "32",
@@ -43,13 +50,19 @@ class Display(AbstractContextManager["Display"], Protocol):
 
 
 class PlainDisplay:
-    """Whole lines: the programs' output on `out`, our talk on stderr; lines of a pipeline carry their node's name."""
+    """Whole lines: the programs' output on `out`, our talk on stderr; lines of a pipeline carry their node's name.
+
+    On a terminal the line that a single step has not finished, such as a progress bar, is shown as it is so far.
+    """
 
     def __init__(self, out: TextIO) -> None:
         self.board = Board()
         self._out = out
         self._lock = Lock()
         self._pulled: dict[str, str] = {}
+        self._fetched: dict[tuple[str, str], float] = {}
+        self._redraws = out.isatty() and os.environ.get("TERM") != "dumb"
+        self._partial = ""
 
     def __enter__(self) -> Self:
         return self
@@ -58,22 +71,36 @@ class PlainDisplay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._lock:
-            for line in self.board.remainders():
-                self._log(*line)
+            self._show_partial("")
+            for found in self.board.remainders():
+                self._log(*found)
 
     def __call__(self, event: Event) -> None:
         """Print what is worth a line."""
         with self._lock:
-            for line in self.board.take(event):
-                self._log(*line)
-            text = self._sentence(event)
+            found, text = self.board.take(event), self._sentence(event)
+            if found or text:
+                self._show_partial("")
+            for lines in found:
+                self._log(*lines)
             if text:
                 put(text, sys.stderr)
+            if isinstance(event, LogArrived) and self._redraws and len(self.board.nodes) == 1:
+                self._show_partial(self.board.nodes[event.node].tails[event.stream].partial())
 
-    def _log(self, node: str, stream: str, line: str) -> None:
-        several = len(self.board.nodes) > 1
+    def _log(self, node: str, stream: Stream, lines: list[str]) -> None:
         target = sys.stderr if stream == "stderr" and self._out is sys.stdout else self._out
-        put(f"{printable(node)} │ {line}" if several else line, target)
+        prefix = f"{printable(node)} │ " if len(self.board.nodes) > 1 else ""
+        put(prefix + f"\n{prefix}".join(lines), target)
+
+    def _show_partial(self, text: str) -> None:
+        """Let `text` be what stands in the last line of the terminal."""
+        text = (
+            shorten(text.replace("\t", " "), max(1, (terminal_width(self._out) or _PIPED_COLUMNS) - 1)) if text else ""
+        )
+        if text != self._partial:
+            self._partial = text
+            put(f"\r\x1b[K{text}", self._out, end="")
 
     def _sentence(self, event: Event) -> str | None:
         match event:
@@ -87,8 +114,24 @@ class PlainDisplay:
             case ImagePulled() if self._pulled.get(event.image) != event.text:
                 self._pulled[event.image] = event.text
                 return f"pulling `{printable(event.image)}`: {printable(event.text)}"
+            case InputFetched():
+                return self._fetch_sentence(event)
             case _:
                 return None
+
+    def _fetch_sentence(self, event: InputFetched) -> str | None:
+        """A line a second at most, and one at the end."""
+        now, key = time.monotonic(), (event.node, event.address)
+        if event.done != event.total and now - self._fetched.get(key, -_BETWEEN_LINES) < _BETWEEN_LINES:
+            return None
+        self._fetched[key] = now
+        return fetch_sentence(event)
+
+
+def fetch_sentence(event: InputFetched) -> str:
+    """How far a download is, with the share of the whole where that is known."""
+    share = f" of {size_text(event.total)} ({100 * event.done // event.total} %)" if event.total else ""
+    return f"{printable(event.node)}: downloading `{printable(event.address)}`: {size_text(event.done)}{share}"
 
 
 def notice_sentence(event: Noticed) -> str:
@@ -106,7 +149,7 @@ def change_sentence(node: NodeView, event: NodeChanged) -> str:
         words.append(f"in {duration_text(event.duration)}")
     if event.state is State.STOPPING:
         words.append("- " + stopping_words(event))
-    elif event.state in FINAL and event.state is not State.SUCCEEDED:
+    elif (event.state in FINAL and event.state is not State.SUCCEEDED) or event.reason is Reason.STOP_CONDITION:
         words.append("- " + why(event))
     elif event.state is State.SUCCEEDED and node.metrics:
         words.append(metrics_text(node.metrics, 80))
@@ -132,26 +175,25 @@ def why(event: NodeChanged) -> str:
 
 def final_table(board: Board) -> str:
     """One line per node: state, execution, duration and as many metrics as the terminal is wide."""
-    rows = [
-        (
-            printable(node.name),
-            str(node.state),
-            f"#{node.last.execution}" if node.last and node.last.execution is not None else "",
-            duration_text(node.elapsed()),
-        )
-        for node in board.nodes.values()
-    ]
-    header = ("node", "state", "execution", "duration")
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    columns = get_terminal_size().columns if sys.stdout.isatty() else _PIPED_COLUMNS
-    room = max(20, columns - sum(widths) - 2 * len(widths))
-    metrics = ["metrics", *(metrics_text(node.metrics, room) for node in board.nodes.values())]
-    lines = []
-    for row, text in zip([header, *rows], metrics, strict=True):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        cells[1] = paint(cells[1], COLOURS.get(row[1], "0"), sys.stdout)
-        lines.append("  ".join([*cells, text]).rstrip())
-    return "\n".join(lines)
+    nodes = board.nodes.values()
+    rows = [(printable(node.name), str(node.state), _number(node), duration_text(node.elapsed())) for node in nodes]
+    taken = total_width([*natural_widths(_COLUMNS[:-1], rows), 0])
+    room = max(20, (terminal_width(sys.stdout) or _PIPED_COLUMNS) - taken)
+    metrics = (metrics_text(node.metrics, room) for node in nodes)
+    return text_table(_COLUMNS, [(*row, text) for row, text in zip(rows, metrics, strict=True)])
+
+
+_COLUMNS = (
+    Column("node"),
+    Column("state", colours=COLOURS),
+    Column("execution"),
+    Column("duration"),
+    Column("metrics"),
+)
+
+
+def _number(node: NodeView) -> str:
+    return f"#{node.last.execution}" if node.last and node.last.execution is not None else ""
 
 
 def failures(board: Board) -> list[str]:

@@ -19,6 +19,7 @@ from runner.cli.terminal import paint, print_json
 from runner.errors import ExitCode, MlrunError
 from runner.escape import printable, printable_lines
 from runner.executors import EXECUTORS, Site
+from runner.executors.docker import DockerExecutor
 from runner.job import Probe
 from runner.provenance.git import find_repository
 from runner.settings import Settings, load_settings, settings_file
@@ -51,6 +52,7 @@ def examine(
     report = {
         "executors": {name: asdict(probe) for name, probe in probes.items()},
         "auto": automatic(settings, probes),
+        "podman": describe_podman(settings, probes),
         "versions": versions(),
         "store": describe_store(settings),
         "settings": describe_settings(settings),
@@ -76,6 +78,17 @@ def _probe(name: str, site: Site) -> Probe:
         return EXECUTORS[name](site).probe()
     except ImportError as error:
         return Probe(False, f"cannot be loaded: {error}", "install mlrun again, with its dependencies")
+
+
+def describe_podman(settings: Settings, probes: Mapping[str, Probe]) -> tuple[str, ...]:
+    """What differs from Docker where the engine is Podman, in sentences; nothing for Docker itself."""
+    if not probes["docker"].works:
+        return ()
+    executor = EXECUTORS["docker"](open_site(settings))
+    try:
+        return executor.differences() if isinstance(executor, DockerExecutor) else ()
+    except MlrunError:
+        return ()
 
 
 def automatic(settings: Settings, probes: Mapping[str, Probe]) -> str | None:
@@ -174,6 +187,8 @@ def page(report: Mapping[str, Any]) -> str:
         if probe["hint"] and not probe["works"]:
             lines.append(f"                  hint: {printable_lines(probe['hint'])}")
     lines += _automatic_lines(report)
+    if report["podman"]:
+        lines += ["", "Podman, other than Docker", *(f"  {printable(sentence)}" for sentence in report["podman"])]
     lines += ["", "versions"]
     lines += [f"  {name:<10} {printable(version or 'not found')}" for name, version in report["versions"].items()]
     sections: tuple[tuple[str, Iterable[tuple[str, str]]], ...] = (

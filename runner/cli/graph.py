@@ -1,8 +1,6 @@
 """`mlrun graph`: pictures of pipelines."""
 
-import errno
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -13,18 +11,17 @@ import typer
 
 from runner.app.place import locate
 from runner.app.verdict import find_problems
-from runner.cli.cell import counted
 from runner.cli.stdin import STDIN, read_stdin
-from runner.cli.table import choose
-from runner.cli.terminal import paint, put
+from runner.cli.table import choose, terminal_width
+from runner.cli.terminal import paint, show_hint, show_warning
 from runner.drawing import document, dot, mermaid, svg, text
 from runner.drawing.graph import draw
 from runner.drawing.model import Drawing
 from runner.drawing.sketch import sketch
-from runner.errors import ExitCode, MlrunError, Severity, did_you_mean, spec_error, usage_error
-from runner.escape import printable
+from runner.errors import ExitCode, MlrunError, Severity, did_you_mean, spec_error, usage_error, write_code
 from runner.settings import cache_folder
 from runner.spec.model import Pipeline, Project
+from runner.spec.phrase import counted
 from runner.spec.project import load_project, parse_project, select_pipeline
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -98,6 +95,8 @@ def show(
         print(page)
     else:
         _write(Path(output), page)
+    if chosen is Format.MERMAID:
+        _tell_excess(sketched, pipelines, page)
     _tell_errors(project, pipelines)
     return ExitCode.OK
 
@@ -155,12 +154,13 @@ def _render(drawings: Sequence[Drawing], form: Format, *, to_file: bool) -> str:
 def _render_text(drawings: Sequence[Drawing], *, to_file: bool) -> str:
     if to_file:
         return "\n\n".join(text.render(drawing) for drawing in drawings)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
     def painted(piece: str, code: str) -> str:
         return paint(piece, code, sys.stdout) if code else piece
 
-    return "\n\n".join(text.render(drawing, width, ascii=not _can_draw(), paint=painted) for drawing in drawings)
+    return "\n\n".join(
+        text.render(drawing, terminal_width(sys.stdout), ascii=not _can_draw(), paint=painted) for drawing in drawings
+    )
 
 
 def _can_draw() -> bool:
@@ -178,9 +178,17 @@ def _write(path: Path, page: str) -> None:
     except ValueError:
         raise usage_error(f"`{path}` is no name of a file", hint="name another one with `-o`") from None
     except OSError as error:
-        code = ExitCode.DISK if error.errno in {errno.ENOSPC, errno.EDQUOT} else ExitCode.USAGE
         message = f"`{path}` cannot be written: {error.strerror}"
-        raise MlrunError(message, code=code, hint="name another file with `-o`") from None
+        raise MlrunError(message, code=write_code(error), hint="name another file with `-o`") from None
+
+
+def _tell_excess(project: Project, pipelines: Sequence[Pipeline], page: str) -> None:
+    """One line if a flowchart is more than most viewers draw: it is written all the same, for some draw more."""
+    more = mermaid.excess([draw(project, pipeline) for pipeline in pipelines], page)
+    if more is not None:
+        limits = f"{mermaid.MAX_EDGES} edges and {mermaid.MAX_CHARACTERS:,} characters"
+        show_warning(f"the flowchart has {more}: viewers such as GitHub show at most {limits}")
+        show_hint("name one pipeline, or take `--format svg`")
 
 
 def _tell_errors(project: Project, pipelines: Sequence[Pipeline]) -> None:
@@ -193,16 +201,11 @@ def _tell_errors(project: Project, pipelines: Sequence[Pipeline]) -> None:
     from runner.spec.lint import problems_within
 
     told = False
-    for pipeline in pipelines:
-        within = problems_within(project, errors, pipeline)
+    for pipeline, within in zip(pipelines, problems_within(project, errors, pipelines), strict=True):
         if within:
-            first = within[0]
-            put(
-                f"{printable(str(first.location))}: {paint('warning:', '33', sys.stderr)} pipeline "
-                f"`{printable(pipeline.name)}` has {counted(len(within), 'error')}, "
-                f"{'the first' if len(within) > 1 else 'it'} is: {printable(first.message)}",
-                sys.stderr,
-            )
+            first, count = within[0], counted(len(within), "error")
+            said = f"{'the first' if len(within) > 1 else 'it'} is: {first.message}"
+            show_warning(f"pipeline `{pipeline.name}` has {count}, {said}", first.location)
             told = True
     if told:
-        put(f"{paint('hint:', '36', sys.stderr)} `mlrun lint` shows all errors with their lines", sys.stderr)
+        show_hint("`mlrun lint` shows all errors with their lines")

@@ -1,6 +1,5 @@
 """`mlrun init`: make a project folder with a working example, as a git repository with a first commit."""
 
-import errno
 import os
 import shlex
 import subprocess
@@ -13,7 +12,7 @@ import typer
 
 from runner.cli.example import example_files, example_folder
 from runner.cli.terminal import say
-from runner.errors import ExitCode, MlrunError, usage_error
+from runner.errors import ExitCode, MlrunError, usage_error, write_code
 from runner.escape import printable
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -85,8 +84,8 @@ def _refuse_unfit(target: Path, shown: str) -> None:
 
 
 def _unwritable(target: Path, error: OSError) -> MlrunError:
-    code = ExitCode.DISK if error.errno in {errno.ENOSPC, errno.EDQUOT} else ExitCode.USAGE
-    return MlrunError(f"`{error.filename or target}`: {error.strerror}", code=code, hint="name another folder")
+    message = f"`{error.filename or target}`: {error.strerror}"
+    return MlrunError(message, code=write_code(error), hint="name another folder")
 
 
 def _write(target: Path, files: list[tuple[str, bytes]]) -> None:

@@ -1,28 +1,32 @@
 """What `exec` and `pipeline` share: their common options, the run itself on a display, and how its end is told."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeVar
 
 import typer
 
 from runner.app import verdict
+from runner.app.grant import ALL, EVERY
 from runner.app.place import Place, locate
-from runner.app.run import Ended, Request, open_project, run_plan
+from runner.app.request import Request, open_project
+from runner.app.run import Ended, run_plan
+from runner.app.secret import Secrets, load_secrets
 from runner.cli.board import Board
-from runner.cli.cell import counted
 from runner.cli.display import Display, PlainDisplay, ended_sentence, failures, final_table
 from runner.cli.option import OwnOption, Parsed, Table, parse
+from runner.cli.relay import Relay
 from runner.cli.terminal import colourful, print_json, put, say
 from runner.errors import ExitCode, MlrunError, usage_error
 from runner.escape import printable
+from runner.plan.address import public
 from runner.plan.model import Arguments, Plan
-from runner.settings import Settings, cache_folder, executor_name, load_settings, network_name
+from runner.settings import Settings, cache_folder, executor_name, load_settings, network_name, open_door
 from runner.spec.model import Pipeline, Project, Step
+from runner.spec.phrase import counted
 from runner.state import State
 from runner.store.record import to_json
 
@@ -36,6 +40,12 @@ Variables = Annotated[
     list[str] | None,
     typer.Option("--var", metavar="K=V", help="Set an environment variable of the step; may be repeated."),
 ]
+EnvFile = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--env-file", metavar="FILE", help="Give every step the variables of NAME=VALUE lines, as secrets; repeatable."
+    ),
+]
 Commit = Annotated[
     str | None, typer.Option("--commit", metavar="REV", help="Run the code and the file of this commit.")
 ]
@@ -46,6 +56,16 @@ KeepGoing = Annotated[
 ]
 NetworkOption = Annotated[
     str | None, typer.Option("--network", metavar="N", help="default, host or none: the network that steps see.")
+]
+AllowMount = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-mount", metavar="PATH", help="Let steps mount this host folder; `PATH:ro` read-only; may be repeated."
+    ),
+]
+AllowDevices = Annotated[bool, typer.Option("--allow-devices", help="Let steps have the devices that the file names.")]
+Gpus = Annotated[
+    str | None, typer.Option("--gpus", metavar="N", help="Give each step N GPUs, or `all`, whatever the file says.")
 ]
 Jobs = Annotated[int | None, typer.Option("-j", "--jobs", metavar="N", min=1, help="Run so many at the same time.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")]
@@ -61,18 +81,22 @@ class Options:
     title: str | None
     tag: list[str] | None
     var: list[str] | None
+    env_file: list[str] | None
     commit: str | None
     yaml: str | None
     no_git: bool
     keep_going: bool
     network: str | None
+    allow_mount: list[str] | None
+    allow_devices: bool
+    gpus: str | None
     jobs: int | None
     dry_run: bool
     json: bool
 
     @classmethod
-    def of(cls, context: typer.Context) -> "Options":
-        """Those that typer read before STEP or NAME; `exec` has no `--jobs`."""
+    def of(cls, context: typer.Context) -> Self:
+        """Those that typer read before STEP or NAME; what a verb does not have is None, `--jobs` of `exec` for one."""
         values: dict[str, Any] = {setting.name: context.params.get(setting.name) for setting in fields(cls)}
         return cls(**values)
 
@@ -83,7 +107,17 @@ class Options:
             settings = replace(settings, executor=executor_name(self.executor))
         if self.network:
             settings = replace(settings, network=network_name(self.network))
-        return replace(settings, jobs=self.jobs or settings.jobs)
+        doors = (*settings.mounts, *map(open_door, self.allow_mount or ()))
+        devices = (*settings.devices, *([ALL] if self.allow_devices else []))
+        return replace(settings, jobs=self.jobs or settings.jobs, mounts=doors, devices=devices)
+
+    def gpu_count(self) -> int | None:
+        """`--gpus` as a number, -1 for all of them. Raises MlrunError (code USAGE)."""
+        if self.gpus is None or self.gpus == ALL:
+            return None if self.gpus is None else EVERY
+        if not (self.gpus.isascii() and self.gpus.isdecimal() and len(self.gpus) < 5):
+            raise usage_error(f"`--gpus {self.gpus}` is no number of GPUs", hint="write a number, or `all`")
+        return int(self.gpus)
 
     def environment(self) -> dict[str, str]:
         """`--var K=V` as a mapping. Raises MlrunError (code USAGE)."""
@@ -112,7 +146,10 @@ def own_options(context: typer.Context) -> dict[str, OwnOption]:
     }
 
 
-def merge(context: typer.Context, options: Options, parsed: Parsed) -> Options:
+Own = TypeVar("Own", bound=Options)
+
+
+def merge(context: typer.Context, options: Own, parsed: Parsed) -> Own:
     """The options with those that stood after STEP or NAME; what they say wins, lists add up."""
     kinds = {parameter.name: parameter for parameter in context.command.params}
     changes: dict[str, Any] = {}
@@ -127,8 +164,13 @@ def merge(context: typer.Context, options: Options, parsed: Parsed) -> Options:
     return replace(options, **changes)
 
 
-def arguments(options: Options, parsed: Parsed) -> Arguments:
-    """What the command line gives, for the planner. Raises MlrunError (code USAGE)."""
+def secrets(place: Place, options: Options) -> Secrets:
+    """The user's secrets for this run. Raises MlrunError."""
+    return load_secrets(place, options.env_file or ())
+
+
+def arguments(options: Options, parsed: Parsed, secrets: Secrets) -> Arguments:
+    """What the command line and the user's secrets give, for the planner. Raises MlrunError (code USAGE)."""
     if options.image is not None and not options.image.strip():
         raise usage_error("`--image` names no image", hint="write `--image NAME:TAG`")
     return Arguments(
@@ -138,6 +180,8 @@ def arguments(options: Options, parsed: Parsed) -> Arguments:
         image=options.image,
         environment=options.environment(),
         keep_going=options.keep_going,
+        granted=frozenset(secrets.stored),
+        secret=frozenset(secrets.given),
     )
 
 
@@ -145,23 +189,23 @@ Subject = TypeVar("Subject")
 
 
 @dataclass(frozen=True, slots=True)
-class Understood(Generic[Subject]):
+class Understood(Generic[Subject, Own]):
     """A whole command line, read with the file that it names."""
 
     place: Place
     project: Project
     subject: Subject
     parsed: Parsed
-    options: Options
+    options: Own
 
 
 def understand(
     context: typer.Context,
-    options: Options,
+    options: Own,
     rest: Sequence[str],
     choose: Callable[[Project], Subject],
     table: Callable[[Project, Subject], Table],
-) -> Understood[Subject]:
+) -> Understood[Subject, Own]:
     """Read what stands after STEP or NAME: `choose` finds it in the file, `table` tells its options.
 
     Our options may stand there too. If they name another file or commit, that one decides what the rest means.
@@ -196,32 +240,47 @@ def _ahead(rest: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def refuse_broken(understood: Understood[Any], asked: Sequence[Step | Pipeline]) -> None:
+def refuse_broken(understood: Understood[Any, Any], asked: Sequence[Step | Pipeline]) -> None:
     """Raise MlrunError (code SPEC) if the file has errors in what was asked for."""
     verdict.refuse_broken(understood.project, asked, cache_folder())
 
 
-def launch(place: Place, project: Project, plan: Plan, options: Options) -> int:
-    """Run the plan on a display; returns the exit code."""
-    settings = options.settings()
-    if options.dry_run:
-        print(plan_text(plan))
-        return ExitCode.OK
-    request = Request(
+def make_request(place: Place, project: Project, plan: Plan, options: Options, secrets: Secrets) -> Request:
+    """What is asked for. `secrets` are those that the plan was made with. Raises MlrunError (code USAGE)."""
+    return Request(
         plan=plan,
         place=place,
         project=project,
-        settings=settings,
-        argv=tuple(sys.argv[1:]),
+        settings=options.settings(),
+        argv=tuple(map(public, sys.argv[1:])),
         title=options.title,
         tags=tuple(options.tag or ()),
         commit=options.commit,
         git=not options.no_git,
+        gpus=options.gpu_count(),
+        secrets=secrets.values,
     )
-    with _choose_display(plan.kind, json=options.json) as display:
+
+
+def launch(
+    place: Place, project: Project, plan: Plan, options: Options, secrets: Secrets, *, pause: bool = False
+) -> int:
+    """Run the plan on a display; returns the exit code. `secrets` are those that the plan was made with; with `pause` a
+    step that fails leaves its place open for a shell."""
+    request = make_request(place, project, plan, options, secrets)
+    if options.dry_run:
+        print(plan_text(plan))
+        return ExitCode.OK
+    with Relay(_choose_display(plan.kind, json=options.json)) as display:
+        if pause:
+            request = replace(request, settle=display.settle)
         ended = run_plan(request, display)
-    with suppress(BrokenPipeError):
+    try:
         _tell_end(ended, display.board, options)
+    except OSError as error:
+        # How the run ended counts more than whether it can be told.
+        if ended.exit == ExitCode.OK and not isinstance(error, BrokenPipeError):
+            raise
     return ended.exit
 
 
@@ -259,14 +318,14 @@ def plan_text(plan: Plan) -> str:
         after = f" after {', '.join(node.upstream)}" if node.upstream else ""
         lines.append(printable(f"  {node.name}: step `{node.step.name}` in `{node.step.image}`{after}"))
         lines += [printable(f"    {name} = {value}") for name, value in node.parameters.items()]
+        lines += [f"    {name} is a secret" for name in node.secrets]
         lines += [
-            printable(f"    {name} ← {source.uri}") for name, sources in node.inputs.items() for source in sources
+            printable(f"    {name} ← {public(source.uri)}")
+            for name, sources in node.inputs.items()
+            for source in sources
+        ]
+        lines += [
+            printable(f"    {name} ← {public(file.origin)}") for name, files in node.files.items() for file in files
         ]
         lines += [printable(f"    {edge.target.key} ← {edge.source}") for edge in node.edges]
     return "\n".join(lines)
-
-
-def described(rows: Mapping[str, str]) -> str:
-    """Two aligned columns."""
-    width = max((len(name) for name in rows), default=0)
-    return "\n".join(f"  {name:<{width}}  {text}".rstrip() for name, text in rows.items())

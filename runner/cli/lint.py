@@ -10,7 +10,6 @@ import typer
 
 from runner.app.place import locate
 from runner.app.verdict import find_mendable, find_problems
-from runner.cli.cell import counted
 from runner.cli.finding import REPORTS, Format, Linted, text_report
 from runner.cli.patch import show_patch
 from runner.cli.stdin import STDIN, read_stdin
@@ -19,6 +18,8 @@ from runner.cli.terminal import put, say, show_error
 from runner.errors import ExitCode, MlrunError, Problem, Severity, usage_error
 from runner.escape import printable
 from runner.settings import cache_folder
+from runner.spec.check.code import OLD_FORMS
+from runner.spec.phrase import counted
 from runner.spec.project import read_bytes
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -34,9 +35,6 @@ EXAMPLES = """Examples:
   mlrun lint --format sarif > lint.sarif
 
   git show HEAD:valohai.yaml | mlrun lint --format json -"""
-
-STRICT_ERRORS = frozenset({"connections", "flat-item", "inferred-nodes", "plural-edge-type"})
-"""Old forms: read with a warning, and called errors under `--strict`, as Valohai's own tools call them."""
 
 MOST_TRIED = 128 << 10
 """Of a longer file it is not said how much `--fix` would mend: to know that is to mend it."""
@@ -147,7 +145,7 @@ def _tell(linted: Sequence[Linted], refused: int, request: Request) -> None:
 
 
 def _strictly(problems: Sequence[Problem]) -> list[Problem]:
-    return [replace(one, severity=Severity.ERROR) if one.code in STRICT_ERRORS else one for one in problems]
+    return [replace(one, severity=Severity.ERROR) if one.code in OLD_FORMS else one for one in problems]
 
 
 def _summary(linted: Sequence[Linted], refused: int, request: Request) -> str:

@@ -30,6 +30,7 @@ from runner.cli.table import (
 from runner.cli.terminal import print_json, say
 from runner.errors import ExitCode, did_you_mean, usage_error
 from runner.escape import printable
+from runner.state import Reason
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -193,6 +194,10 @@ def _rendered(
     return columns, [[cell(row, key, moment, exact=exact) for key in keys] for row in rows]
 
 
+_USUAL = frozenset({None, Reason.EXIT})
+"""Reasons that say no more than the state does."""
+
+
 def csv_keys(rows: Sequence[Row], what: What) -> list[str]:
     """Every field, every metric, every parameter."""
     extra = {key: None for row in rows for key in row.names() if key not in row.fields}
@@ -206,6 +211,7 @@ def default_keys(rows: Sequence[Row], what: What, moment: datetime) -> list[str]
     """
     first = ["counter", *(["project"] if len({row.fields["project"] for row in rows}) > 1 else [])]
     last = ["tag"] if any(row.fields["tag"] for row in rows) else []
+    state = ["state", "reason"] if any(row.fields["reason"] not in _USUAL for row in rows) else ["state"]
     if what is What.RUNS:
         return [*first, "kind", "name", "state", "created", "duration", "commit", "nodes", *last]
     metrics = common_metrics(rows)
@@ -213,9 +219,9 @@ def default_keys(rows: Sequence[Row], what: What, moment: datetime) -> list[str]
     room = terminal_width(sys.stdout)
     keys: list[str] = []
     for names, rest in (
-        (["step", "node"] if named else ["step"], ["state", "created", "duration", "commit", *last]),
-        (["node"], ["state", "created", "duration", "commit", *last]),
-        (["node"], ["state", "created", "duration"]),
+        (["step", "node"] if named else ["step"], [*state, "created", "duration", "commit", *last]),
+        (["node"], [*state, "created", "duration", "commit", *last]),
+        (["node"], [*state, "created", "duration"]),
     ):
         keys = [*first, *names, *rest]
         least = [*keys, *metrics[:_LEAST_METRICS]]

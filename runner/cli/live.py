@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.cli.board import Board, NodeView, duration_text, metrics_text
-from runner.cli.display import notice_sentence, stopping_words, why
+from runner.cli.display import fetch_sentence, notice_sentence, stopping_words, why
 from runner.escape import printable
-from runner.events import Event, ImagePulled, NodeChanged, Noticed, RunStarted
-from runner.state import FINAL, State
+from runner.events import Event, ImagePulled, InputFetched, NodeChanged, Noticed, RunStarted
+from runner.state import FINAL, Reason, State
 
 _SIGNS = {
     State.WAITING: "·",
@@ -48,6 +48,7 @@ class LiveDisplay:
         self.board = Board()
         self._lock = Lock()
         self._pulls: dict[str, ImagePulled] = {}
+        self._fetches: dict[tuple[str, str], InputFetched] = {}
         self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         self._live = Live(
             console=self._console, get_renderable=self._draw, refresh_per_second=8, transient=True, screen=False
@@ -69,8 +70,12 @@ class LiveDisplay:
             self.board.take(event)
             if isinstance(event, ImagePulled):
                 self._pulls[event.image] = event
+            elif isinstance(event, InputFetched):
+                self._fetches[event.node, event.address] = event
             elif isinstance(event, NodeChanged | RunStarted):
                 self._pulls.clear()
+                node = event.node if isinstance(event, NodeChanged) else None
+                self._fetches = {key: fetch for key, fetch in self._fetches.items() if key[0] != node}
         if isinstance(event, Noticed):
             # A terminal that went away is told by a signal, which stops the run; no line to it may end one.
             with suppress(OSError):
@@ -86,6 +91,10 @@ class LiveDisplay:
             for pull in self._pulls.values():
                 bar = ProgressBar(total=pull.total, completed=pull.done, width=30) if pull.total else Text("")
                 parts += [Text(f"pulling {printable(pull.image)}: {printable(pull.text)}"), bar]
+            for fetch in self._fetches.values():
+                if fetch.done != fetch.total:
+                    bar = ProgressBar(total=fetch.total, completed=fetch.done, width=30) if fetch.total else Text("")
+                    parts += [Text(fetch_sentence(fetch), no_wrap=True, overflow="ellipsis"), bar]
             parts += [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in self.board.recent]
             return Group(*parts)
 
@@ -111,8 +120,9 @@ class LiveDisplay:
 
 
 def _last_words(node: NodeView, width: int) -> str:
-    if node.state in FINAL and node.state is not State.SUCCEEDED and node.last:
-        return why(node.last)
+    last = node.last
+    if last and node.state in FINAL and (node.state is not State.SUCCEEDED or last.reason is Reason.STOP_CONDITION):
+        return why(last)
     if node.state is State.STOPPING and node.last:
         return stopping_words(node.last)
     if node.state is State.WAITING:

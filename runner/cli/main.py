@@ -1,6 +1,5 @@
 """The entry point: finds the verb, loads its module only then, and turns every error into one line and an exit code."""
 
-import errno
 import importlib
 import os
 import sys
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 
 from runner import __version__
 from runner.cli.terminal import hold_streams, say, show_error, silence
-from runner.errors import ExitCode, MlrunError, did_you_mean, usage_error
+from runner.errors import ExitCode, MlrunError, did_you_mean, is_full, usage_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,10 @@ GROUPS: dict[str, dict[str, Verb]] = {
     "Run": {
         "exec": Verb("exec", "run one step"),
         "pipeline": Verb("pipeline", "run a whole pipeline"),
+        "spin": Verb("spin", "run one step quickly on the inputs of its latest execution, unrecorded"),
+        "shell": Verb("shell", "a shell where a step runs or an execution ran"),
         "stop": Verb("stop", "stop a run that is under way"),
+        "secret": Verb("secret", "keep keys and passwords that steps may have"),
     },
     "Look": {
         "graph": Verb("graph", "picture of a pipeline: text, Mermaid, DOT, SVG or JSON"),
@@ -40,7 +42,14 @@ GROUPS: dict[str, dict[str, Verb]] = {
         "show": Verb("show", "everything recorded about an execution or a run"),
         "logs": Verb("logs", "what an execution printed; -f follows it"),
         "metrics": Verb("metrics", "the metrics of executions, last values or all events"),
+        "inputs": Verb("inputs", "the files an execution got; `map` replaces unreachable addresses"),
         "outputs": Verb("outputs", "the files an execution left; -d copies them out"),
+    },
+    "Name": {
+        "alias": Verb("alias", "names of single files, used as datum://NAME"),
+        "dataset": Verb("dataset", "lists of files in versions, used as dataset://NAME/VERSION"),
+        "model": Verb("model", "files of models in versions, used as model://NAME/VERSION"),
+        "datum": Verb("datum", "what is known about one file: maker, names, properties"),
     },
 }
 
@@ -90,7 +99,7 @@ def run(arguments: list[str]) -> int:
         silence(sys.stdout)
         return ExitCode.OK
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if isinstance(error, OSError) and is_full(error):
             return _unwritten(error)
         if os.environ.get("MLRUN_DEBUG"):
             raise
@@ -110,9 +119,6 @@ def _flushed(code: int) -> int:
         unwritten = _unwritten(error)
         return code or unwritten
     return code
-
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def _unwritten(error: OSError) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from runner.cli.cell import counted, size_text
+from runner.cli.cell import size_text
 from runner.cli.delivery import choose_outputs, deliver
 from runner.cli.subject import EXECUTION_HELP, Found, find_execution, work_left
 from runner.cli.table import Column, print_table
@@ -14,7 +14,9 @@ from runner.cli.terminal import print_json, say
 from runner.errors import ExitCode, did_you_mean, usage_error
 from runner.escape import printable
 from runner.job import Workspace
+from runner.spec.phrase import counted
 from runner.state import FINAL
+from runner.store.datum import datum_id
 from runner.store.record import OutputFile
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -44,8 +46,9 @@ def show_outputs(
     force: Annotated[bool, typer.Option("--force", help="With -d, replace files that have other content.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> int:
-    """List the outputs of an execution with size and digest (BLAKE3), or copy them out with -d.
+    """List the outputs of an execution with size, digest (BLAKE3) and datum id, or copy them out with -d.
 
+    A file that was replaced while the step ran is there in all versions: `model.pkl`, `model.pkl~2`, and so on.
     Copies are checked against their digests, never written through a link, and never over a file with other content
     unless --force is given.
     """
@@ -62,30 +65,39 @@ def show_outputs(
         unchanged = f", {len(delivered.unchanged)} were there already" if delivered.unchanged else ""
         say(f"copied {counted(len(delivered.copied), 'file')} into {folder}{unchanged}")
     if json:
-        print_json([_to_json(output) for output in outputs])
+        print_json([_to_json(found.execution.id, output) for output in outputs])
     elif folder is None and outputs:
-        _print(outputs)
-    if not found.execution.outputs:
+        _print(found.execution.id, outputs)
+    if not found.execution.outputs or work_left(found):
         say(_none_sentence(found))
     return ExitCode.OK
 
 
-def _to_json(output: OutputFile) -> dict[str, object]:
-    return {"name": output.name, "size": output.size, "digest": output.digest}
+def _to_json(execution: str, output: OutputFile) -> dict[str, object]:
+    return {
+        "name": output.name,
+        "size": output.size,
+        "digest": output.digest,
+        "datum": datum_id(execution, output.name),
+        "metadata": dict(output.metadata),
+    }
 
 
-def _print(outputs: Sequence[OutputFile]) -> None:
-    columns = [Column("name"), Column("size", right=True), Column("digest")]
-    print_table(
-        columns, [[printable(output.name), size_text(output.size), output.digest[:_DIGITS]] for output in outputs]
-    )
+def _print(execution: str, outputs: Sequence[OutputFile]) -> None:
+    columns = [Column("name"), Column("size", right=True), Column("digest"), Column("datum")]
+    rows = [
+        [printable(one.name), size_text(one.size), one.digest[:_DIGITS], datum_id(execution, one.name)]
+        for one in outputs
+    ]
+    print_table(columns, rows)
 
 
 def _none_sentence(found: Found) -> str:
     execution = found.execution
     if work := work_left(found):
         outputs = printable(str(Workspace.below(work).outputs))
-        return f"execution {execution.counter} was interrupted; what it wrote was not collected and is in {outputs}"
+        what = "what else it wrote" if execution.outputs else "what it wrote"
+        return f"execution {execution.counter} was interrupted; {what} was not collected and is in {outputs}"
     if execution.state in FINAL:
         return f"execution {execution.counter} left no outputs"
     return f"execution {execution.counter} is {execution.state}; outputs are there once it has ended"

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from runner.cli.cell import padded
 from runner.cli.terminal import paint
 from runner.escape import display_width, printable, printable_lines
 
@@ -29,7 +30,7 @@ class Page:
             return
         self._title(title)
         room = max(display_width(name) for name, _ in kept)
-        self.lines += [f"{_INDENT}{name}{' ' * (room - display_width(name))}{_INDENT}{text}" for name, text in kept]
+        self.lines += [f"{_INDENT}{padded(name, room)}{_INDENT}{text}" for name, text in kept]
 
     def text(self, title: str, text: str) -> None:
         """Foreign text, line by line."""
@@ -43,7 +44,7 @@ class Page:
         self._title(title)
         sizes = [max(display_width(row[index]) for row in rows) for index in range(len(rows[0]))]
         for row in rows:
-            cells = [cell + " " * (size - display_width(cell)) for cell, size in zip(row, sizes, strict=True)]
+            cells = map(padded, row, sizes)
             self.lines.append((_INDENT + _INDENT.join(cells)).rstrip())
 
     def __str__(self) -> str:

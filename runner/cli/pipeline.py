@@ -1,5 +1,6 @@
 """`mlrun pipeline`: run a whole graph of steps."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -7,10 +8,11 @@ import typer
 from runner.cli import launch
 from runner.cli.launch import Options
 from runner.cli.option import pipeline_table
+from runner.cli.page import Page
 from runner.errors import ExitCode, did_you_mean, usage_error
 from runner.escape import printable
 from runner.plan.compile import compile_pipeline
-from runner.spec.model import Pipeline, Project
+from runner.spec.model import Node, Pipeline, PipelineParameter, Project
 from runner.spec.project import select_pipeline
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -45,11 +47,15 @@ def execute(
     title: launch.Title = None,
     tag: launch.Tags = None,
     var: launch.Variables = None,
+    env_file: launch.EnvFile = None,
     commit: launch.Commit = None,
     yaml: launch.Yaml = None,
     no_git: launch.NoGit = False,
     keep_going: launch.KeepGoing = False,
     network: launch.NetworkOption = None,
+    allow_mount: launch.AllowMount = None,
+    allow_devices: launch.AllowDevices = False,
+    gpus: launch.Gpus = None,
     jobs: launch.Jobs = None,
     dry_run: launch.DryRun = False,
     json: launch.Json = False,
@@ -60,11 +66,12 @@ def execute(
     if understood.parsed.help:
         print(pipeline_help(understood.project, understood.subject))
         return ExitCode.OK
-    arguments = launch.arguments(understood.options, understood.parsed)
+    secrets = launch.secrets(understood.place, understood.options)
+    arguments = launch.arguments(understood.options, understood.parsed, secrets)
     steps = [understood.project.steps.get(node.step or "") for node in understood.subject.nodes]
     launch.refuse_broken(understood, [understood.subject, *(step for step in steps if step)])
     plan = compile_pipeline(understood.project, understood.subject, arguments, str(understood.place.root))
-    return launch.launch(understood.place, understood.project, plan, understood.options)
+    return launch.launch(understood.place, understood.project, plan, understood.options, secrets)
 
 
 def _choose(project: Project, name: str | None) -> Pipeline:
@@ -75,24 +82,22 @@ def _choose(project: Project, name: str | None) -> Pipeline:
 
 def pipeline_help(project: Project, pipeline: Pipeline) -> str:
     """The text of `mlrun pipeline NAME --help`: parameters, and the nodes with the options of their steps."""
-    lines = [f"usage: mlrun pipeline [OPTIONS] '{pipeline.name}' [--PARAM VALUE…] [--NODE.NAME VALUE…]"]
-    if pipeline.parameters:
-        rows = {
-            f"--{parameter.name} VALUE": " ".join(
-                [
-                    parameter.description or "",
-                    f"[default: {parameter.default}]" if parameter.default is not None else "",
-                ]
-            ).strip()
-            for parameter in pipeline.parameters
-        }
-        lines += ["", "Parameters:", launch.described(rows)]
-    lines += ["", "Nodes:"]
-    for node in pipeline.nodes:
-        step = project.steps.get(node.step or "")
-        lines.append(printable(f"  {node.name} ({node.type} of `{node.step or node.task}`)"))
-        if step:
-            lines += [f"    --{node.name}.{item.name} VALUE" for item in step.parameters]
-            lines += [f"    --{node.name}.{item.name} URI" for item in step.inputs]
-    lines += ["", "`mlrun pipeline --help` explains the options that every pipeline has."]
-    return "\n".join(lines)
+    usage = f"usage: mlrun pipeline [OPTIONS] '{pipeline.name}' [--PARAM VALUE…] [--NODE.NAME VALUE…]"
+    page = Page([printable(usage)])
+    page.table("Parameters:", [_parameter_row(parameter) for parameter in pipeline.parameters])
+    page.text("Nodes:", "\n".join(printable(line) for node in pipeline.nodes for line in _node_lines(project, node)))
+    return f"{page}\n\n`mlrun pipeline --help` explains the options that every pipeline has."
+
+
+def _parameter_row(parameter: PipelineParameter) -> tuple[str, str]:
+    default = "" if parameter.default is None else f"[default: {parameter.default}]"
+    text = " ".join([parameter.description or "", default]).strip()
+    return printable(f"--{parameter.name} VALUE"), printable(text)
+
+
+def _node_lines(project: Project, node: Node) -> Iterator[str]:
+    """A node and the options of its step."""
+    yield f"{node.name} ({node.type} of `{node.step or node.task}`)"
+    if step := project.steps.get(node.step or ""):
+        yield from (f"  --{node.name}.{item.name} VALUE" for item in step.parameters)
+        yield from (f"  --{node.name}.{item.name} URI" for item in step.inputs)

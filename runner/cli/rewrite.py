@@ -6,7 +6,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from runner.errors import ExitCode, MlrunError
+from runner.errors import ExitCode, MlrunError, write_code
 from runner.store.durable import create, sync_folder, temporary_name, write_all
 
 _HINTS = {
@@ -32,9 +32,8 @@ def rewrite_file(path: Path, before: bytes | None, after: bytes) -> None:
             raise MlrunError(f"`{path}` has been changed meanwhile", code=ExitCode.USAGE, hint="run it again")
         _replace(target, after, status)
     except OSError as error:
-        code = ExitCode.DISK if error.errno in {errno.ENOSPC, errno.EDQUOT} else ExitCode.USAGE
         hint = _HINTS.get(error.errno or 0, "check its permissions and those of its folder")
-        raise MlrunError(f"`{path}` cannot be written: {error.strerror}", code=code, hint=hint) from None
+        raise MlrunError(f"`{path}` cannot be written: {error.strerror}", code=write_code(error), hint=hint) from None
 
 
 def _replace(target: Path, data: bytes, status: os.stat_result | None) -> None:

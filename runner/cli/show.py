@@ -78,7 +78,9 @@ def run_page(found: Found) -> Page:
                 "" if node.step == node.name else printable(node.step),
                 str(node.state),
                 _numbers(run, node.executions),
-                _why(node.reason, None, node.detail) if node.state is not State.SUCCEEDED else "",
+                ""
+                if node.reason is Reason.EXIT and node.state is State.SUCCEEDED
+                else _why(node.reason, None, node.detail),
             )
             for node in run.nodes.values()
         ],
@@ -137,6 +139,8 @@ def _run_words(run: Run) -> Iterator[tuple[str, str | None]]:
     yield "command line", printable(shlex.join(["mlrun", *run.argv]))
     yield "title", printable(run.title) if run.title else None
     yield "tags", printable(", ".join(run.tags))
+    origin = run.plan.get("inputs-from")
+    yield "inputs from", printable(f"node `{origin['node']}` of {RUN_PREFIX}{origin['counter']}") if origin else None
     yield "project", printable(f"{run.project.name} ({run.project.root})")
     yield "mlrun", run.version
 
@@ -175,13 +179,25 @@ def _add_execution(page: Page, found: Found, more: Iterable[tuple[str, str | Non
     page.text("command", "\n".join(map(str, job.get("script", {}).get("items", ()))))
     page.facts("parameters", ((printable(name), exact_text(value)) for name, value in job["parameters"].items()))
     page.table("inputs", list(_input_rows(job)))
-    page.facts("variables", ((printable(name), printable(text)) for name, text in job["environment"].items()))
+    page.facts("limits", limit_facts(job))
+    page.table("mounts", list(_mount_rows(job)))
+    secrets = ((printable(name), "a secret") for name in job.get("secrets", ()))
+    variables = ((printable(name), printable(text)) for name, text in job["environment"].items())
+    page.facts("variables", (*secrets, *variables))
     metrics = dict(flat(last_metrics(found.store, found.run, execution)))
     page.facts("metrics", ((printable(name), value_text(value)) for name, value in metrics.items()))
     page.table(
         "outputs",
-        [(printable(file.name), size_text(file.size), file.digest[:_DIGITS]) for file in execution.outputs]
-        or _lost_output_rows(found),
+        [(printable(file.name), size_text(file.size), file.digest[:_DIGITS]) for file in execution.outputs],
+    )
+    page.table("outputs that were not collected", _lost_output_rows(found))
+    page.facts(
+        "properties",
+        (
+            (printable(f"{file.name}: {key}"), exact_text(value))
+            for file in execution.outputs
+            for key, value in file.metadata.items()
+        ),
     )
     page.facts("warnings", (("-", printable(text)) for text in execution.warnings))
 
@@ -207,10 +223,38 @@ def _execution_facts(found: Found) -> Iterator[tuple[str, str | None]]:
         yield "work folder", printable(str(work))
 
 
+def limit_facts(job: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
+    """The bounds of a step, as far as it had any."""
+    yield "time limit", _seconds(job.get("time_limit"))
+    yield "no output for", _seconds(job.get("no_output_timeout"))
+    yield "stop-condition", _cleaned(job.get("stop_condition"))
+    asked = job.get("allowance") or {}
+    yield "CPUs", f"{asked['cpus']:g}" if asked.get("cpus") is not None else None
+    yield "CPU numbers", ", ".join(map(str, asked.get("cpu_set") or ())) or None
+    yield "memory", _sized(asked.get("memory"))
+    yield "shared memory", _sized(asked.get("shm"))
+    for name, count in (asked.get("devices") or {}).items():
+        yield printable(name), "all" if count < 0 else str(count)
+
+
+def _seconds(value: float | None) -> str | None:
+    return None if value is None else f"{value:g} s"
+
+
+def _sized(value: int | None) -> str | None:
+    return None if value is None else size_text(value)
+
+
+def _mount_rows(job: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for mount in job.get("mounts") or ():
+        mode = "read-only" if mount["read_only"] else "writable"
+        yield printable(mount["target"]), mode, printable(f"from {mount['source']}")
+
+
 def _lost_output_rows(found: Found) -> list[tuple[str]]:
     """Where the outputs are that nobody was left to collect."""
     work = work_left(found)
-    return [(printable(f"not collected; what it wrote is in {Workspace.below(work).outputs}"),)] if work else []
+    return [(printable(f"what it wrote is in {Workspace.below(work).outputs}"),)] if work else []
 
 
 def _input_rows(job: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, str]]:

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Any, TextIO
 
-from runner.errors import ExitCode, MlrunError
+from runner.errors import ExitCode, Location, MlrunError
 from runner.escape import printable, printable_lines
 from runner.spec.annotation import inert
 
@@ -43,10 +43,10 @@ def silence(stream: TextIO) -> None:
     os.close(nowhere)
 
 
-def put(text: str, stream: TextIO) -> None:
+def put(text: str, stream: TextIO, end: str = "\n") -> None:
     """A line on `stream`, at once. A run is worth more than what is told about it: no failure to write ends one."""
     try:
-        print(text, file=stream, flush=True)
+        print(text, file=stream, end=end, flush=True)
     except OSError:
         silence(stream)
 
@@ -82,9 +82,19 @@ def show_error(error: MlrunError) -> None:
         put(harmless(f"  {printable(str(problem))}"), sys.stderr)
         if problem.hint:
             put(harmless(f"    hint: {printable(problem.hint)}"), sys.stderr)
-    hint = error.hint or _HINTS.get(error.code)
-    if hint:
-        put(harmless(f"{paint('hint:', '36', sys.stderr)} {printable(hint)}"), sys.stderr)
+    if hint := error.hint or _HINTS.get(error.code):
+        show_hint(hint)
+
+
+def show_warning(message: str, location: Location | None = None) -> None:
+    """What is odd, as `place: warning: message`; the work goes on."""
+    where = f"{printable(str(location))}: " if location else ""
+    put(harmless(f"{where}{paint('warning:', '33', sys.stderr)} {printable(message)}"), sys.stderr)
+
+
+def show_hint(text: str) -> None:
+    """What can be done about what was told before, on a line of its own."""
+    put(harmless(f"{paint('hint:', '36', sys.stderr)} {printable(text)}"), sys.stderr)
 
 
 def print_json(value: Any) -> None:

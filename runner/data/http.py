@@ -1,85 +1,167 @@
-"""Inputs from `http://` and `https://`: streamed into the store, tried again after passing faults, never half there."""
+"""Inputs from `http://` and `https://`: resumed, tried again, checked, and not fetched again while unchanged.
 
-import base64
+A file that arrived is asked for with its validators (RFC 9110, section 13), a broken download is gone on with under a
+strong one (section 14), else begun anew. Nothing that is not whole becomes an object.
+"""
+
+import ssl
 import time
 import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from http.client import HTTPException, HTTPResponse
-from typing import Protocol
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from email.message import Message
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException, HTTPResponse, IncompleteRead
+from urllib.parse import unquote, urlsplit
 
+from runner.data import web
+from runner.data.download import Download, Landed, PassingFault, Version, try_again
+from runner.data.means import Means, Want
 from runner.digest import Digest
-from runner.errors import ExitCode, MlrunError
 from runner.job import InputFile
-
-_TIMEOUT = 30.0
-"""Seconds without a byte after which a server counts as gone."""
-
-_WAITS = (0.5, 2.0)
-"""Seconds before the second and the third attempt."""
+from runner.plan.bind import place_files
 
 _BLOCK = 1 << 20
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Answers after which it is worth asking again (RFC 9110, section 15; RFC 6585; RFC 8470)."""
+
+_WINDOW = 60.0
+_LEAST = 1024
+"""Less than so many bytes in a window of seconds is as good as nothing."""
 
 
-class StreamWriter(Protocol):
-    """What a download needs of the store."""
+def check(want: Want, means: Means) -> None:
+    """Refuse an address that can never be asked for. Raises MlrunError (INPUT)."""
+    try:
+        parts = urlsplit(want.uri)
+        reachable = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        reachable = False
+    if not reachable:
+        raise want.refused(f"`{want.shown}` names no server")
 
-    def put_stream(self, chunks: Iterator[bytes]) -> tuple[Digest, int]:
-        """Store what an iterator yields; returns digest and size."""
-        ...
 
-
-def fetch(uri: str, objects: StreamWriter) -> InputFile:
-    """Download `uri`; the file is named by the last part of its path, its origin has no password.
-
-    User and password in the address are sent as basic authentication (RFC 7617). Raises MlrunError (code INPUT).
-    """
-    parts = urlsplit(uri)
-    public = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    for wait in (*_WAITS, None):
+def fetch(want: Want, means: Means) -> tuple[InputFile, ...]:
+    """Download the file, or find that it is here; its origin has no login. Raises MlrunError (INPUT, POLICY, DISK)."""
+    check(want, means)
+    parts = urlsplit(want.uri)
+    name = f"{parts.username or ''} {web.without_login(parts)}"
+    with Download(name, want.shown, means) as download:
         try:
-            digest, size = objects.put_stream(_download(parts, public))
-        except urllib.error.HTTPError as error:
-            error.close()
-            if error.code < 500 or wait is None:
-                raise _failed(public, f"the server answered {error.code} {error.reason}") from error
-        except (OSError, HTTPException, ValueError) as error:
-            if wait is None or isinstance(error, ValueError):
-                raise _failed(public, _words(error)) from error
-        else:
-            return InputFile(_name(parts), digest, size, public)
-        time.sleep(wait)
-    raise AssertionError("the last attempt returns or raises")
+            digest, size = try_again(lambda: _attempt(want, download), lambda: download.offset)
+        except PassingFault as fault:
+            raise want.refused(f"cannot download `{want.shown}`: {fault.why}") from fault
+    path = unquote(parts.path).strip("/") or parts.hostname or "download"
+    return place_files(want.declared, (InputFile(path, digest, size, want.shown),), path)
 
 
-def _words(error: Exception) -> str:
+def _attempt(want: Want, download: Download) -> tuple[Digest, int]:
+    """One request: the file is whole when this returns. Raises PassingFault, or MlrunError when asking is of no use."""
+    landed = download.landed()
+    try:
+        with web.open_url(want, _conditions(download, landed)) as response:
+            _receive(response, download)
+            return download.land()
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code == 304 and landed is not None:
+                return landed.digest, landed.size
+            if error.code == 416 and download.offset:
+                download.forget_part()
+                raise PassingFault("the server has no more of it") from error
+            why = f"the server answered {error.code} {error.reason}"
+            if error.code in _PASSING:
+                raise PassingFault(why, _retry_after(error.headers)) from error
+            hint = None
+            if error.code in {401, 403}:
+                hint = "a login stands before the host: `https://USER:PASSWORD@…`; " + want.instead
+            raise want.refused(f"cannot download `{want.shown}`: {why}", hint) from error
+    except ssl.SSLCertVerificationError as error:
+        raise want.refused(f"cannot download `{want.shown}`: {error.verify_message}") from error
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, ssl.SSLCertVerificationError):
+            raise want.refused(f"cannot download `{want.shown}`: {error.reason.verify_message}") from error
+        raise PassingFault(_words(error.reason)) from error
+    except (OSError, HTTPException) as error:
+        raise PassingFault(_words(error)) from error
+    except ValueError as error:
+        raise want.refused(f"cannot download `{want.shown}`: {error}") from error
+
+
+def _conditions(download: Download, landed: Landed | None) -> Mapping[str, str]:
+    """The rest of what was begun; else the file, unless it is the one that is here."""
+    if download.offset and download.version and download.version.strong:
+        return {"Range": f"bytes={download.offset}-", "If-Range": download.version.strong}
+    if landed is None:
+        return {}
+    version = landed.version
+    conditions = {"If-None-Match": version.etag, "If-Modified-Since": version.modified}
+    return {name: value for name, value in conditions.items() if value is not None}
+
+
+def _receive(response: HTTPResponse, download: Download) -> None:
+    """Take the body. Raises PassingFault when it is not whole."""
+    if response.status == 206:
+        _check_part(response.headers, download)
+    else:
+        download.begin(_version(response.headers, response.length))
+    for block in _blocks(response):
+        download.append(block)
+    expected = download.version.size if download.version else None
+    if expected is not None and download.offset != expected:
+        raise PassingFault(f"{download.offset:,} of {expected:,} bytes arrived")
+
+
+def _check_part(headers: Message, download: Download) -> None:
+    """The part that came must begin where we are, and be of the same whole."""
+    unit, _, span = headers.get("Content-Range", "").partition(" ")
+    begin = span.partition("-")[0]
+    whole = span.rpartition("/")[2]
+    expected = download.version.size if download.version else None
+    fits = unit == "bytes" and begin == str(download.offset)
+    if not fits or (expected is not None and whole not in {str(expected), "*"}):
+        download.forget_part()
+        raise PassingFault("the server sent another part of it than was asked for")
+
+
+def _blocks(response: HTTPResponse) -> Iterator[bytes]:
+    """What comes, as it comes: a server that only drips is as good as gone."""
+    since, received = time.monotonic(), 0
+    while block := response.read1(_BLOCK):
+        yield block
+        received += len(block)
+        now = time.monotonic()
+        if now - since > _WINDOW:
+            if received < _LEAST:
+                raise TimeoutError
+            since, received = now, 0
+
+
+def _version(headers: Message, size: int | None) -> Version:
+    etag, modified = headers.get("ETag"), headers.get("Last-Modified")
+    strong = etag if etag and not etag.startswith("W/") else None
+    if strong is None and modified is not None and _is_settled(modified, headers.get("Date")):
+        strong = modified
+    return Version(etag, modified, size, strong)
+
+
+def _is_settled(modified: str, date: str | None) -> bool:
+    """Whether a modification time is a strong validator (RFC 9110, section 8.8.2.2): the file had rested."""
+    try:
+        return parsedate_to_datetime(date or "") - parsedate_to_datetime(modified) >= timedelta(seconds=60)
+    except (ValueError, TypeError):
+        return False
+
+
+def _retry_after(headers: Message) -> float:
+    text = headers.get("Retry-After", "")
+    return float(text) if text.isascii() and text.isdecimal() else 0.0
+
+
+def _words(error: object) -> str:
     """What went wrong, without the number that the system has for it."""
-    reason = getattr(error, "reason", error)
-    return str(getattr(reason, "strerror", None) or reason)
-
-
-def _name(parts: SplitResult) -> str:
-    return unquote(parts.path).rstrip("/").rpartition("/")[2] or parts.hostname or "download"
-
-
-def _download(parts: SplitResult, public: str) -> Iterator[bytes]:
-    request = urllib.request.Request(public, headers={"User-Agent": "mlrun"})
-    if parts.username is not None:
-        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-        request.add_header("Authorization", "Basic " + base64.b64encode(login).decode())
-    response: HTTPResponse
-    with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
-        expected = response.length
-        received = 0
-        while block := response.read(_BLOCK):
-            received += len(block)
-            yield block
-    if expected is not None and received != expected:
-        raise HTTPException(f"{received} of {expected} bytes arrived")
-
-
-def _failed(uri: str, why: str) -> MlrunError:
-    return MlrunError(
-        f"cannot download `{uri}`: {why}", code=ExitCode.INPUT, hint="a local file in its place works offline"
-    )
+    if isinstance(error, TimeoutError):
+        return f"the server sent nothing for {web.TIMEOUT:g} s"
+    if isinstance(error, IncompleteRead):
+        return "the connection broke off"
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)

@@ -82,6 +82,17 @@ def full_text(edge: DrawnEdge) -> str:
     return f"{edge.source_type} {source} → {edge.target_type} {target}"
 
 
+def node_lines(node: DrawnNode) -> list[tuple[str, str]]:
+    """What a box says of a node below its name, by role: the `step` that it runs, unless that is its name, the `fan` of
+    a task, the `image`. As the file has it, for whoever draws it to escape."""
+    lines = []
+    if node.step and (node.step != node.name or node.type == "deployment"):
+        lines.append(("step", f"{'deploys' if node.type == 'deployment' else 'step'} {node.step}"))
+    if node.type == "task":
+        lines.append(("fan", node.fan_out or "task"))
+    return [*lines, ("image", node.image)] if node.image else lines
+
+
 def node_words(node: DrawnNode) -> str:
     """All of a node in one line: `train: task, step train, 9 × lr, image busybox (changed)`."""
     step = node.step and f"{'deployment' if node.type == 'deployment' else 'step'} {node.step}"

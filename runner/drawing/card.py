@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from runner.drawing.bundle import SIGNS, Bundle, Kind, full_text, kind_of, short_text
+from runner.drawing.bundle import SIGNS, Bundle, Kind, full_text, kind_of, node_lines, short_text
 from runner.drawing.glyph import shorten_end, shorten_middle, text_width, wrap
 from runner.drawing.layout import Size
 from runner.drawing.model import DrawnNode, Mark
@@ -20,6 +20,7 @@ LABEL_ROOM = 190
 LABEL_LINES = 5
 LABEL_SIZE = 10.5
 LABEL_HEIGHT = 14
+_ARROW = " → "
 
 STACK = 4
 """How far each of the two cards behind a task node looks out."""
@@ -74,15 +75,11 @@ def make_card(node: DrawnNode) -> Card:
 def _rows(node: DrawnNode) -> Iterator[tuple[str, str, float]]:
     for text in wrap(printable(node.name), ROOM, _NAME, 2, bold=True):
         yield text, "name", _NAME
-    if node.type == "deployment":
-        told = f"deploys {printable(node.step)}" if node.step else "deployment"
-        yield shorten_end(told, ROOM, _SMALL), "step", _SMALL
-    elif node.step and node.step != node.name:
-        yield shorten_end(f"step {printable(node.step)}", ROOM, _SMALL), "step", _SMALL
-    if node.type == "task":
-        yield shorten_end(printable(node.fan_out or "task"), ROOM, _SMALL), "fan", _SMALL
-    if node.image:
-        yield shorten_middle(printable(node.image), ROOM, _SMALL), "image", _SMALL
+    if node.type == "deployment" and not node.step:
+        yield "deployment", "step", _SMALL
+    for role, text in node_lines(node):
+        shorten = shorten_middle if role == "image" else shorten_end
+        yield shorten(printable(text), ROOM, _SMALL), role, _SMALL
 
 
 def make_label(bundle: Bundle) -> Label:
@@ -93,7 +90,7 @@ def make_label(bundle: Bundle) -> Label:
         if text:
             sign = f"{SIGNS[edge.mark]} " if edge.mark else ""
             style = "label" if kind_of(edge) is Kind.FILES else "label value"
-            rows.append((shorten_middle(sign + text, LABEL_ROOM, LABEL_SIZE), f"{style}{_mark_class(edge.mark)}"))
+            rows.append((_shorten_edge(sign + text), f"{style}{_mark_class(edge.mark)}"))
     if len(rows) > LABEL_LINES:
         rows[LABEL_LINES - 1 :] = [(f"… {len(rows) - LABEL_LINES + 1} more", "label")]
     title = "\n".join(full_text(edge) + (f" ({edge.mark})" if edge.mark else "") for edge in bundle.edges)
@@ -102,6 +99,18 @@ def make_label(bundle: Bundle) -> Label:
     width = max(text_width(text, LABEL_SIZE) for text, _ in rows) + 10
     lines = (Line(text, style, 2 + LABEL_HEIGHT * row + 11) for row, (text, style) in enumerate(rows))
     return Label(Size(round(width), LABEL_HEIGHT * len(rows) + 4), tuple(lines), title)
+
+
+def _shorten_edge(text: str) -> str:
+    """A row of a label in its room: both ends are seen, and the arrow between them."""
+    source, arrow, target = text.partition(_ARROW)
+    if not arrow or text_width(text, LABEL_SIZE) <= LABEL_ROOM:
+        return shorten_middle(text, LABEL_ROOM, LABEL_SIZE)
+    room = LABEL_ROOM - text_width(arrow, LABEL_SIZE)
+    # What the shorter end leaves of its half goes to the longer one.
+    left = max(room / 2, room - text_width(target, LABEL_SIZE))
+    source = shorten_middle(source, left, LABEL_SIZE)
+    return source + arrow + shorten_middle(target, room - text_width(source, LABEL_SIZE), LABEL_SIZE)
 
 
 def _mark_class(mark: Mark | None) -> str:

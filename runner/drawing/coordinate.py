@@ -50,11 +50,12 @@ def _conflicts(layers: Layers, place: Sequence[int]) -> Conflicts:
             if inner is None and position != len(lower) - 1:
                 continue
             last = place[inner] if inner is not None else len(upper)
-            for other in lower[scanned : position + 1]:
-                for near in layers.above[other]:
-                    pierced = place[near] < first or place[near] > last
-                    if pierced and not (near >= layers.nodes and other >= layers.nodes):
-                        found.add((near, other))
+            pieces = ((near, other) for other in lower[scanned : position + 1] for near in layers.above[other])
+            found.update(
+                (near, other)
+                for near, other in pieces
+                if not first <= place[near] <= last and min(near, other) < layers.nodes
+            )
             scanned, first = position + 1, last
     return found
 

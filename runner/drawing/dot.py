@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from runner.drawing.bundle import SIGNS, Bundle, Kind, bundles, full_text, node_words, short_text
+from runner.drawing.bundle import SIGNS, Bundle, Kind, bundles, full_text, node_lines, node_words, short_text
 from runner.drawing.model import Drawing, DrawnNode, Mark
 from runner.escape import printable
 
@@ -44,13 +44,7 @@ def _nodes(drawing: Drawing) -> Iterator[str]:
 
 def _node_lines(node: DrawnNode) -> list[str]:
     sign = f"{SIGNS[node.mark]} " if node.mark else ""
-    lines = [sign + node.name]
-    if node.step and (node.step != node.name or node.type == "deployment"):
-        lines.append(f"{'deploys' if node.type == 'deployment' else 'step'} {node.step}")
-    if node.type == "task":
-        lines.append(node.fan_out or "task")
-    if node.image:
-        lines.append(node.image)
+    lines = [sign + node.name, *(text for _, text in node_lines(node))]
     return [*lines, f"({node.mark})"] if node.mark else lines
 
 

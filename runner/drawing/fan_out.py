@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from runner.escape import printable
-from runner.spec.model import Node, Pipeline, Project, SocketType, Style, Task, TaskType, Variation
+from runner.spec.model import Edge, Node, Pipeline, Project, SocketType, Style, Task, TaskType, Variation
 
 MANY = "n"
 """A number that only the run will know."""
@@ -13,20 +13,60 @@ Counts = Mapping[str, int | None]
 """How many values each varied parameter takes; None where only the run knows it."""
 
 
-def fan_out(project: Project, pipeline: Pipeline, node: Node) -> str | None:
-    """What a task node varies, in a few words; None for other nodes and where nothing is varied."""
-    if node.type != "task":
-        return None
-    task = project.tasks.get(node.task) if node.task else None
-    spread = _spread(project, pipeline, node)
-    if task is None:
-        return _product(spread)
-    if task.type is TaskType.GRID_SEARCH:
-        return _product(_varied(task) | spread)
-    if task.type is TaskType.MANUAL_SEARCH:
-        return _sets(task) or _product(spread)
-    names = [] if task.type is TaskType.DISTRIBUTED else list(_varied(task) | spread)
-    return _words(task.execution_count, names or ["distributed" if task.type is TaskType.DISTRIBUTED else task.name])
+class FanOut:
+    """The task nodes of one pipeline, whose edges and parameters are gone through once for all of them."""
+
+    def __init__(self, project: Project, pipeline: Pipeline) -> None:
+        self._project = project
+        self._nodes = {node.name: node for node in reversed(pipeline.nodes)}
+        self._lists: dict[str, dict[str, int | None]] = {}
+        for parameter in pipeline.parameters:
+            if isinstance(parameter.default, list) and len(parameter.default) > 1:
+                for node, name in parameter.targets:
+                    self._lists.setdefault(node, {})[name] = len(parameter.default)
+        self._edges: dict[str, list[Edge]] = {}
+        for edge in pipeline.edges:
+            if edge.target.type is SocketType.PARAMETER:
+                self._edges.setdefault(edge.target.node, []).append(edge)
+
+    def of(self, node: Node) -> str | None:
+        """What a task node varies, in a few words; None for other nodes and where nothing is varied."""
+        if node.type != "task":
+            return None
+        task = self._project.tasks.get(node.task) if node.task else None
+        spread = self._spread(node)
+        if task is None:
+            return _product(spread)
+        if task.type is TaskType.GRID_SEARCH:
+            return _product(_varied(task) | spread)
+        if task.type is TaskType.MANUAL_SEARCH:
+            return _sets(task) or _product(spread)
+        if task.type is TaskType.DISTRIBUTED:
+            return _words(task.execution_count, ["distributed"])
+        return _words(task.execution_count, list(_varied(task) | spread) or [task.name])
+
+    def _spread(self, node: Node) -> dict[str, int | None]:
+        """The parameters of the node that get a list from the pipeline or from an edge: each value is one execution."""
+        counts = dict(self._lists.get(node.name, {}))
+        for edge in self._edges.get(node.name, ()):
+            if edge.source.type is SocketType.METADATA:
+                counts[edge.target.key] = None
+            elif edge.source.type is SocketType.PARAMETER:
+                value = self._default(edge.source.node, edge.source.key)
+                if isinstance(value, list) and len(value) > 1:
+                    counts[edge.target.key] = len(value)
+        return counts
+
+    def _default(self, source: str, name: str) -> object:
+        """The value of a node's parameter as the file gives it."""
+        node = self._nodes.get(source)
+        if node is None:
+            return None
+        if node.override and name in node.override.parameters:
+            return node.override.parameters[name]
+        step = self._project.steps.get(node.step or "")
+        parameter = step.parameter(name) if step else None
+        return parameter.default if parameter else None
 
 
 def _varied(task: Task) -> dict[str, int | None]:
@@ -71,36 +111,6 @@ def _sets(task: Task) -> str | None:
     varied = _varied(task)
     known = [count for count in varied.values() if count is not None]
     return _words(max(known, default=None), list(varied)) if varied else None
-
-
-def _spread(project: Project, pipeline: Pipeline, node: Node) -> dict[str, int | None]:
-    """The parameters of the node that get a list from the pipeline or from an edge: each value is one execution."""
-    counts: dict[str, int | None] = {}
-    for parameter in pipeline.parameters:
-        for target, name in parameter.targets:
-            if target == node.name and isinstance(parameter.default, list) and len(parameter.default) > 1:
-                counts[name] = len(parameter.default)
-    for edge in pipeline.edges:
-        if (edge.target.node, edge.target.type) != (node.name, SocketType.PARAMETER):
-            continue
-        if edge.source.type is SocketType.METADATA:
-            counts[edge.target.key] = None
-        elif edge.source.type is SocketType.PARAMETER:
-            value = _default(project, pipeline.node(edge.source.node), edge.source.key)
-            if isinstance(value, list) and len(value) > 1:
-                counts[edge.target.key] = len(value)
-    return counts
-
-
-def _default(project: Project, node: Node | None, name: str) -> object:
-    """The value of a node's parameter as the file gives it."""
-    if node is None:
-        return None
-    if node.override and name in node.override.parameters:
-        return node.override.parameters[name]
-    step = project.steps.get(node.step or "")
-    parameter = step.parameter(name) if step else None
-    return parameter.default if parameter else None
 
 
 def _product(counts: Counts) -> str | None:

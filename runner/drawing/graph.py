@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import get_args
 
-from runner.drawing.fan_out import fan_out
+from runner.drawing.fan_out import FanOut
 from runner.drawing.model import Drawing, DrawnEdge, DrawnNode, EdgeMarks, Mark, Marks
 from runner.spec.model import Edge, Node, NodeType, Pipeline, Project
 
@@ -19,15 +19,16 @@ def draw(project: Project, pipeline: Pipeline, nodes: Marks = _NO_NODES, edges: 
     places: dict[str, int] = {}
     for index, node in enumerate(pipeline.nodes):
         places.setdefault(node.name, index)
+    fan_out = FanOut(project, pipeline)
     drawn = [_draw_edge(edge, places, edges) for edge in pipeline.edges]
     return Drawing(
         pipeline=pipeline.name,
-        nodes=tuple(_draw_node(project, pipeline, node, nodes.get(node.name)) for node in pipeline.nodes),
+        nodes=tuple(_draw_node(project, fan_out, node, nodes.get(node.name)) for node in pipeline.nodes),
         edges=tuple(edge for edge in drawn if edge is not None),
     )
 
 
-def _draw_node(project: Project, pipeline: Pipeline, node: Node, mark: Mark | None) -> DrawnNode:
+def _draw_node(project: Project, fan_out: FanOut, node: Node, mark: Mark | None) -> DrawnNode:
     type_ = node.type if node.type in get_args(NodeType) else "execution"
     if type_ == "deployment":
         return DrawnNode(node.name, type_, step=node.deployment, mark=mark)
@@ -36,7 +37,7 @@ def _draw_node(project: Project, pipeline: Pipeline, node: Node, mark: Mark | No
     # What another commit says is not in this file.
     step = None if node.commit else project.steps.get(name or "")
     image = (node.override.image if node.override else None) or (step.image if step else None)
-    return DrawnNode(node.name, type_, name, image or None, fan_out(project, pipeline, node), mark)
+    return DrawnNode(node.name, type_, name, image or None, fan_out.of(node), mark)
 
 
 def _draw_edge(edge: Edge, places: Mapping[str, int], marks: EdgeMarks) -> DrawnEdge | None:

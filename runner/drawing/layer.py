@@ -7,6 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from runner.errors import usage_error
+
+MAX_VERTICES = 100_000
+"""Of a graph that is drawn; more take longer than anybody waits for a picture that nobody can read."""
+
 Pair = tuple[int, int]
 
 
@@ -33,9 +38,16 @@ class Layers:
 
 
 def build_layers(count: int, pairs: Sequence[Pair]) -> Layers:
-    """The layers of a graph of `count` nodes. No pair may join a node to itself."""
+    """The layers of a graph of `count` nodes. No pair may join a node to itself.
+
+    Raises MlrunError (code USAGE) for a graph whose links would pass more than MAX_VERTICES ranks in all.
+    """
     downward = [(target, source) if back else (source, target) for (source, target), back in _with_backs(count, pairs)]
     rank = _ranks(count, downward)
+    if count + sum(rank[target] - rank[source] for source, target in downward) > MAX_VERTICES:
+        raise usage_error(
+            "the graph is too large for a picture", "`--format dot`, for a program that draws such graphs"
+        )
     layers = Layers(count, [[] for _ in range(max(rank, default=0) + 1)])
     layers.above = [[] for _ in range(count)]
     layers.below = [[] for _ in range(count)]

@@ -98,7 +98,7 @@ def control_points(start: Point, end: Point, direction: Direction) -> tuple[Poin
 def lay_out(boxes: Sequence[Size], links: Sequence[Link], page: Size, spacing: Spacing | None = None) -> Layout:
     """Lay out a graph in the direction that fits a page of this extent better."""
     gaps = spacing or Spacing()
-    parts = [_Part(boxes, links, nodes, gaps) for nodes in _components(len(boxes), links)]
+    parts = [_Part(boxes, links, nodes, numbers, gaps) for nodes, numbers in _components(len(boxes), links)]
     layouts = [_pack(parts, len(boxes), len(links), direction, page, gaps) for direction in Direction]
     return max(
         layouts,
@@ -111,35 +111,43 @@ def _scale(layout: Layout, page: Size) -> float:
     return round(min(1.0, page.width / max(1, layout.width), page.height / max(1, layout.height)), 3)
 
 
-def _components(count: int, links: Sequence[Link]) -> list[list[int]]:
-    """The parts of the graph that nothing joins, in the order of their first boxes."""
+def _components(count: int, links: Sequence[Link]) -> list[tuple[list[int], list[int]]]:
+    """The parts of the graph that nothing joins, in the order of their first boxes: the boxes and links of each."""
     near: list[list[int]] = [[] for _ in range(count)]
-    for link in links:
+    leaving: list[list[int]] = [[] for _ in range(count)]
+    for number, link in enumerate(links):
         near[link.source].append(link.target)
         near[link.target].append(link.source)
-    found, seen = [], [False] * count
+        leaving[link.source].append(number)
+    found, seen = [], set[int]()
     for start in range(count):
-        if seen[start]:
-            continue
-        seen[start] = True
-        part = [start]
-        for node in part:
-            for other in near[node]:
-                if not seen[other]:
-                    seen[other] = True
-                    part.append(other)
-        found.append(sorted(part))
+        if start not in seen:
+            part = _joined(start, near)
+            seen.update(part)
+            found.append((sorted(part), sorted(number for node in part for number in leaving[node])))
     return found
+
+
+def _joined(start: int, near: Sequence[Sequence[int]]) -> list[int]:
+    """A node and all that its links lead to."""
+    part, seen = [start], {start}
+    for node in part:
+        fresh = dict.fromkeys(other for other in near[node] if other not in seen)
+        seen.update(fresh)
+        part += fresh
+    return part
 
 
 class _Part:
     """A connected part: its layers and their order are found once, its places once for each direction."""
 
-    def __init__(self, boxes: Sequence[Size], links: Sequence[Link], nodes: list[int], gaps: Spacing) -> None:
+    def __init__(
+        self, boxes: Sequence[Size], links: Sequence[Link], nodes: list[int], numbers: list[int], gaps: Spacing
+    ) -> None:
         local = {node: index for index, node in enumerate(nodes)}
         self.nodes = nodes
         self.boxes = [boxes[node] for node in nodes]
-        self.numbers = [number for number, link in enumerate(links) if link.source in local]
+        self.numbers = numbers
         self.links = [
             replace(links[number], source=local[links[number].source], target=local[links[number].target])
             for number in self.numbers

@@ -6,9 +6,14 @@ written as an entity code (`#35;`), as Mermaid's manual says. Nodes have ids of 
 
 from collections.abc import Iterator, Sequence
 
-from runner.drawing.bundle import SIGNS, Bundle, Kind, bundles, kind_of, short_text
+from runner.drawing.bundle import SIGNS, Bundle, Kind, bundles, kind_of, node_lines, short_text
 from runner.drawing.model import Drawing, DrawnNode, Mark
 from runner.escape import printable
+
+MAX_EDGES = 500
+MAX_CHARACTERS = 50_000
+"""What Mermaid draws unless a page configures it otherwise, as GitHub does not (`maxEdges` and `maxTextSize` in the
+configuration schema of Mermaid)."""
 
 LIMIT = 80
 """Characters of one line of a label."""
@@ -52,6 +57,14 @@ def render_all(drawings: Sequence[Drawing]) -> str:
     return "\n".join(lines)
 
 
+def excess(drawings: Sequence[Drawing], page: str) -> str | None:
+    """What a flowchart of these drawings has more of than viewers such as GitHub show: `672 edges`; None if nothing."""
+    edges = sum(len(bundles(drawing)) for drawing in drawings)
+    if edges > MAX_EDGES:
+        return f"{edges} edges"
+    return f"{len(page):,} characters" if len(page) > MAX_CHARACTERS else None
+
+
 def _styles(drawings: Sequence[Drawing]) -> Iterator[str]:
     """The classes that occur."""
     nodes = [node for drawing in drawings for node in drawing.nodes]
@@ -79,15 +92,14 @@ def _body(drawing: Drawing, prefix: str, links: int, indent: str) -> Iterator[st
             yield f"{indent}linkStyle {number} {','.join(style)}"
 
 
+_STYLES = {"step": "{}", "fan": "<i>{}</i>", "image": "<small>{}</small>"}
+"""By the role of a line of a node."""
+
+
 def _label(node: DrawnNode) -> str:
     sign = f"{escape(SIGNS[node.mark])} " if node.mark else ""
     lines = [f"{sign}<b>{escape(node.name)}</b>"]
-    if node.step and (node.step != node.name or node.type == "deployment"):
-        lines.append(escape(f"{'deploys' if node.type == 'deployment' else 'step'} {node.step}"))
-    if node.type == "task":
-        lines.append(f"<i>{escape(node.fan_out or 'task')}</i>")
-    if node.image:
-        lines.append(f"<small>{escape(node.image)}</small>")
+    lines += [_STYLES[role].format(escape(text)) for role, text in node_lines(node)]
     if node.mark:
         lines.append(f"<i>{node.mark}</i>")
     return "<br/>".join(lines)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
 
 from runner.spec.model import NodeType, SocketType
 
@@ -55,8 +54,6 @@ class Drawing:
     nodes: tuple[DrawnNode, ...]
     edges: tuple[DrawnEdge, ...]
 
-
-Format = Literal["text", "mermaid", "dot", "svg", "json"]
 
 Marks = Mapping[str, Mark]
 """The marks of nodes by name."""

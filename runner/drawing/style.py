@@ -55,7 +55,7 @@ def style_sheet() -> str:
         ".mlg .removed .shape{stroke-width:2.4;stroke-dasharray:7 4}",
         ".mlg .affected .shape{stroke-dasharray:2 3;stroke-width:1.8}",
         ".mlg .added .wire,.mlg .removed .wire,.mlg .changed .wire{stroke-width:2.2}",
-        ".mlg .removed .name,.mlg text.removed{text-decoration:line-through}",
+        ".mlg .removed .name{text-decoration:line-through}",
     ]
     return "\n".join([*shapes, *_rules(_LIGHT), "@media (prefers-color-scheme:dark){", *_rules(_DARK), "}"])
 

@@ -33,7 +33,7 @@ def render(drawing: Drawing) -> str:
     labels = [make_label(bundle) for bundle in lines]
     links = [Link(bundle.source, bundle.target, label.size) for bundle, label in zip(lines, labels, strict=True)]
     layout = lay_out([_room(node, card) for node, card in zip(drawing.nodes, cards, strict=True)], links, PAGE)
-    key = _Legend(drawing, lines)
+    key = _Legend(drawing)
     heading = shorten_end(printable(drawing.pipeline), max(260, layout.width), 16, bold=True)
     width = max(layout.width, key.width, text_width(heading, 16, bold=True)) + 2 * MARGIN
     height = layout.height + HEADING + 2 * MARGIN + key.height
@@ -194,7 +194,7 @@ def _shape(kind: str, box: Box, measures: tuple[int, int, int] = _FULL) -> Itera
 class _Legend:
     """What the shapes, strokes and signs mean: only what occurs, and only where there is something to tell apart."""
 
-    def __init__(self, drawing: Drawing, lines: Sequence[Bundle]) -> None:
+    def __init__(self, drawing: Drawing) -> None:
         types = [kind for kind in ("execution", "task", "deployment") if any(n.type == kind for n in drawing.nodes)]
         kinds = [kind for kind in Kind if any(kind_of(edge) is kind for edge in drawing.edges)]
         found = {node.mark for node in drawing.nodes} | {edge.mark for edge in drawing.edges}

@@ -5,13 +5,14 @@ A rail begins below a node and ends at the last node that takes something from i
 `╰` and `╯` from one that ends, and `┆` is a rail that is passed without being touched.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from runner.drawing.bundle import SIGNS, Bundle, Kind, bundles, full_text
 from runner.drawing.layer import backward, topological
 from runner.drawing.model import Drawing, DrawnNode, Mark
 from runner.escape import display_width, printable
+from runner.spec.phrase import counted
 
 Paint = Callable[[str, str], str]
 """A text in a colour of the terminal (an SGR code such as `1`)."""
@@ -71,7 +72,7 @@ def render(drawing: Drawing, width: int | None = None, *, ascii: bool = False, p
     order = _order(len(drawing.nodes), forward)
     rails = _rails(drawing, order, forward, (width or 120) // 3)
     head = (
-        f"{printable(drawing.pipeline)}: {_counted(len(drawing.nodes), 'node')}, {_counted(len(drawing.edges), 'edge')}"
+        f"{printable(drawing.pipeline)}: {counted(len(drawing.nodes), 'node')}, {counted(len(drawing.edges), 'edge')}"
     )
     writer = _Writer(width, paint, ascii=ascii)
     writer.write("", [(head, "1")], "")
@@ -86,10 +87,6 @@ def render(drawing: Drawing, width: int | None = None, *, ascii: bool = False, p
         if node != order[-1]:
             writer.write(rail.below, [], rail.below)
     return "\n".join(writer.lines)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _order(count: int, forward: Sequence[Bundle]) -> list[int]:
@@ -183,7 +180,22 @@ def _fitting(text: str, start: int, room: int) -> int:
 
 
 def _rails(drawing: Drawing, order: Sequence[int], forward: Sequence[Bundle], room: int) -> list[_Rail]:
-    """The rails of every node in order, or none where they would take too much room."""
+    """The rails of every node in order, or none where they would take too much room, which the first line that is too
+    wide tells: of a large tangle the others are never made."""
+    rows: list[tuple[list[str], list[str]]] = []
+    for row in _rows(drawing, order, forward):
+        if max(map(len, row)) > min(RAILS, room // 2):
+            return [_Rail(f"{_SIGNS[drawing.nodes[node].type]} ", "  ") for node in order]
+        rows.append(row)
+    widest = max((len(part) for row in rows for part in row), default=0)
+    return [
+        _Rail("".join(at) + "  " * (widest - len(at)) + " ", "".join(below) + "  " * (widest - len(below)) + " ")
+        for at, below in rows
+    ]
+
+
+def _rows(drawing: Drawing, order: Sequence[int], forward: Sequence[Bundle]) -> Iterator[tuple[list[str], list[str]]]:
+    """Node by node the signs of its line and of the lines below it, one for each column."""
     until: dict[int, int] = {}
     place = {node: index for index, node in enumerate(order)}
     before: dict[int, list[int]] = {}
@@ -191,27 +203,19 @@ def _rails(drawing: Drawing, order: Sequence[int], forward: Sequence[Bundle], ro
         before.setdefault(bundle.target, []).append(bundle.source)
         until[bundle.source] = max(until.get(bundle.source, 0), place[bundle.target])
     columns: list[int | None] = []
-    rows: list[tuple[list[str], list[str]]] = []
     for index, node in enumerate(order):
         sources = set(before.get(node, ()))
         ending = {source for source in sources if until[source] == index}
         touched = {column: owner in ending for column, owner in enumerate(columns) if owner in sources}
         column = _column(columns, touched)
         sign = _SIGNS[drawing.nodes[node].type]
-        rows.append((_crossing(columns, touched, column, sign), []))
+        crossing = _crossing(columns, touched, column, sign)
         columns = [None if owner in ending else owner for owner in columns]
         columns += [None] * (column + 1 - len(columns))
         columns[column] = node if node in until else None
         while columns and columns[-1] is None:
             columns.pop()
-        rows[-1][1].extend("│ " if owner is not None else "  " for owner in columns)
-    widest = max((max(len(at), len(below)) for at, below in rows), default=0)
-    if widest > RAILS or 2 * widest > room:
-        return [_Rail(f"{_SIGNS[drawing.nodes[node].type]} ", "  ") for node in order]
-    return [
-        _Rail("".join(at) + "  " * (widest - len(at)) + " ", "".join(below) + "  " * (widest - len(below)) + " ")
-        for at, below in rows
-    ]
+        yield crossing, ["│ " if owner is not None else "  " for owner in columns]
 
 
 def _column(columns: Sequence[int | None], touched: dict[int, bool]) -> int:

@@ -1,10 +1,15 @@
-"""What the loop writes into the journal: one function per kind of entry. Pure; `runner.store.record` reads them."""
+"""What the loop writes into the journal: one function per kind of entry. Pure; `runner.store.record` reads them.
 
+A job can be made again of what was written of it.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from runner.engine.machine import EndRun, Move
-from runner.job import Identity, Job
+from runner.job import Allowance, HostMount, Identity, InputFile, Job, JobInput, Network, Script
+from runner.store.record import OutputFile
 from runner.worker.run import Finished
 
 
@@ -34,6 +39,11 @@ def execution_started(job: Job, executor: str, identity: Identity) -> dict[str, 
         "executor": executor,
         "identity": {"id": identity.id, **identity.details},
     }
+
+
+def output_taken(job: Job, file: OutputFile) -> dict[str, Any]:
+    """A running job left a file that is in the store already."""
+    return {"type": "output-taken", "id": job.id, "output": asdict(file)}
 
 
 def execution_finished(job: Job, move: Move, finished: Finished) -> dict[str, Any]:
@@ -85,3 +95,30 @@ def job_to_json(job: Job) -> dict[str, Any]:
         "mounts": [asdict(mount) for mount in job.mounts],
         "secrets": list(job.secrets),
     }
+
+
+def job_from_json(id: str, data: Mapping[str, Any]) -> Job:
+    """The job that a record tells of, without its documents. Raises KeyError, TypeError or ValueError."""
+    allowance = {**data.get("allowance", {})}
+    return Job(
+        id=id,
+        step=data["step"],
+        image=data["image"],
+        script=Script(tuple(data["script"]["items"]), data["script"]["stop_at_failure"]),
+        snapshot=data["snapshot"],
+        parameters=data["parameters"],
+        inputs=inputs_from_json(data["inputs"]),
+        environment=data["environment"],
+        network=Network(data.get("network", Network.DEFAULT)),
+        time_limit=data.get("time_limit"),
+        no_output_timeout=data.get("no_output_timeout"),
+        stop_condition=data.get("stop_condition"),
+        allowance=Allowance(**allowance | {"cpu_set": tuple(allowance.get("cpu_set", ()))}),
+        mounts=tuple(HostMount(**mount) for mount in data.get("mounts", ())),
+        secrets=tuple(data.get("secrets", ())),
+    )
+
+
+def inputs_from_json(data: Iterable[Mapping[str, Any]]) -> tuple[JobInput, ...]:
+    """The inputs of a recorded job. Raises KeyError or TypeError."""
+    return tuple(JobInput(given["name"], tuple(InputFile(**file) for file in given["files"])) for given in data)

@@ -8,7 +8,9 @@ until the job's end, because a sandbox dies with the thread that started it.
 import heapq
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
+from threading import Event as ThreadEvent
 from threading import Thread
 from typing import Any, Protocol
 
@@ -19,6 +21,7 @@ from runner.engine.machine import (
     Bind,
     EndRun,
     JobEnded,
+    JobPaused,
     JobStarted,
     LimitReached,
     Machine,
@@ -39,8 +42,12 @@ from runner.metrics import MetricEvent
 from runner.plan.bind import Left
 from runner.plan.model import Plan, PlannedNode
 from runner.state import FINAL, Reason, State
+from runner.store.record import OutputFile
 from runner.worker.run import Finished, JobListener, clear
 from runner.worker.stopper import Stopper
+
+_RECORDED_WITHIN = 10.0
+"""Seconds that a job's helper waits for the record of a file that was taken while the job runs."""
 
 _POLL = 0.25
 """Seconds between two looks into the inbox, where other processes leave requests."""
@@ -74,6 +81,23 @@ Binder = Callable[[PlannedNode, Mapping[str, Left], int], Job]
 Worker = Callable[[Job, Stopper, JobListener], Finished]
 """Runs one job to its end on the calling thread."""
 
+Publisher = Callable[[Job, Finished], Sequence[str]]
+"""Sets the names that a finished and recorded job asks for; what to tell the user about it. Never raises."""
+
+
+def publish_nothing(job: Job, finished: Finished) -> Sequence[str]:
+    """Names stay as they are."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A running job left a file that is in the store; whoever tells waits until that is recorded."""
+
+    node: str
+    file: OutputFile
+    recorded: ThreadEvent = field(default_factory=ThreadEvent)
+
 
 class _Bug(Exception):
     """An exception on another thread that nobody foresaw."""
@@ -95,6 +119,7 @@ class Loop:
         leave: Callable[[Job, Finished], Left],
         emit: Listener,
         grace: float,
+        publish: Publisher = publish_nothing,
     ) -> None:
         self._plan = plan
         self._machine = Machine(plan, slots)
@@ -106,7 +131,8 @@ class Loop:
         self._leave = leave
         self._emit = emit
         self._grace = grace
-        self._arrived: SimpleQueue[Stimulus | _Bug] = SimpleQueue()
+        self._publish = publish
+        self._arrived: SimpleQueue[Stimulus | _Taken | _Bug] = SimpleQueue()
         self._timers: list[tuple[float, str]] = []
         self._jobs: dict[str, Job] = {}
         self._counters: dict[str, int] = {}
@@ -138,9 +164,9 @@ class Loop:
         finally:
             self._abandon()
 
-    def _receive(self) -> list[Stimulus]:
+    def _receive(self) -> list[Stimulus | _Taken]:
         """Block until something arrives, then take all of it."""
-        batch: list[Stimulus] = []
+        batch: list[Stimulus | _Taken] = []
         while not batch:
             try:
                 batch.append(self._take(timeout=self._patience()))
@@ -151,7 +177,7 @@ class Loop:
             batch.append(self._take(timeout=None))
         return batch
 
-    def _take(self, timeout: float | None) -> Stimulus:
+    def _take(self, timeout: float | None) -> Stimulus | _Taken:
         stimulus = self._arrived.get(timeout=timeout)
         if isinstance(stimulus, _Bug):
             raise stimulus.__cause__ or stimulus
@@ -168,14 +194,20 @@ class Loop:
             due.append(TimerFired(heapq.heappop(self._timers)[1]))
         return due
 
-    def _turn(self, batch: list[Stimulus]) -> EndRun | None:
-        actions = [action for stimulus in batch for action in self._machine.handle(stimulus)]
-        entries: list[Mapping[str, Any]] = []
+    def _turn(self, batch: list[Stimulus | _Taken]) -> EndRun | None:
+        taken = [one for one in batch if isinstance(one, _Taken)]
+        stimuli = [one for one in batch if not isinstance(one, _Taken)]
+        actions = [action for stimulus in stimuli for action in self._machine.handle(stimulus)]
+        entries: list[Mapping[str, Any]] = [entry.output_taken(self._jobs[one.node], one.file) for one in taken]
         events: list[Event] = []
         for action in actions:
             self._tell(action, entries, events)
         if entries:
             self._recorder.append(entries)
+        for one in taken:
+            one.recorded.set()
+        # Before anything is shown or bound: a node downstream may ask for a name that this one sets.
+        events += [Noticed(said, name) for name in _ended(actions) for said in self._published(name)]
         for written in entries:
             if written["type"] == "execution-finished" and "log" in written:
                 self._recorder.drop_log(written["id"])
@@ -204,6 +236,10 @@ class Loop:
             self._left[name] = self._leave(job, finished)
             events += [Noticed(warning, name) for warning in finished.warnings]
         events.append(self._changed(action, finished if action.state in FINAL else None))
+
+    def _published(self, name: str) -> Sequence[str]:
+        job, finished = self._jobs.get(name), self._finished.get(name)
+        return self._publish(job, finished) if job and finished else ()
 
     def _changed(self, move: Move, finished: Finished | None) -> NodeChanged:
         return NodeChanged(
@@ -264,7 +300,7 @@ class Loop:
         finished = self._work(self._jobs[name], self._stoppers[name], listener)
         self._finished[name] = finished
         outcome = finished.outcome
-        if not outcome.succeeded and finished.asked is None:
+        if not outcome.succeeded and finished.asked is not Reason.STOP:
             self._exits[name] = finished.exit
         detail = _with_hint(outcome.detail, finished.hint) if outcome.detail else None
         self._arrived.put(JobEnded(name, outcome.succeeded, outcome.reason, detail))
@@ -283,13 +319,16 @@ class Loop:
 class _Relay:
     """Passes on what a worker tells: the start to the loop, the rest to the listeners."""
 
-    def __init__(self, node: str, arrived: "SimpleQueue[Stimulus | _Bug]", emit: Listener) -> None:
+    def __init__(self, node: str, arrived: "SimpleQueue[Stimulus | _Taken | _Bug]", emit: Listener) -> None:
         self._node = node
         self._arrived = arrived
         self._emit = emit
 
     def started(self) -> None:
         self._arrived.put(JobStarted(self._node))
+
+    def paused(self) -> None:
+        self._arrived.put(JobPaused(self._node))
 
     def log(self, chunk: LogChunk) -> None:
         self._emit(LogArrived(self._node, chunk.stream, chunk.data))
@@ -299,6 +338,16 @@ class _Relay:
 
     def limit(self, reason: Reason) -> None:
         self._arrived.put(LimitReached(self._node, reason))
+
+    def taken(self, file: OutputFile) -> None:
+        taken = _Taken(self._node, file)
+        self._arrived.put(taken)
+        taken.recorded.wait(_RECORDED_WITHIN)
+
+
+def _ended(actions: Sequence[Action]) -> list[str]:
+    """The nodes that came to their end."""
+    return [action.node for action in actions if isinstance(action, Move) and action.state in FINAL]
 
 
 def _sentence(error: MlrunError) -> str:

@@ -56,6 +56,14 @@ class JobEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class JobPaused:
+    """The node's program has failed by itself, and its place stays open for a person until `JobEnded` tells of that
+    failure: nothing that happens meanwhile changes how it ended."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class TimerFired:
     """A timer set by `SetTimer` ran out."""
 
@@ -77,7 +85,9 @@ class StopAsked:
     kill: bool = False
 
 
-Stimulus = Begun | NodeBound | NodeUnbindable | JobStarted | JobEnded | TimerFired | LimitReached | StopAsked
+Stimulus = (
+    Begun | NodeBound | NodeUnbindable | JobStarted | JobPaused | JobEnded | TimerFired | LimitReached | StopAsked
+)
 
 # Actions ----------------------------------------------------------------------------------------------------------
 
@@ -133,6 +143,12 @@ class EndRun:
 
 Action = Move | Bind | Start | Stop | SetTimer | EndRun
 
+_FAILING = frozenset({Reason.TIMEOUT, Reason.NO_OUTPUT})
+"""Limits that fail the node which they end."""
+
+_UNSURE = frozenset({Reason.STOP, Reason.KILLED})
+"""Ends that only tell that somebody ended the job."""
+
 
 @dataclass(slots=True)
 class _Node:
@@ -142,6 +158,8 @@ class _Node:
     time_limit: float | None = None
     ending: Reason | None = None
     """Why it was asked to stop: decides what its end means."""
+    paused: bool = False
+    """Its program has failed, and somebody looks at what it left."""
     tolerated: bool = False
     """It failed, and its pipeline goes on as if it had not."""
 
@@ -187,6 +205,9 @@ class Machine:
                     self._fail(name, reason, detail)
             case JobStarted(name):
                 self._started(name)
+            case JobPaused(name):
+                # One that is being stopped ends as that.
+                self._nodes[name].paused = self.state(name) is State.RUNNING
             case JobEnded():
                 self._ended(stimulus)
             case TimerFired(name):
@@ -228,7 +249,7 @@ class Machine:
                 self._actions.append(SetTimer(name, node.time_limit))
 
     def _limit(self, name: str, reason: Reason) -> None:
-        if self.state(name) is State.RUNNING:
+        if self.state(name) is State.RUNNING and not self._nodes[name].paused:
             self._stop(name, reason)
 
     def _ended(self, end: JobEnded) -> None:
@@ -241,8 +262,10 @@ class Machine:
             self._release(end.node)
         elif node.ending is Reason.STOP:
             self._move(end.node, State.STOPPED, Reason.STOP, end.detail)
+        elif node.ending in _FAILING and end.reason in _UNSURE:
+            self._fail(end.node, node.ending, end.detail)
         else:
-            self._fail(end.node, node.ending or end.reason, end.detail)
+            self._fail(end.node, end.reason, end.detail)
 
     def _fail(self, name: str, reason: Reason, detail: str | None) -> None:
         node = self._nodes[name]
@@ -288,6 +311,9 @@ class Machine:
                 self._actions.append(Stop(name, kill))
 
     def _stop(self, name: str, reason: Reason, kill: bool = False) -> None:
+        if self._nodes[name].paused:
+            self._actions.append(Stop(name, kill, reason))
+            return
         self._nodes[name].ending = reason
         self._move(name, State.STOPPING, reason)
         self._actions.append(Stop(name, kill, reason))

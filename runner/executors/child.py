@@ -15,14 +15,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 from runner.errors import ExitCode, MlrunError
-from runner.executors import wrapper
+from runner.executors import secret, wrapper
+from runner.executors.guard import Guard
+from runner.executors.limit import bound_processors, most_tasks
+from runner.executors.terminal import Streams
 from runner.job import LogChunk, Outcome, Staged, Stream
 from runner.state import Reason
 
-_READ = 1 << 16
+_READ = 1 << 18
+_PIPE = 1 << 20
+"""Bytes that a stream's pipe holds, where the user may have pipes so large: a program that prints fast waits less."""
 _TAIL = 2048
+_STREAMS: tuple[Stream, ...] = ("stdout", "stderr")
 _LINGER = 500
 """Milliseconds without a byte after which a pipe is given up that a process outside our reach still holds. Such a
 process may also write for ever: after the child's end no more is read than the pipes could hold at that moment."""
@@ -31,6 +38,9 @@ process may also write for ever: after the child's end no more is read than the 
 class ChildHandle(ABC):
     """One job behind a child process. The thread that calls `spawn` must live as long as the job: the kernel ends
     bubblewrap when the thread goes that started it (prctl(2), PR_SET_PDEATHSIG)."""
+
+    _memory_folders: ClassVar[tuple[str, ...]] = ()
+    """Where the step has file systems of its own that live in memory."""
 
     def __init__(self, staged: Staged, forget: Callable[[str], None]) -> None:
         self.id = staged.job.id
@@ -49,39 +59,48 @@ class ChildHandle(ABC):
         self._oom_kills = oom_kills()
         self._fds: dict[int, Stream] = {}
         self._status_fd = -1
+        self._allowance = staged.job.allowance
+        self._guard = Guard(self._allowance.memory, most_tasks(), self._memory_folders, self._kill_late)
 
-    def spawn(self, command: Callable[[int], tuple[Sequence[str], Sequence[int]]], env: Mapping[str, str]) -> None:
+    def spawn(
+        self,
+        command: Callable[[int], tuple[Sequence[str], Sequence[int]]],
+        env: Mapping[str, str],
+        streams: Streams | None = None,
+    ) -> None:
         """Start the child that `command` gives for a status descriptor, with the descriptors it inherits.
 
-        `env` is the child's own, never the step's: what a step may set would have power over the child. Raises
-        MlrunError (code EXECUTOR).
+        `env` is the child's own, never the step's: what a step may set would have power over the child. With `streams`
+        the child talks to somebody else, and there is no log. Raises MlrunError (code EXECUTOR).
         """
-        out, out_end = os.pipe()
-        err, err_end = os.pipe()
+        pipes = [] if streams else [_wide_pipe(), _wide_pipe()]
         self._status_fd, status_end = os.pipe()
+        out_end, err_end = [end for _, end in pipes] if streams is None else (streams.stdout, streams.stderr)
         inherited: Sequence[int] = ()
         try:
             argv, inherited = command(status_end)
-            self._process = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=out_end,
-                stderr=err_end,
-                pass_fds=(status_end, *inherited),
-                env=env,
-                cwd="/",
-                start_new_session=True,
-            )
+            with bound_processors(self._allowance):
+                self._process = subprocess.Popen(
+                    argv,
+                    stdin=streams.stdin if streams else subprocess.DEVNULL,
+                    stdout=out_end,
+                    stderr=err_end,
+                    pass_fds=(status_end, *inherited),
+                    env=env,
+                    cwd="/",
+                    start_new_session=True,
+                )
         except OSError as error:
-            for fd in (out, err, self._status_fd):
+            for fd in (*(fd for fd, _ in pipes), self._status_fd):
                 os.close(fd)
             raise MlrunError(f"cannot start the step: {error}", code=ExitCode.EXECUTOR) from error
         finally:
-            for fd in (out_end, err_end, status_end, *inherited):
+            for fd in (*(end for _, end in pipes), status_end, *inherited):
                 os.close(fd)
         self._pidfd = os.pidfd_open(self._process.pid)
         os.set_blocking(self._status_fd, False)
-        self._fds = {out: "stdout", err: "stderr"}
+        self._fds = dict(zip((fd for fd, _ in pipes), _STREAMS, strict=False))
+        self._guard.start(self._process.pid)
 
     def logs(self) -> Iterator[LogChunk]:
         """See `runner.job.Handle`."""
@@ -115,6 +134,7 @@ class ChildHandle(ABC):
         with self._lock:
             self._read_status()
         self._wait_for_rest()
+        self._guard.close()
         with self._lock:
             self._ended = True
             timers, self._timers = self._timers, []
@@ -151,6 +171,7 @@ class ChildHandle(ABC):
         os.close(self._status_fd)
         os.close(self._pidfd)
         self._release()
+        secret.withdraw(self.id)
         self._forget(self.id)
 
     @abstractmethod
@@ -217,6 +238,8 @@ class ChildHandle(ABC):
         exit_code = self._exit_code
         if self._stopped:
             return Outcome(Reason.STOP, exit_code, "stopped on request")
+        if self._guard.verdict is not None and report.exit_code is None:
+            return self._guard.verdict
         if exit_code is None and code < 0:
             return Outcome(Reason.KILLED, None, f"the process that runs the step was killed (signal {-code})")
         if exit_code is None:
@@ -237,6 +260,14 @@ class ChildHandle(ABC):
         if missing is None:
             return ""
         return f"; {missing} is not on this machine: needs image `{self._image}` (`--executor docker`)"
+
+
+def _wide_pipe() -> tuple[int, int]:
+    """A pipe that holds more than usual; one user may have only so much of it (pipe(7))."""
+    out, end = os.pipe()
+    with suppress(OSError):
+        fcntl.fcntl(out, fcntl.F_SETPIPE_SZ, _PIPE)
+    return out, end
 
 
 def is_ready(fd: int, seconds: float | None) -> bool:

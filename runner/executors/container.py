@@ -12,10 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from runner.executors import frames, wrapper
+from runner.executors import frames, secret, wrapper
 from runner.executors.endpoint import EngineError, EngineGone
 from runner.executors.engine import Engine, Pieces
 from runner.executors.inspection import Watch, is_over, may_be_engine, read_outcome
+from runner.executors.limit import own_limits
 from runner.executors.mount import VIEW
 from runner.job import LogChunk, Outcome, Stream
 from runner.state import Reason
@@ -112,6 +113,9 @@ class ContainerHandle:
         if self._attached is not None:
             self._attached.close()
         self._engine.remove(self._container)
+        # One that never started may be tried again, in another way, and needs them still.
+        if self._over and (secrets := self._mounts.get(f"{VIEW.control}/{secret.NAME}")) is not None:
+            secret.discard(Path(secrets))
         self._give_back(VIEW.repository)
         self._give_back(VIEW.inputs)
 
@@ -202,6 +206,7 @@ class ContainerHandle:
             "HostConfig": {
                 "NetworkMode": "none",
                 "Mounts": [{"Type": "bind", "Source": folder, "Target": "/given"}],
+                **({"Ulimits": own_limits()} if self._engine.podman else {}),
             },
         }
         with suppress(EngineError):

@@ -5,20 +5,26 @@ in `engine`. Neither is imported before a socket was seen that takes connections
 """
 
 import os
-import resource
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from runner.errors import ExitCode, MlrunError
-from runner.executors import wrapper
+from runner.executors import interaction, terminal, wrapper
+from runner.executors.device import GPU, device_files
 from runner.executors.endpoint import EngineError, EngineGone, Trouble, endpoints, trouble
 from runner.executors.image import PullMeter, pull_error, split_reference
-from runner.executors.mount import VIEW, Mount, make_inputs, mounts
+from runner.executors.limit import machine_memory, most_tasks, own_limits
+from runner.executors.mount import VIEW, Mount, check_granted, make_inputs, mounts
+from runner.executors.podman import differences
+from runner.executors.secret import delivering, lending
 from runner.executors.site import Site
-from runner.job import Handle, Identity, Network, Probe, PullProgress, Staged, View, Workspace
+from runner.job import Allowance, Handle, Identity, Network, Probe, PullProgress, Staged, View, Workspace
 
 if TYPE_CHECKING:
     from runner.executors.engine import Engine
@@ -26,9 +32,14 @@ if TYPE_CHECKING:
 _PREFIX = "mlrun-"
 _LABEL = "mlrun.execution"
 _STORE_LABEL = "mlrun.store"
+_LEAVE_SECONDS = 5.0
+"""Between the end of a conversation and the end of its container; one that somebody has left is ended then."""
+
 NO_INIT, OWN_LIMITS = "no-init", "own-limits"
 _DROPPED = ("MKNOD", "NET_RAW", "AUDIT_WRITE")
 """Capabilities that ordinary images do not need; a device node left in an output folder could be opened outside."""
+
+T = TypeVar("T")
 
 
 class DockerExecutor:
@@ -50,6 +61,11 @@ class DockerExecutor:
         except MlrunError as error:
             return Probe(False, error.message, error.hint)
         return Probe(True, f"{engine.title} answers at `{self._url.removeprefix('unix://')}`")
+
+    def differences(self) -> tuple[str, ...]:
+        """What this engine does otherwise than Docker, in sentences. Raises MlrunError (code EXECUTOR)."""
+        with self._asking("describe itself") as engine:
+            return tuple(differences(engine.info)) if engine.podman else ()
 
     def resolve(self, image: str) -> Identity | None:
         """See `runner.job.Executor`. Raises MlrunError (code EXECUTOR) too, when no engine answers."""
@@ -88,20 +104,40 @@ class DockerExecutor:
         """See `runner.job.Executor`."""
         return VIEW
 
+    @delivering
     def start(self, staged: Staged) -> Handle:
         """See `runner.job.Executor`."""
         with self._asking("make the container") as engine:
-            inputs, argv = self._prepare(staged, engine)
+            inputs, argv = self._prepare(staged, engine, lambda owner: wrapper.prepare(staged, VIEW, owner))
             laid = list(mounts(staged, inputs))
             _check_sources(laid)
-            while True:
-                quirks = self._quirks
-                try:
-                    return self._start(engine, staged, laid, argv, quirks)
-                except EngineError as error:
-                    self._quirks = quirks | quirks_of(error.words)
-                    if error.status == 0 or self._quirks == quirks:
-                        raise start_error(staged.job.image, error) from error
+            return self._spared(staged, lambda quirks: self._start(engine, staged, laid, argv, quirks))
+
+    @lending
+    def interact(self, staged: Staged, argv: Sequence[str] = (), until: int | None = None) -> int:
+        """See `runner.job.Executor`. The container is removed by the engine itself when the program ends, which the
+        death of this process brings about: the program's shell holds its other end of a pipe of ours."""
+        control = staged.workspace.control
+        with self._asking("make the container") as engine, interaction.leash(control):
+            inputs, command = self._prepare(
+                staged, engine, lambda owner: interaction.prepare(staged, VIEW, argv, owner, leashed=True)
+            )
+            laid = list(mounts(staged, inputs))
+            _check_sources(laid)
+            shown = replace(staged, environment=interaction.environment(staged, VIEW, self._site.environment))
+            self._spared(staged, lambda quirks: self._converse(engine, shown, laid, command, quirks, until))
+            return interaction.exit_code(control)
+
+    def _spared(self, staged: Staged, start: Callable[[frozenset[str]], T]) -> T:
+        """Call `start` with what this engine cannot do, again when it turns out to be more. Raises MlrunError."""
+        while True:
+            quirks = self._quirks
+            try:
+                return start(quirks)
+            except EngineError as error:
+                self._quirks = quirks | quirks_of(error.words)
+                if error.status == 0 or self._quirks == quirks:
+                    raise start_error(staged.job.image, error) from error
 
     def _start(
         self, engine: "Engine", staged: Staged, laid: Sequence[Mount], argv: Sequence[str], quirks: frozenset[str]
@@ -121,6 +157,50 @@ class DockerExecutor:
             handle.close()
             raise
         return handle
+
+    def _converse(
+        self,
+        engine: "Engine",
+        staged: Staged,
+        laid: Sequence[Mount],
+        argv: Sequence[str],
+        quirks: frozenset[str],
+        until: int | None,
+    ) -> None:
+        """Make a container and talk to it until it is gone. Raises EngineError when it could not be started."""
+        from runner.executors.attached import SocketLink
+        from runner.executors.container import ContainerHandle
+
+        on_terminal = terminal.is_interactive()
+        if engine.podman:
+            # Its init leaves the signals of job control blocked: no program could be suspended with Ctrl-Z.
+            quirks |= {NO_INIT}
+        config = container_config(staged, laid, argv, quirks, podman=engine.podman)
+        config["Labels"] = {"mlrun.shell": staged.job.id, _STORE_LABEL: str(self._site.store)}
+        config |= dict.fromkeys(("OpenStdin", "StdinOnce", "AttachStdin", "AttachStdout", "AttachStderr"), True)
+        config |= {"Tty": on_terminal}
+        config["HostConfig"] |= {"AutoRemove": True, "LogConfig": {"Type": "none", "Config": {}}}
+        container = engine.create(f"{_PREFIX}shell-{uuid.uuid4()}", config)
+        folders = {mount.target: str(mount.source) for mount in laid}
+        handle = ContainerHandle(
+            engine, container, staged.identity.id, folders, has_init=bool(config["HostConfig"]["Init"])
+        )
+        try:
+            resize = partial(engine.resize, container) if on_terminal else None
+            link = SocketLink(engine.converse(container), resize)
+            try:
+                with terminal.raw():
+                    engine.start(container)
+                    if not terminal.relay(link, until):
+                        handle.stop(0)
+            finally:
+                link.close()
+            late = threading.Timer(_LEAVE_SECONDS, handle.stop, (0,))
+            late.start()
+            handle.wait()
+            late.cancel()
+        finally:
+            handle.close()
 
     def reattach(self, id: str) -> Handle | None:
         """See `runner.job.Executor`; the log starts from the beginning. Raises MlrunError (code EXECUTOR)."""
@@ -146,14 +226,17 @@ class DockerExecutor:
             if self._engine is not None:
                 self._engine.close()
 
-    def _prepare(self, staged: Staged, engine: "Engine") -> tuple[Path, list[str]]:
-        """The parent of the inputs and the control files, usable for whatever user the image names; the command."""
+    def _prepare(self, staged: Staged, engine: "Engine", prepare: Callable[[str], list[str]]) -> tuple[Path, list[str]]:
+        """The parent of the inputs and the control files, usable for whatever user the image names; the command, which
+        `prepare` gives for an owner of what the step makes."""
+        check_granted(staged)
+        _refuse_unkept(staged.job.allowance, engine)
         workspace, user = staged.workspace, str(staged.identity.details.get("user") or "")
         is_root = user.partition(":")[0] in ("", "0", "root")
         owner = "" if os.getuid() == 0 or not is_root or engine.rootless else f"{os.getuid()}:{os.getgid()}"
         try:
             inputs = make_inputs(staged)
-            argv = wrapper.prepare(staged, VIEW, owner)
+            argv = prepare(owner)
             if not is_root:
                 (workspace.control / "report").chmod(0o666)
                 for folder in (inputs, workspace.outputs, workspace.repository):
@@ -223,6 +306,7 @@ def container_config(
         "CapDrop": list(_DROPPED),
         "SecurityOpt": ["no-new-privileges", *(["label=disable"] if podman else [])],
         "LogConfig": {"Type": "json-file", "Config": {}},
+        **bounds(job.allowance),
         "Mounts": [
             {"Type": "bind", "Source": str(mount.source), "Target": mount.target, "ReadOnly": mount.read_only}
             for mount in laid
@@ -231,10 +315,7 @@ def container_config(
     if job.network is not Network.DEFAULT:
         host["NetworkMode"] = job.network.value
     if OWN_LIMITS in quirks:
-        host["Ulimits"] = [
-            _own_limit("nofile", resource.RLIMIT_NOFILE, 1 << 20),
-            _own_limit("nproc", resource.RLIMIT_NPROC, 1 << 15),
-        ]
+        host["Ulimits"] = own_limits()
     return {
         "Image": staged.identity.id,
         "Entrypoint": list(argv[:1]),
@@ -244,6 +325,45 @@ def container_config(
         "Labels": {_LABEL: job.id, "mlrun.image": job.image},
         "HostConfig": host,
     }
+
+
+def bounds(asked: Allowance) -> dict[str, Any]:
+    """The part of a container's `HostConfig` that bounds what a step may use.
+
+    Memory and swap together are no more than the memory: a step that wants more is ended, not slowed down. Without a
+    size of its own `/dev/shm` gets half of the machine's memory, as outside a container, in place of 64 MB.
+    """
+    host: dict[str, Any] = {"PidsLimit": most_tasks()}
+    if asked.cpu_set:
+        host["CpusetCpus"] = ",".join(map(str, asked.cpu_set))
+    elif asked.cpus is not None:
+        # An engine refuses more than there are.
+        host["NanoCpus"] = int(min(asked.cpus, os.cpu_count() or asked.cpus) * 10**9)
+    if asked.memory is not None:
+        host["Memory"] = host["MemorySwap"] = asked.memory
+    host["ShmSize"] = asked.shm if asked.shm is not None else machine_memory() // 2
+    if count := asked.devices.get(GPU):
+        host["DeviceRequests"] = [{"Driver": "", "Count": count, "Capabilities": [["gpu"]]}]
+    others = device_files({name: number for name, number in asked.devices.items() if name != GPU})
+    if others:
+        host["Devices"] = [{"PathOnHost": path, "PathInContainer": path, "CgroupPermissions": "rwm"} for path in others]
+    return host
+
+
+def _refuse_unkept(asked: Allowance, engine: "Engine") -> None:
+    """Refuse what an engine would drop with no more than a warning. Raises MlrunError (code EXECUTOR)."""
+    wanted = {
+        "MemoryLimit": (asked.memory is not None, "memory"),
+        "CpuCfsQuota": (asked.cpus is not None and not asked.cpu_set, "CPUs"),
+        "CPUSet": (bool(asked.cpu_set), "the choice of CPUs"),
+    }
+    for name, (is_asked, noun) in wanted.items():
+        if is_asked and engine.info.get(name) is False:
+            raise MlrunError(
+                f"{engine.title} cannot bound {noun} here",
+                code=ExitCode.EXECUTOR,
+                hint="it needs control groups (rootless engines: version 2, delegated); else `--executor sandbox`",
+            )
 
 
 def start_error(image: str, error: EngineError) -> MlrunError:
@@ -277,9 +397,3 @@ def _check_sources(laid: Iterable[Mount]) -> None:
     for mount in laid:
         if not os.path.lexists(mount.source):
             raise MlrunError(f"the step's folder `{mount.source}` is missing", code=ExitCode.EXECUTOR)
-
-
-def _own_limit(name: str, number: int, most: int) -> dict[str, Any]:
-    """A limit that this process has itself, `most` at most, which is what Podman sets for its own."""
-    soft, hard = (most if limit == resource.RLIM_INFINITY else min(limit, most) for limit in resource.getrlimit(number))
-    return {"Name": name, "Soft": soft, "Hard": hard}

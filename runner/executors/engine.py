@@ -15,11 +15,13 @@ from docker.errors import APIError, DockerException
 from docker.utils import kwargs_from_env
 
 from runner.executors.endpoint import Endpoint, EngineError, EngineGone, trouble
+from runner.executors.podman import is_rootless
 
 _GREET_SECONDS = 2
 _SECONDS = 120
 _PULL_SECONDS = 300
-_READ = 1 << 16
+_READ = 1 << 18
+_NEVER_TYPED = ",".join(["ctrl-^", "ctrl-_"] * 8)
 
 
 @contextmanager
@@ -53,7 +55,7 @@ class Engine:
         names = [str(part.get("Name", "")) for part in told.get("Components") or ()]
         self.podman = any("podman" in name.lower() for name in names)
         self.title = f"{'Podman' if self.podman else 'Docker Engine'} {told.get('Version', '')}".strip()
-        self._rootless: bool | None = None
+        self._told: dict[str, Any] = {}
 
     def listens(self) -> bool:
         """Whether somebody takes connections at the engine's address."""
@@ -74,13 +76,17 @@ class Engine:
         return api
 
     @property
+    def info(self) -> Mapping[str, Any]:
+        """What the engine says of itself and its machine (GET /info), asked once."""
+        if not self._told:
+            with self._asking():
+                self._told = self._api.info()
+        return self._told
+
+    @property
     def rootless(self) -> bool:
         """Whether root in a container is an ordinary user of this machine."""
-        if self._rootless is None:
-            with self._asking():
-                options = self._api.info().get("SecurityOptions") or ()
-            self._rootless = any("rootless" in str(option) for option in options)
-        return self._rootless
+        return is_rootless(self.info)
 
     def image(self, name: str) -> dict[str, Any] | None:
         """The inspection of an image, None when it is not here."""
@@ -111,6 +117,20 @@ class Engine:
         """Listen to a container that was not started yet: nothing of what it prints is lost. Framed bytes."""
         with self._asking():
             return Pieces(self._api.attach_socket(container, {"stdout": 1, "stderr": 1, "stream": 1}))
+
+    def converse(self, container: str) -> Any:
+        """Listen and talk to a container that was not started yet; a stream with a socket in it (`Pieces` has one too).
+
+        The keys that leave a container are set to what nobody types, else Ctrl-P would wait for the key after it.
+        """
+        with self._asking():
+            asked = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1, "detachKeys": _NEVER_TYPED}
+            return self._api.attach_socket(container, asked)
+
+    def resize(self, container: str, rows: int, columns: int) -> None:
+        """Tell a container on a terminal its size; one that is about to start or has ended does not care."""
+        with suppress(EngineError), self._asking():
+            self._api.resize(container, rows, columns)
 
     def start(self, container: str) -> None:
         """Start a container that never ran; one that ended would run again."""

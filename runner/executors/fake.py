@@ -15,14 +15,16 @@ A command list is read line by line, and each line is one of
 and anything else, `true` for instance, does nothing.
 """
 
+import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from runner.digest import hash_bytes
 from runner.errors import ExitCode, MlrunError
 from runner.executors.site import Site
-from runner.job import Handle, Identity, LogChunk, Outcome, Probe, PullProgress, Staged, View, Workspace
+from runner.job import Handle, Identity, LogChunk, Outcome, Probe, PullProgress, Script, Staged, View, Workspace
 from runner.state import Reason
 
 _ENDS = {
@@ -118,7 +120,7 @@ class FakeHandle:
 
 class FakeExecutor:
     """See `runner.job.Executor`. `images` are the images that are here, None for all; `registry` those that `pull` can
-    bring. `started` lists the jobs in the order in which they were started."""
+    bring. `started` and `interacted` list the jobs in the order in which that was done to them."""
 
     name: ClassVar[str] = "fake"
 
@@ -130,6 +132,7 @@ class FakeExecutor:
         self._lock = threading.Lock()
         self._open: dict[str, FakeHandle] = {}
         self.started: list[Staged] = []
+        self.interacted: list[Staged] = []
 
     def probe(self) -> Probe:
         """See `runner.job.Executor`."""
@@ -159,13 +162,8 @@ class FakeExecutor:
 
     def start(self, staged: Staged) -> Handle:
         """See `runner.job.Executor`."""
-        job, workspace = staged.job, staged.workspace
-        for folder in (workspace.outputs, workspace.repository, workspace.config, workspace.control):
-            _check(folder.is_dir(), f"`{folder.name}` is made before the start")
-        for given in job.inputs:
-            for file in given.files:
-                _check((workspace.inputs / given.name / file.name).is_file(), f"input `{given.name}` is staged")
-        _check(staged.identity == self.resolve(job.image), "a job starts with the identity that `resolve` gave")
+        job = staged.job
+        self._check_staged(staged)
         word, _, rest = job.script.items[0].partition(" ") if job.script.items else ("", "", "")
         with self._lock:
             _check(all(job.id != other.job.id for other in self.started), "a job is started once")
@@ -174,6 +172,18 @@ class FakeExecutor:
                 raise MlrunError(rest, code=ExitCode.EXECUTOR)
             handle = self._open[job.id] = FakeHandle(self, staged)
         return handle
+
+    def interact(self, staged: Staged, argv: Sequence[str] = (), until: int | None = None) -> int:
+        """See `runner.job.Executor`. Each word is one line of a script; what it prints goes to our streams, and `exit`
+        tells the code. Nothing stops it."""
+        self._check_staged(staged)
+        job = replace(staged.job, script=Script(tuple(argv)))
+        handle = FakeHandle(self, replace(staged, job=job))
+        for chunk in handle.logs():
+            os.write(1 if chunk.stream == "stdout" else 2, chunk.data)
+        outcome = handle.wait()
+        self.interacted.append(staged)
+        return 137 if outcome.exit_code is None else outcome.exit_code
 
     def reattach(self, id: str) -> Handle | None:
         """See `runner.job.Executor`; the job is told again from its beginning."""
@@ -187,6 +197,15 @@ class FakeExecutor:
         """See `runner.job.Executor`."""
         with self._lock:
             return frozenset(self._open)
+
+    def _check_staged(self, staged: Staged) -> None:
+        job, workspace = staged.job, staged.workspace
+        for folder in (workspace.outputs, workspace.repository, workspace.config, workspace.control):
+            _check(folder.is_dir(), f"`{folder.name}` is made before the start")
+        for given in job.inputs:
+            for file in given.files:
+                _check((workspace.inputs / given.name / file.name).is_file(), f"input `{given.name}` is staged")
+        _check(staged.identity == self.resolve(job.image), "a job starts with the identity that `resolve` gave")
 
     def forget(self, id: str) -> None:
         """A handle was closed."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.executors import wrapper
+from runner.executors.limit import memory_sentence
 from runner.executors.wrapper import Report
 from runner.job import Outcome
 from runner.state import Reason
@@ -76,4 +77,5 @@ def _own_end(report: Report, code: int, *, oom: bool) -> Outcome:
 
 
 def _out_of_memory(limit: int) -> str:
-    return f"out of memory: the limit is {limit >> 20} MiB" if limit else "out of memory: the kernel killed a process"
+    """The kernel kills only when every byte of the limit is taken: the peak is the limit."""
+    return memory_sentence(limit, limit) if limit else "out of memory: the kernel killed a process"

@@ -3,10 +3,14 @@
 Makes the empty folders over which inputs are laid; mounts nothing itself.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.errors import ExitCode, MlrunError
+from runner.escape import printable
+from runner.executors import secret
 from runner.job import Staged, View
 
 VIEW = View()
@@ -40,6 +44,19 @@ def make_inputs(staged: Staged) -> Path:
     return top
 
 
+def check_granted(staged: Staged) -> None:
+    """Refuse a host folder that is not what the user has granted: an earlier step may have put a link in its place.
+
+    Raises MlrunError (code POLICY).
+    """
+    for granted in staged.job.mounts:
+        real = os.path.realpath(granted.source)
+        if real != granted.source or not os.path.lexists(real):
+            said = "is gone" if real == granted.source else f"leads to `{printable(real)}` by now"
+            message = f"the mount `{printable(granted.source)}` {said}"
+            raise MlrunError(message, code=ExitCode.POLICY, hint="put it back, and run the step again")
+
+
 def mounts(staged: Staged, inputs: Path) -> Iterator[Mount]:
     """All mounts of a step, outer ones first; `inputs` is what `make_inputs` gave."""
     workspace = staged.workspace
@@ -53,6 +70,10 @@ def mounts(staged: Staged, inputs: Path) -> Iterator[Mount]:
     yield Mount(workspace.config, VIEW.config, True)
     yield Mount(workspace.control, VIEW.control, True)
     yield Mount(workspace.control / "report", f"{VIEW.control}/report", False)
+    for granted in sorted(staged.job.mounts, key=lambda granted: granted.target):
+        yield Mount(Path(granted.source), granted.target, granted.read_only)
+    if staged.secrets:
+        yield Mount(secret.place(staged.job.id), f"{VIEW.control}/{secret.NAME}", True)
 
 
 def _given(staged: Staged) -> list[str]:

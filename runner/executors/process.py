@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from runner.errors import ExitCode, MlrunError
-from runner.executors import wrapper
+from runner.executors import interaction, wrapper
 from runner.executors.child import ChildHandle, jobs_below
 from runner.executors.interpreter import LAYER, Callers
-from runner.executors.mount import VIEW, make_inputs, mounts
+from runner.executors.mount import VIEW, check_granted, make_inputs, mounts
+from runner.executors.secret import delivering, lending
 from runner.executors.site import Site
+from runner.executors.terminal import Streams
 from runner.job import Handle, Identity, Network, Probe, PullProgress, Staged, View, Workspace
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
@@ -37,7 +39,7 @@ class ProcessHandle(ChildHandle):
         super().__init__(staged, forget)
         self._leash = -1
 
-    def start(self, request: Mapping[str, object]) -> None:
+    def start(self, request: Mapping[str, object], streams: Streams | None = None) -> None:
         """Start the supervisor with its request. Raises MlrunError (code EXECUTOR)."""
 
         def command(status: int) -> tuple[Sequence[str], Sequence[int]]:
@@ -48,7 +50,7 @@ class ProcessHandle(ChildHandle):
             leash, self._leash = os.pipe()
             return supervisor_command(self.id, paper, leash, status), (paper, leash)
 
-        self.spawn(command, os.environ)
+        self.spawn(command, os.environ, streams)
 
     def _terminate(self) -> None:
         with suppress(OSError):
@@ -105,23 +107,56 @@ class ProcessExecutor:
         folders = (workspace.inputs, workspace.outputs, workspace.repository, workspace.config, workspace.control)
         return View(*map(str, folders))
 
+    @delivering
     def start(self, staged: Staged) -> Handle:
         """See `runner.job.Executor`."""
+        handle = ProcessHandle(staged, self._forget)
+        self._launch(handle, staged, lambda: wrapper.prepare(staged, self.view(staged.workspace)), {})
+        return handle
+
+    @lending
+    def interact(self, staged: Staged, argv: Sequence[str] = (), until: int | None = None) -> int:
+        """See `runner.job.Executor`."""
+        handle, view = ProcessHandle(staged, self._forget), self.view(staged.workspace)
+        more = interaction.environment(staged, view, self._site.environment)
+
+        def start(streams: Streams) -> None:
+            self._launch(handle, staged, lambda: interaction.prepare(staged, view, argv), more, streams)
+
+        return interaction.converse(handle, start, until)
+
+    def _launch(
+        self,
+        handle: ProcessHandle,
+        staged: Staged,
+        prepare: Callable[[], list[str]],
+        more: Mapping[str, str],
+        streams: Streams | None = None,
+    ) -> None:
+        """Start what `prepare` gives below a supervisor, `more` being further variables. Raises MlrunError."""
         if staged.job.network is Network.NONE:
             raise MlrunError(
                 "a plain process cannot be kept from the network",
                 code=ExitCode.EXECUTOR,
                 hint="use `--executor sandbox` or `--executor docker`",
             )
+        check_granted(staged)
         workspace, view = staged.workspace, self.view(staged.workspace)
+        if not self._has_mounts and any(mount.source != mount.target for mount in staged.job.mounts):
+            raise MlrunError(
+                "a plain process of an ordinary user sees a host folder only where it is",
+                code=ExitCode.EXECUTOR,
+                hint="use `--executor sandbox` or `--executor docker`",
+            )
         home = workspace.scratch / "home"
         try:
             inputs = make_inputs(staged) if self._has_mounts else workspace.inputs
             for folder in (home, workspace.scratch / "tmp", workspace.scratch / "root"):
                 folder.mkdir(parents=True, exist_ok=True)
             python = self._callers.interpreter()
-            python.make_layer(home / LAYER, str(home / LAYER))
-            argv = wrapper.prepare(staged, view)
+            if not os.path.lexists(home / LAYER):
+                python.make_layer(home / LAYER, str(home / LAYER))
+            argv = prepare()
         except OSError as error:
             raise MlrunError(f"cannot make the step's folders: {error}", code=ExitCode.EXECUTOR) from error
         environment = {
@@ -130,22 +165,21 @@ class ProcessExecutor:
             "TMPDIR": str(workspace.scratch / "tmp"),
             "VIRTUAL_ENV": str(home / LAYER),
         }
-        handle = ProcessHandle(staged, self._forget)
         handle.start(
             {
                 "argv": argv,
-                "env": environment | dict(staged.environment),
+                "env": {**environment, **staged.environment, **more},
                 "cwd": view.repository,
                 "root": str(workspace.scratch / "root"),
                 "mounts": [
                     [str(mount.source), mount.target, "ro" if mount.read_only else "rw"]
                     for mount in (mounts(staged, inputs) if self._has_mounts else ())
                 ],
-            }
+            },
+            streams,
         )
         with self._lock:
             self._open.add(handle.id)
-        return handle
 
     def reattach(self, id: str) -> Handle | None:
         """Always None: a process dies with the runner that started it."""

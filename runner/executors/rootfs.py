@@ -46,9 +46,10 @@ class Root:
         """The root without a step, to try it."""
         yield from (*self._before, "--tmpfs", "/tmp", *self._after, "--chdir", "/")
 
-    def step(self, staged: Staged, inputs: Path) -> Iterator[str]:
-        """The root with the folders of a step. What is shown of this machine comes after the step's `/tmp`, in which it
-        may lie; at the end nothing can be added to the root itself."""
+    def step(self, staged: Staged, inputs: Path, shm: int | None = None, devices: Iterable[str] = ()) -> Iterator[str]:
+        """The root with the folders of a step, the paths of its devices, and so many bytes of `/dev/shm` (None: half of
+        the machine's memory). What is shown of this machine comes after the step's `/tmp`, in which it may lie; at the
+        end nothing can be added to the root itself."""
         workspace = staged.workspace
         yield from self._before
         yield from ("--bind", str(workspace.scratch / "tmp"), "/tmp")
@@ -56,6 +57,10 @@ class Root:
         yield from self._after
         yield from ("--bind", str(workspace.scratch / "home"), HOME)
         yield from ("--perms", "0755", "--dir", "/valohai")
+        if shm is not None:
+            yield from ("--perms", "1777", "--size", str(shm), "--tmpfs", "/dev/shm")
+        for device in devices:
+            yield from ("--dev-bind", device, device)
         for mount in mounts(staged, inputs):
             yield from ("--ro-bind" if mount.read_only else "--bind", str(mount.source), mount.target)
         if self._imports_checkout:

@@ -9,19 +9,23 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 from runner.errors import ExitCode, MlrunError
-from runner.executors import wrapper
+from runner.executors import interaction, wrapper
 from runner.executors.child import ChildHandle, is_ready, jobs_below
+from runner.executors.device import device_files
 from runner.executors.interpreter import LAYER, Callers
-from runner.executors.mount import VIEW, make_inputs
+from runner.executors.limit import most_tasks
+from runner.executors.mount import VIEW, check_granted, make_inputs
 from runner.executors.rootfs import HOME, Root
+from runner.executors.secret import delivering, lending
 from runner.executors.site import Site
+from runner.executors.terminal import Streams
 from runner.job import Handle, Identity, Network, Probe, PullProgress, Staged, View, Workspace
 
 _NAMESPACES = (
@@ -50,9 +54,24 @@ every capability unless it is told otherwise, and then a step could remount what
 
 _PROBE_SECONDS = 5
 
+_BOUND = 'ulimit -u "$0" 2>/dev/null || ulimit -p "$0" 2>/dev/null; exec "$@"'
+"""Bash and dash have different letters for processes (getrlimit(2), RLIMIT_NPROC)."""
+
+_OWN_TERMINAL = """\
+import fcntl, os, sys, termios
+os.setsid()
+if os.isatty(0):
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Makes the terminal that it was given the one of a session of its own, without which a shell has no job control.
+Bubblewrap's session is led by its own first process, and only a leader can do this (ioctl_tty(2), TIOCSCTTY)."""
+
 
 class SandboxHandle(ChildHandle):
     """One step in a process name space, whose first process is bubblewrap's own and ignores everything but SIGKILL."""
+
+    _memory_folders = ("/dev/shm", "/run")
 
     def __init__(self, staged: Staged, forget: Callable[[str], None]) -> None:
         super().__init__(staged, forget)
@@ -129,39 +148,70 @@ class SandboxExecutor:
         """See `runner.job.Executor`."""
         return VIEW
 
+    @delivering
     def start(self, staged: Staged) -> Handle:
         """See `runner.job.Executor`."""
+        handle = SandboxHandle(staged, self._forget)
+        self._launch(handle, staged, lambda: wrapper.prepare(staged, VIEW), {})
+        return handle
+
+    @lending
+    def interact(self, staged: Staged, argv: Sequence[str] = (), until: int | None = None) -> int:
+        """See `runner.job.Executor`."""
+        handle = SandboxHandle(staged, self._forget)
+        more = interaction.environment(staged, VIEW, self._site.environment)
+
+        def prepare() -> list[str]:
+            command = interaction.prepare(staged, VIEW, argv)
+            return [f"{HOME}/{LAYER}/bin/python", "-I", "-S", "-c", _OWN_TERMINAL, *command]
+
+        def start(streams: Streams) -> None:
+            self._launch(handle, staged, prepare, more, streams)
+
+        return interaction.converse(handle, start, until)
+
+    def _launch(
+        self,
+        handle: SandboxHandle,
+        staged: Staged,
+        prepare: Callable[[], list[str]],
+        more: Mapping[str, str],
+        streams: Streams | None = None,
+    ) -> None:
+        """Make the root and start in it what `prepare` gives, `more` being further variables. Raises MlrunError."""
         program = self._program
         if program is None:
             raise MlrunError(self._probe.sentence, code=ExitCode.EXECUTOR, hint=self._probe.hint)
         root, scratch = self._root, staged.workspace.scratch
+        check_granted(staged)
+        shm = staged.job.allowance.shm if self._sizes_memory else None
+        devices = device_files(staged.job.allowance.devices)
         try:
             scratch.mkdir(parents=True, exist_ok=True)
             for name in ("home", "tmp"):
                 (scratch / name).mkdir(exist_ok=True)
             (scratch / "tmp").chmod(0o1777)
             inputs = make_inputs(staged)
-            self._callers.interpreter().make_layer(scratch / "home" / LAYER, f"{HOME}/{LAYER}")
-            argv = wrapper.prepare(staged, VIEW)
+            if not os.path.lexists(scratch / "home" / LAYER):
+                self._callers.interpreter().make_layer(scratch / "home" / LAYER, f"{HOME}/{LAYER}")
+            argv = prepare()
         except OSError as error:
             raise MlrunError(f"cannot make the step's folders: {error}", code=ExitCode.EXECUTOR) from error
         environment = {
             "PATH": os.pathsep.join([f"{HOME}/{LAYER}/bin", *root.path]),
             "HOME": HOME,
             "VIRTUAL_ENV": f"{HOME}/{LAYER}",
-        } | dict(staged.environment)
+        } | {**staged.environment, **more}
 
         def command(status: int) -> tuple[Sequence[str], Sequence[int]]:
-            words = [*arguments(staged.job.network), *root.step(staged, inputs)]
+            words = [*arguments(staged.job.network), *root.step(staged, inputs, shm, devices)]
             words += [word for name, value in environment.items() for word in ("--setenv", name, value)]
             paper = _paper([*words, "--json-status-fd", str(status)])
-            return [program, "--args", str(paper), "--", *argv], (paper,)
+            return [program, "--args", str(paper), "--", *self._bound, *argv], (paper,)
 
-        handle = SandboxHandle(staged, self._forget)
-        handle.spawn(command, {})
+        handle.spawn(command, {}, streams)
         with self._lock:
             self._open.add(handle.id)
-        return handle
 
     def reattach(self, id: str) -> Handle | None:
         """Always None: a sandbox dies with the runner that started it.
@@ -184,6 +234,19 @@ class SandboxExecutor:
     @cached_property
     def _program(self) -> str | None:
         return shutil.which("bwrap", path=self._site.environment.get("PATH", os.defpath))
+
+    @property
+    def _bound(self) -> list[str]:
+        """Starts a program with a bound for its processes that the kernel keeps, where it does: not for root."""
+        return [] if os.geteuid() == 0 else ["/bin/sh", "-c", _BOUND, str(most_tasks())]
+
+    @cached_property
+    def _sizes_memory(self) -> bool:
+        """Whether this bubblewrap can bound a file system in memory; it can from 0.7 on."""
+        with suppress(OSError, subprocess.SubprocessError):
+            command = [self._program or "bwrap", "--help"]
+            return b"--size " in subprocess.run(command, capture_output=True, timeout=_PROBE_SECONDS).stdout
+        return False
 
     @cached_property
     def _root(self) -> Root:

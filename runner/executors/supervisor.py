@@ -8,11 +8,13 @@ third it reports.
 """
 
 import ctypes
+import fcntl
 import json
 import os
 import select
 import signal
 import sys
+import termios
 from contextlib import suppress
 
 _SUBREAPER = 36
@@ -22,6 +24,9 @@ _READ_ONLY = 0x1
 _REMOUNT = 0x20
 _RECURSIVE = 0x4000
 _PRIVATE = 0x40000
+
+_OURS = {"/valohai", "/inputs", "/outputs"}
+"""Top-level folders in which a step finds nothing but its own."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -55,8 +60,25 @@ def change_root(root: str, mounts: list[list[str]]) -> None:
     check(_libc.unshare(_NEW_MOUNTS))
     mount("none", "/", "", _RECURSIVE | _PRIVATE)
     mount("tmpfs", root, "tmpfs", 0, "mode=0755")
-    covered = {"/" + target.split("/")[1] for _, target, _ in mounts}
-    for entry in os.scandir("/"):
+    targets = {target for _, target, _ in mounts}
+    show("/", root, targets | _OURS, {os.path.dirname(target) for target in targets})
+    for source, target, mode in mounts:
+        place = root + target
+        if os.path.isdir(source):
+            os.makedirs(place, exist_ok=True)
+        elif not os.path.exists(place):
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+            os.close(os.open(place, os.O_CREAT | os.O_WRONLY, 0o644))
+        mount(source, place, "", _BIND)
+        if mode == "ro":
+            mount("none", place, "", _BIND | _REMOUNT | _READ_ONLY)
+    os.chroot(root)
+
+
+def show(folder: str, root: str, covered: set[str], parents: set[str]) -> None:
+    """Bind what a folder of this machine has below `root`, but for what is covered; folders that a mount point has to
+    be made in are made anew and shown entry by entry."""
+    for entry in os.scandir(folder):
         target = root + entry.path
         if entry.path in covered:
             continue
@@ -64,15 +86,13 @@ def change_root(root: str, mounts: list[list[str]]) -> None:
             os.symlink(os.readlink(entry.path), target)
         elif entry.is_dir():
             os.mkdir(target)
-            mount(entry.path, target, "", _BIND | _RECURSIVE)
-    for source, target, mode in mounts:
-        place = root + target
-        if os.path.isdir(source):
-            os.makedirs(place, exist_ok=True)
-        mount(source, place, "", _BIND)
-        if mode == "ro":
-            mount("none", place, "", _BIND | _REMOUNT | _READ_ONLY)
-    os.chroot(root)
+            if any(parent == entry.path or parent.startswith(entry.path + "/") for parent in parents):
+                show(entry.path, root, covered, parents)
+            else:
+                mount(entry.path, target, "", _BIND | _RECURSIVE)
+        elif folder != "/" and entry.is_file():
+            os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
+            mount(entry.path, target, "", _BIND)
 
 
 def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
@@ -88,13 +108,15 @@ def check(result: int) -> None:
 
 
 def start(request: dict[str, object]) -> int:
-    """Fork the step's first process, in a session of its own. Raises OSError."""
+    """Fork the step's first process, in a session of its own, with the terminal if it has one. Raises OSError."""
     argv, env, cwd = request["argv"], request["env"], request["cwd"]
     os.chdir(cwd)  # type: ignore[arg-type]
     child = os.fork()
     if child == 0:
         try:
             os.setsid()
+            if os.isatty(0):
+                fcntl.ioctl(0, termios.TIOCSCTTY, 0)
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
@@ -120,7 +142,10 @@ def attend(child: int, leash: int) -> int:
     while True:
         signal_all(signal.SIGKILL)
         try:
+            # One, then all that have ended: a look at the whole machine for each of thousands would take for ever.
             os.waitpid(-1, 0)
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
         except ChildProcessError:
             return code if code >= 0 else 128 - code
 

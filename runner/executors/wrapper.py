@@ -1,7 +1,7 @@
 """The shell around every step: one script out of the command list, and the way its end is told.
 
 Knows shells, and the files of `workspace.control`: `script`, `prelude` (sets the traps and notes where each command
-starts) and `report` (the only one the step may write). Knows no executor.
+starts), `report` (the only one the step may write) and, if the step has any, its `secrets`. Knows no executor.
 
 Two shells run. The outer one stays when the step is asked to stop, so that the program may save what it has; it picks
 bash or sh, reports the code and gives files back to their owner. The inner one runs the script; its traps note the line
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.escape import printable
+from runner.executors import secret
 from runner.job import Staged, View
 
 MARK = "mlrun:"
@@ -27,6 +28,7 @@ asked=
 trap asked=1 TERM INT HUP
 unset TINI_KILL_PROCESS_GROUP
 [ -z "$asked" ] || exit 143
+if [ -e "${1%/*}/secrets" ]; then . "${1%/*}/secrets" || exit 126; fi
 case $4 in
 '#!') "$5" ${6+"$6"} "$1" ;;
 *) if command -v bash >/dev/null 2>&1; then bash "$4" "$1"; else /bin/sh "$4" "$1"; fi ;;
@@ -82,8 +84,20 @@ def prepare(staged: Staged, view: View, owner: str = "") -> list[str]:
     _write(control / "prelude", f"{prelude}{_LIST}{json.dumps(_commands(items))}\n", 0o644)
     _write(control / "report", "", 0o644)
     _write(control / "script", text, 0o755)
+    if staged.secrets:
+        _point_at_secrets(control, view, staged.job.id)
     script = f"{view.control}/script"
     return ["/bin/sh", "-c", _OUTER, MARK + staged.job.id, script, owner, view.outputs, *mode]
+
+
+def _point_at_secrets(control: Path, view: View, id: str) -> None:
+    """A place to mount the secrets at; where nothing can be mounted, the way to them."""
+    path = control / secret.NAME
+    path.unlink(missing_ok=True)
+    if view.control == str(control):
+        path.symlink_to(secret.place(id))
+    else:
+        _write(path, "", 0o444)
 
 
 def read_report(control: Path) -> Report:

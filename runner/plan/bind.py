@@ -5,11 +5,12 @@ be fetched, `make_job` puts the fetched files in.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from runner.errors import ExitCode, MlrunError
 from runner.job import InputFile, Job, JobInput, Network, Value
+from runner.plan.limit import Grant, allowance
 from runner.plan.model import PlannedNode, Source
 from runner.spec.command import build_script, interpolate_uri
 from runner.spec.model import Edge, Input, KeepDirectories, ParameterType, SocketType, Step
@@ -42,7 +43,7 @@ def resolve(node: PlannedNode, upstream: Mapping[str, Left]) -> Resolved:
     """The node's values and files as its upstreams give them. Raises MlrunError (code INPUT) for an empty edge."""
     parameters = dict(node.parameters)
     environment = dict(node.environment)
-    carried: dict[str, list[InputFile]] = {}
+    carried = {name: list(files) for name, files in node.files.items()}
     notices: list[str] = []
     for edge in node.edges:
         left = upstream[edge.source.node]
@@ -54,7 +55,8 @@ def resolve(node: PlannedNode, upstream: Mapping[str, Left]) -> Resolved:
                 carried.setdefault(edge.target.key, []).extend(files)
                 notices += [notice] if notice else []
             case SocketType.ENVIRONMENT_VARIABLE if edge.source.key in left.environment:
-                environment[edge.target.key] = left.environment[edge.source.key]
+                if edge.target.key not in node.secrets:
+                    environment[edge.target.key] = left.environment[edge.source.key]
     sources = {
         name: tuple(
             Source(interpolate_uri(source.uri, node.step, parameters), source.folder, source.trusted)
@@ -154,15 +156,13 @@ def _glob(pattern: str, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def place_files(declared: Input | None, files: tuple[InputFile, ...], pattern: str) -> tuple[InputFile, ...]:
-    """The files under the names that the step sees, following the input's `keep-directories` and `filename`.
+    """The files under the names that the step sees, following the input's `keep-directories`.
 
     `none` puts every file directly into the input's folder, `full` keeps whole paths, `suffix` what follows the
-    literal folders before the first wildcard of `pattern`. `filename` counts for a single file only.
+    literal folders before the first wildcard of `pattern`.
     """
     if declared is None:
         return files
-    if declared.filename and len(files) == 1:
-        return (_renamed(files[0], declared.filename),)
     match declared.keep_directories:
         case KeepDirectories.FULL:
             return files
@@ -171,6 +171,13 @@ def place_files(declared: Input | None, files: tuple[InputFile, ...], pattern: s
             return tuple(_renamed(file, file.name.removeprefix(root)) for file in files)
         case _:
             return tuple(_renamed(file, file.name.rpartition("/")[2]) for file in files)
+
+
+def rename_single(declared: Input, files: tuple[InputFile, ...]) -> tuple[InputFile, ...]:
+    """All files of an input, under its `filename` if there is only one, wherever it came from."""
+    if declared.filename and len(files) == 1:
+        return (_renamed(files[0], declared.filename),)
+    return files
 
 
 def wildcard_root(pattern: str) -> str:
@@ -182,7 +189,10 @@ def wildcard_root(pattern: str) -> str:
 
 
 def _renamed(file: InputFile, name: str) -> InputFile:
-    return InputFile(name, file.digest, file.size, file.origin)
+    return replace(file, name=name)
+
+
+NOTHING_GRANTED = Grant()
 
 
 def make_job(
@@ -195,8 +205,10 @@ def make_job(
     identities: Mapping[str, str],
     documents: Mapping[str, Mapping[str, object]],
     network: Network,
+    grant: Grant = NOTHING_GRANTED,
 ) -> Job:
     """The bound job. `identities` are the `VH_*` variables that say who it is; the step's own cannot replace them.
+    `grant` is what the user lets this node have of the machine.
 
     Raises MlrunError when a value cannot be put safely into the command, or a required input ended up empty.
     """
@@ -210,7 +222,7 @@ def make_job(
                 location=declared.location,
                 hint="an input that may be empty says `optional: true`",
             )
-        inputs.append(JobInput(declared.name, files))
+        inputs.append(JobInput(declared.name, rename_single(declared, files)))
     parameters = _with_flags(node.step, resolved.parameters)
     return Job(
         id=id,
@@ -221,9 +233,14 @@ def make_job(
         parameters=parameters,
         inputs=tuple(inputs),
         environment={**resolved.environment, **identities},
+        secrets=node.secrets,
         documents={**documents, "parameters": parameters},
         network=network,
         time_limit=node.step.time_limit,
+        no_output_timeout=node.step.no_output_timeout,
+        stop_condition=node.step.stop_condition.text if node.step.stop_condition else None,
+        allowance=allowance(node.step, resolved.environment, grant),
+        mounts=grant.mounts,
     )
 
 

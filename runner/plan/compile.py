@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from runner.errors import ExitCode, Location, MlrunError, Severity, did_you_mean, spec_error, usage_error
 from runner.job import Value
 from runner.plan import graph
+from runner.plan.limit import check_limits
 from runner.plan.model import Arguments, Given, Plan, PlannedNode, Source
 from runner.spec.check.pipeline import pipeline_problems
 from runner.spec.model import (
@@ -83,11 +84,17 @@ def _check_wiring(project: Project, pipeline: Pipeline) -> None:
 
 
 def _node_step(project: Project, node: Node) -> Step:
-    """The step of a node, its override's image and command applied."""
+    """The step of a node, its override's image, command and mounts applied."""
     step = project.steps[node.step or ""]
     if node.override is None:
         return step
-    return replace(step, image=node.override.image or step.image, command=node.override.command or step.command)
+    override = node.override
+    return replace(
+        step,
+        image=override.image or step.image,
+        command=override.command or step.command,
+        mounts=override.mounts or step.mounts,
+    )
 
 
 def _unsupported(node: Node) -> str | None:
@@ -127,17 +134,22 @@ class _Wishes:
 def _plan_node(
     step: Step, wishes: _Wishes, arguments: Arguments, root: str, *, name: str, on_error: OnError = OnError.STOP_ALL
 ) -> PlannedNode:
+    secrets = _secrets(step, wishes, arguments)
+    environment = _environment(step, wishes, arguments.environment, secrets)
+    check_limits(step, environment)
     return PlannedNode(
         name=name,
         step=replace(step, image=arguments.image) if arguments.image else step,
         parameters=_parameters(step, wishes),
         inputs=_inputs(step, wishes, arguments.folder, root),
-        environment=_environment(step, wishes, arguments.environment),
+        environment=environment,
         edges=wishes.carrying,
         upstream=tuple(dict.fromkeys(edge.source.node for edge in wishes.edges)),
         on_error=on_error,
         append_edges=wishes.append_edges,
         keep_going=arguments.keep_going,
+        secrets=tuple(sorted(secrets)),
+        files={item: files for item, files in wishes.given.files.items() if item not in wishes.given.inputs},
     )
 
 
@@ -194,6 +206,9 @@ def _inputs(step: Step, wishes: _Wishes, folder: str, root: str) -> dict[str, tu
     for declared in step.inputs:
         if declared.name in wishes.given.inputs:
             found = tuple(Source(uri, folder, trusted=True) for uri in wishes.given.inputs[declared.name])
+        elif wishes.given.files.get(declared.name):
+            sources[declared.name] = ()
+            continue
         else:
             uris = overridden.get(declared.name, declared.default)
             found = tuple(Source(uri, root) for uri in uris if uri)
@@ -206,19 +221,34 @@ def _inputs(step: Step, wishes: _Wishes, folder: str, root: str) -> dict[str, tu
     return sources
 
 
-def _environment(step: Step, wishes: _Wishes, given: Mapping[str, str]) -> dict[str, str]:
+def _secrets(step: Step, wishes: _Wishes, arguments: Arguments) -> frozenset[str]:
+    """Variables that get a secret: the user's word beats the file's, and what `--var` says may be read by all."""
+    declared = {variable.name for variable in step.environment_variables}
+    declared.update(wishes.override.environment_variables if wishes.override else ())
+    return (arguments.secret | (arguments.granted & declared)) - arguments.environment.keys()
+
+
+def _environment(
+    step: Step, wishes: _Wishes, given: Mapping[str, str], secrets: frozenset[str] = frozenset()
+) -> dict[str, str]:
+    """The variables but for those that are secrets. Raises MlrunError for a required one that nothing gives."""
     values: dict[str, str] = {}
     overridden = wishes.override.environment_variables if wishes.override else {}
     for variable in step.environment_variables:
         value = given.get(variable.name, overridden.get(variable.name, variable.default))
         if value is not None:
             values[variable.name] = value
-        elif not variable.optional and not wishes.feeds(SocketType.ENVIRONMENT_VARIABLE, variable.name):
+        elif not (
+            variable.optional
+            or variable.name in secrets
+            or wishes.feeds(SocketType.ENVIRONMENT_VARIABLE, variable.name)
+        ):
             raise usage_error(
                 f"environment variable `{variable.name}` of step `{step.name}` has no value",
-                hint=f"give one with `--var {variable.name}=VALUE`",
+                hint=f"give one with `--var {variable.name}=VALUE`, a secret with `mlrun secret set {variable.name}`",
             )
-    return values | {key: value for key, value in overridden.items() if value is not None} | dict(given)
+    values |= {key: value for key, value in overridden.items() if value is not None} | dict(given)
+    return {key: value for key, value in values.items() if key not in secrets}
 
 
 def _pipeline_values(

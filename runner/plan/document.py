@@ -1,10 +1,15 @@
-"""What a step is told about itself: the `VH_*` identities and `execution.json`. Pure.
+"""What a step is told about itself: the `VH_*` identities, `execution.json` and `runtime.json`. Pure.
 
-The keys and variables are Valohai's run-time contract; here, and only here, its words for states are used.
+The keys and variables are Valohai's run-time contract (`docs/run-time.md`); here, and only here, its words for states
+are used.
 """
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from runner.job import Allowance
 
 _LOCAL = uuid.UUID("5d1a7c1e-5a0e-5e0f-8c55-8f4f4f0f6d11")
 """The name space of the ids that Valohai has and we do not: environment, pipeline node."""
@@ -12,7 +17,8 @@ _LOCAL = uuid.UUID("5d1a7c1e-5a0e-5e0f-8c55-8f4f4f0f6d11")
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What all executions of a run have in common. `pipeline` is None for a single step."""
+    """What all executions of a run have in common. `pipeline` is None for a single step; `user` is a login name, `host`
+    describes this machine (`runner.provenance.host`)."""
 
     run_id: str
     run_counter: int
@@ -21,6 +27,7 @@ class RunContext:
     commit: str
     executor: str
     user: str
+    host: Mapping[str, Any]
     title: str | None
     tags: tuple[str, ...]
     pipeline: str | None
@@ -50,7 +57,8 @@ def execution_document(
     """The content of `execution.json`; `created` is a time in ISO 8601."""
     document: dict[str, object] = {
         "valohai.commit-identifier": context.commit,
-        "valohai.creator-email": None,
+        # The address that git, too, takes for somebody who has told it none: programs expect a text here.
+        "valohai.creator-email": f"{context.user}@{context.host['hostname']}",
         "valohai.creator-id": 0,
         "valohai.creator-name": context.user,
         "valohai.environment-id": str(uuid.uuid5(_LOCAL, context.executor)),
@@ -78,3 +86,32 @@ def execution_document(
             "valohai.pipeline-title": context.title or context.pipeline,
         }
     return document
+
+
+def runtime_document(
+    context: RunContext, *, image: str, identity: str, allowance: Allowance, version: str
+) -> dict[str, object]:
+    """The content of `runtime.json`, whose form Valohai does not publish: where the step runs and what it may use.
+
+    `cpus` and `memory` (bytes) are the step's own bounds where it has some, else all of the machine's; `devices` are
+    those that it got, -1 for all there are. What is not known is left out.
+    """
+    host = context.host
+    cpus = len(allowance.cpu_set) or allowance.cpus
+    document = {
+        "executor": context.executor,
+        "image": image,
+        "image-id": identity,
+        "host": host["hostname"],
+        "kernel": host.get("kernel"),
+        "processor": host.get("processor"),
+        "cpus": _least(cpus, host.get("processors")),
+        "memory": _least(allowance.memory, host.get("memory")),
+        "devices": dict(allowance.devices) or None,
+        "mlrun": version,
+    }
+    return {key: value for key, value in document.items() if value is not None}
+
+
+def _least(*bounds: float | None) -> float | None:
+    return min((bound for bound in bounds if bound is not None), default=None)

@@ -1,5 +1,6 @@
-"""The machine a run happened on, read from the kernel's own files. Linux only; starts no program."""
+"""The machine a run happened on, read from the kernel's own files, and who ran it. Linux only; starts no program."""
 
+import getpass
 import os
 import platform
 import sys
@@ -21,6 +22,14 @@ def describe_host() -> dict[str, Any]:
         "distribution": (_after("/etc/os-release", ("PRETTY_NAME",), "=") or "").strip('"') or None,
         "python": f"{platform.python_implementation()} {platform.python_version()} ({sys.executable})",
     }
+
+
+def user_name() -> str:
+    """Who runs this, by name or number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _after(file: str, names: Iterable[str], sign: str = ":") -> str | None:

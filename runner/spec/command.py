@@ -6,7 +6,7 @@ but plain characters refuses the run.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from shlex import quote
 from string import Formatter
@@ -52,25 +52,48 @@ def interpolate_uri(uri: str, step: Step, values: Values) -> str:
 
     def replace(match: re.Match[str]) -> str:
         kind, _, name = match[1].partition(":")
-        value = values.get(name) if kind in ("parameter", "parameter-value") else None
+        value = values.get(name) if kind in _NAMING else None
         return match[0] if value is None else text_of(value, _separator(step, name))
 
     return _PLACEHOLDER.sub(replace, uri)
 
 
+ALL_PARAMETERS = frozenset({"parameters", "params"})
+"""The placeholders that pass all parameters, as they stand in their braces."""
+
+
+def find_braced(texts: Iterable[str]) -> frozenset[str]:
+    """What stands in braces in some texts, and so may be a placeholder: `parameters`, `parameter:lr`."""
+    return frozenset(inside for text in texts for inside in _PLACEHOLDER.findall(text))
+
+
+def named_parameters(braced: Iterable[str]) -> set[str]:
+    """The names that some placeholders give, whether a step has such parameters or not."""
+    parts = (inside.partition(":") for inside in braced)
+    return {name for kind, _, name in parts if name and kind in _NAMING}
+
+
+_NAMING = ("parameter", "parameter-value")
+
+
 def unknown_placeholders(step: Step, texts: Sequence[str]) -> list[tuple[int, int, str]]:
     """What looks like a placeholder in some texts and names nothing of the step: which text, the offset, and itself.
 
-    Behind a `$` it is the shell's own.
+    Behind a `$` it is the shell's own. A parameter's mere name is found too, unless it may be Python's.
     """
     found, known = [], _by_name(step)
     for number, text in enumerate(texts):
+        names = () if _PYTHON_FORMAT.search(text) else known
         for match in _PLACEHOLDER.finditer(text):
-            meant = is_placeholder(match[1].strip(" {"))
+            inside = match[1].strip(" {")
+            meant = is_placeholder(inside) or inside in names
             if meant and text[match.start() - 1 : match.start()] != "$" and _passes(step, match[1], known) is None:
                 found.append((number, match.start(), match[0]))
     return found
 
+
+_PYTHON_FORMAT = re.compile(r"\b[rR]?[fF][rR]?['\"]|\.format\b|\bawk\b")
+"""Code in a command in which a word in braces has a meaning of its own."""
 
 _MEANT = re.compile(r"parameters|params|source-path|param(eter)?s?([-_]values?)?:.+")
 """What stands in the braces of placeholders, right or nearly right."""
@@ -133,12 +156,12 @@ def _by_name(step: Step) -> _Known:
 
 def _passes(step: Step, inside: str, known: _Known) -> tuple[Parameter, ...] | None:
     """The parameters that a placeholder passes; None when it is none of ours."""
-    if inside in ("parameters", "params"):
+    if inside in ALL_PARAMETERS:
         return step.parameters
     if inside == "source-path":
         return None if step.source_path is None else ()
     kind, _, name = inside.partition(":")
-    return (known[name],) if kind in ("parameter", "parameter-value") and name in known else None
+    return (known[name],) if kind in _NAMING and name in known else None
 
 
 def _needs_quotes(step: Step, inside: str, parameters: tuple[Parameter, ...]) -> bool:

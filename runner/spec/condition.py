@@ -34,6 +34,15 @@ PYTHON_WORDS: Mapping[str, str] = {"true": "True", "false": "False", "null": "No
 """Words that look like values and are taken for names, with what was probably meant."""
 
 
+_FOREIGN = (
+    (re.compile(r"&&"), "write `and` for `&&`"),
+    (re.compile(r"\|\|"), "write `or` for `||`"),
+    (re.compile(r"!(?!=)"), "write `not` for `!`"),
+    (re.compile(r"(?<![=<>!])=(?!=)"), "write `==` to compare"),
+)
+"""Operators of other languages, with the ones of this."""
+
+
 class BadExpression(ValueError):
     """Text that is no expression: why, and at which character (from 0) if that is known."""
 
@@ -82,7 +91,9 @@ class Expression:
                 warnings.simplefilter("ignore")
                 tree = self._evaluator.parse(self._text.strip())
         except SyntaxError as error:
-            raise self._bad(error.msg, error.text, error.offset) from None
+            bad = self._bad(error.msg, error.text, error.offset)
+            bad.hint = next((hint for foreign, hint in _FOREIGN if foreign.search(self._text)), None)
+            raise bad from None
         except (ValueError, RecursionError, MemoryError) as error:
             raise BadExpression(str(error) or "it is nested too deeply") from None
         self._check(tree)

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from runner.spec.tree import shorten
+
 LONGEST = 100 * 365 * 86400.0
 """Seconds; more than this is a mistake."""
 
@@ -37,6 +39,8 @@ def parse_duration(value: object) -> Duration | None:
 def _parse_text(text: str) -> Duration:
     total, surprise = 0.0, None
     pieces = _PIECE.findall(text)
+    if not pieces:
+        raise ValueError(f"`{shorten(text.strip())}` has no number, as `3h` or `1h 30m` have")
     for number, unit in pieces:
         word = unit.lower()
         if not unit and len(pieces) == 1 and number == text.strip():

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
+from runner.escape import escape
 from runner.spec.scalar import STANDARD, resolve
 
 _PLAIN = re.compile(r"(?:--?[A-Za-z]|[A-Za-z0-9_./$(])[^\n\t]*")
@@ -48,11 +49,7 @@ def _looks_like_number(text: str) -> bool:
 def _escaped(character: str) -> str:
     if character in '"\\':
         return "\\" + character
-    if character.isprintable():
-        return character
-    short = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character)
-    code = ord(character)
-    return short or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
+    return character if character.isprintable() else escape(character)
 
 
 def emit_flow(value: object) -> str:

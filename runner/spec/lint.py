@@ -13,6 +13,7 @@ from runner.spec.check.command import check_addresses, check_command
 from runner.spec.check.endpoint import check_target, check_volumes
 from runner.spec.check.image import check_image
 from runner.spec.check.pipeline import check_broken, check_pipeline
+from runner.spec.check.policy import check_policy
 from runner.spec.check.sheet import Findings, Sheet
 from runner.spec.check.step import check_names, check_preset, check_step
 from runner.spec.check.task import check_task
@@ -51,17 +52,19 @@ def _broken_pipelines(sheet: Sheet) -> list[Table]:
     return [body for name, body in bodies.items() if name not in sheet.project.pipelines]
 
 
-def problems_within(project: Project, problems: Iterable[Problem], item: Step | Pipeline) -> list[Problem]:
-    """Those problems that stand in the same item of the file as a step or pipeline."""
-    if not isinstance(project.tree, Row):
-        return []
-    starts = [line for line, _ in project.tree.items_at]
-    here = bisect_right(starts, item.location.line)
-    return [problem for problem in problems if bisect_right(starts, problem.location.line) == here]
+def problems_within(
+    project: Project, problems: Iterable[Problem], items: Iterable[Step | Pipeline]
+) -> list[list[Problem]]:
+    """For each of some steps and pipelines those problems that stand in the same item of the file."""
+    starts = [line for line, _ in project.tree.items_at] if isinstance(project.tree, Row) else []
+    found: dict[int, list[Problem]] = {}
+    for problem in problems:
+        found.setdefault(bisect_right(starts, problem.location.line), []).append(problem)
+    return [found.get(bisect_right(starts, item.location.line), []) if starts else [] for item in items]
 
 
 def _problems(sheet: Sheet, pipelines: Sequence[Pipeline]) -> list[Problem]:
-    """What is wrong with steps, tasks, endpoints and deployments, and with what nodes override."""
+    """What is wrong with steps, tasks, policies, endpoints and deployments, and with what nodes override."""
     project, findings = sheet.project, Findings(sheet)
     for step in project.steps.values():
         check_step(findings, step)
@@ -69,14 +72,16 @@ def _problems(sheet: Sheet, pipelines: Sequence[Pipeline]) -> list[Problem]:
         check_addresses(findings, step)
     for task in project.tasks.values():
         check_task(findings, task)
+    for policy in project.policies.values():
+        check_policy(findings, policy)
     check_use(findings, pipelines)
     for body in items_of(sheet.tree, "step"):
         check_names(findings, body)
         check_preset(findings, body)
-        check_image(findings, body, f"step `{shorten(str(body.get('name')))}`")
+        check_image(findings, body, _called(body, "step", "a step"))
     for body in items_of(sheet.tree, "endpoint"):
         check_volumes(findings, body)
-        check_image(findings, body, f"endpoint `{shorten(str(body.get('name')))}`")
+        check_image(findings, body, _called(body, "endpoint", "an endpoint"))
     for body in items_of(sheet.tree, "deployment"):
         check_target(findings, body)
     for pipeline in pipelines:
@@ -85,6 +90,12 @@ def _problems(sheet: Sheet, pipelines: Sequence[Pipeline]) -> list[Problem]:
                 _check_override(findings, node, table.get("override"))
     _check_conditions(findings)
     return findings.problems
+
+
+def _called(body: Table, noun: str, unnamed: str) -> str:
+    """What an item is called in a message; one whose name is no text is `unnamed`."""
+    name = body.get("name")
+    return f"{noun} `{shorten(name)}`" if isinstance(name, str) and name else unnamed
 
 
 def _check_override(findings: Findings, node: Node, body: object) -> None:

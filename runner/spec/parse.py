@@ -4,6 +4,7 @@ Like the modules of the other kinds of item (`pipeline`, `task`, `endpoint`, `po
 know; what is merely odd is found by the schema. Pure.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
@@ -20,14 +21,10 @@ from runner.spec.model import (
 )
 from runner.spec.parameter import parse_parameter
 from runner.spec.reader import Reader, named
-from runner.spec.tree import Place, Table, tables
+from runner.spec.tree import Place, Table, shorten, tables
 
 IGNORED = (
-    "mounts",
     "cache-volumes",
-    "no-output-timeout",
-    "resources",
-    "stop-condition",
     "environment",
     "runtime-config-preset",
     "environment-variable-groups",
@@ -105,10 +102,15 @@ def _input(table: Table, reader: Reader, owner: str) -> Input:
     )
 
 
+_MOVABLE = re.compile(r"\w[\w.-]*(/\w[\w.-]*)+")
+"""A relative path of plain words."""
+
+
 def _check_component(name: str, place: Place, reader: Reader, noun: str) -> None:
     """An input's name is the name of its folder: one component of a path."""
     if "/" in name or name in (".", "..") or not name.isprintable():
-        reader.error("bad-input-name", f"the name of {noun} cannot be the name of a folder", place)
+        hint = f"write it without `/`, as in `{shorten(name.replace('/', '-'))}`" if _MOVABLE.fullmatch(name) else None
+        reader.error("bad-input-name", f"the name of {noun} cannot be the name of a folder", place, hint)
     elif len(name) > MAX_INPUT_NAME:
         reader.error("bad-input-name", f"the name of {noun} has more than {MAX_INPUT_NAME} characters", place)
 

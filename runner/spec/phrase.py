@@ -1,4 +1,4 @@
-"""How values are called in messages, and what a wrong word probably means. Pure.
+"""How values and numbers of things are called in messages, and what a wrong word probably means. Pure.
 
 The closest name is not always the one that was meant: people come with the words of other tools and of Python. Those
 stand here, each beside what it is called in this language.
@@ -9,6 +9,11 @@ from collections.abc import Collection, Mapping
 
 from runner.errors import did_you_mean
 from runner.spec.tree import Row, Table, shorten, shown
+
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """`1 file`, `2 files`; with a `plural` that is no mere `s`: `2 policies`."""
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
 
 
 def describe(value: object, written: str | None = None) -> str:
@@ -57,6 +62,26 @@ def unquoting(text: str, wanted: Collection[str], memory: bool = False) -> str |
     return "leave the quotes out" if text.strip().isdecimal() else None
 
 
+def as_list(value: str) -> str | None:
+    """The hint for text such as `a, b` where a list belongs."""
+    parts = [part.strip() for part in value.split(",")]
+    return f"write a list: `[{shorten(', '.join(parts))}]`" if all(parts) else None
+
+
+MISSING: Mapping[tuple[str, str], str] = {
+    ("node", "type"): "add `type: execution`, if it runs a step",
+    ("step", "image"): "add one such as `image: python:3.12`",
+    ("step", "command"): "add one such as `command: python train.py {parameters}`",
+    ("task parameter", "rules"): "such as `rules: {items: [0.1, 0.2]}` with `style: multiple`",
+}
+"""By the title of an object and a key that it must have: what to write."""
+
+AMOUNTS: Mapping[str, str] = {
+    "cpu": "write the least that is needed, as in `cpu: {min: 2}`",
+    "memory": "write the least that is needed, in megabytes, as in `memory: {min: 8000}`",
+}
+"""By a key of `resources`: what to write where a mere amount stands."""
+
 DASHES = "leave out the dashes in front of its fields"
 
 
@@ -83,6 +108,9 @@ _WORDS: Mapping[str, frozenset[str]] = {
     "manual_search": frozenset({"manual"}),
     "bayesian_tpe": frozenset({"bayesian", "optuna", "hyperopt"}),
     "execution": frozenset({"step", "run"}),
+    "multiple": frozenset({"list", "choice", "choices", "values", "items", "grid"}),
+    "linear": frozenset({"range", "linspace"}),
+    "logspace": frozenset({"log", "logarithmic"}),
 }
 """By a word of this language: other words for it."""
 
@@ -113,25 +141,52 @@ _KEYS: Mapping[str, Mapping[str, str]] = {
         "timeout": "time-limit",
         "volumes": "mounts",
     },
-    "parameter": {"value": "default", "values": "choices", "enum": "choices", "help": "description"},
+    "parameter": {
+        "value": "default",
+        "values": "choices",
+        "enum": "choices",
+        "options": "choices",
+        "help": "description",
+    },
     "input": {"url": "default", "uri": "default", "path": "default", "value": "default"},
     "environment variable": {"value": "default"},
+    "mount": {"src": "source", "from": "source", "target": "destination", "dst": "destination", "to": "destination"},
     "rules": {"stop": "end", "from": "start", "to": "end", "num": "count", "low": "min", "high": "max"},
     "pipeline": {"steps": "nodes", "connections": "edges"},
 }
 """By the title of an object: keys that other tools have, and what they are called here."""
+
+_DEVICES = "write it below `resources`, as in `resources: {devices: {nvidia.com/gpu: 1}}`"
+_SWEEP = "write `style: multiple` and, below `rules`, the values as `items`"
 
 _ADVICE: Mapping[tuple[str, str], str] = {
     ("resources", "limits"): "write the greatest as `max`, as in `cpu: {max: 2}`",
     ("resources", "requests"): "write the least as `min`, as in `cpu: {min: 2}`",
     ("resources", "gpu"): "write it below `devices`, as in `devices: {nvidia.com/gpu: 1}`",
     ("resources", "gpus"): "write it below `devices`, as in `devices: {nvidia.com/gpu: 1}`",
+    ("step", "gpu"): _DEVICES,
+    ("step", "gpus"): _DEVICES,
+    ("step", "cpu"): "write it below `resources`, as in `resources: {cpu: {min: 2}}`",
+    ("step", "cpus"): "write it below `resources`, as in `resources: {cpu: {min: 2}}`",
+    ("step", "memory"): "write it in megabytes below `resources`, as in `resources: {memory: {min: 8000}}`",
+    ("step", "depends-on"): "steps wait for each other as nodes of a pipeline, by its `edges`",
+    ("step", "needs"): "steps wait for each other as nodes of a pipeline, by its `edges`",
+    ("step", "requirements"): "install them first: `pip install -r requirements.txt` as an entry of `command`",
+    ("task parameter", "values"): _SWEEP,
+    ("task parameter", "items"): _SWEEP,
+    ("task parameter", "choices"): _SWEEP,
+    ("task parameter", "min"): "write it below `rules`",
+    ("task parameter", "max"): "write it below `rules`",
+    ("environment variable", "required"): "a variable is required if it has `optional: false`",
     ("parameter", "required"): "a parameter is required if it has neither `default` nor `optional: true`",
     ("input", "required"): "an input is required if it has neither `default` nor `optional: true`",
     ("node", "depends-on"): "nodes wait for each other by `edges` of the pipeline",
     ("node", "needs"): "nodes wait for each other by `edges` of the pipeline",
 }
 """By the title of an object and a key that it does not have: what to do instead."""
+
+_OVERRIDDEN = frozenset({"command", "environment", "environment-variables", "image", "inputs", "parameters"})
+"""What a node may say otherwise than its step does, in `override`."""
 
 
 def meant_key(title: str, key: str, known: Collection[str]) -> str | None:
@@ -140,6 +195,10 @@ def meant_key(title: str, key: str, known: Collection[str]) -> str | None:
     dashed = key.replace("_", "-").lower()
     if advice := _ADVICE.get((title, dashed)):
         return advice
+    if "override" in known and dashed in _OVERRIDDEN:
+        return f"write it below `override` to change the `{dashed}` of the step"
+    if title == "edge" and key.count(".") > 1:
+        return f"write the two ends as a pair: `[{shorten(key)}, …]`"
     meant = _KEYS.get(title, {}).get(dashed)
     return f"did you mean `{meant}`?" if meant in known else did_you_mean(dashed, known)
 

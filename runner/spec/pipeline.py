@@ -24,7 +24,7 @@ from runner.spec.tree import Place, Row, Table, entries, shorten, tables
 IGNORED = ("reuse-executions",)
 """Fields of a pipeline that somebody would expect to act, and that do not in this version."""
 
-IGNORED_OVERRIDES = ("mounts", "environment", "runtime-config-preset", "autorestart")
+IGNORED_OVERRIDES = ("environment", "runtime-config-preset", "autorestart")
 """The same of a node's override."""
 
 IGNORED_OF_EDGES = ("configuration",)

@@ -155,9 +155,12 @@ _TYPES = {bool: "flag", float: "float", int: "integer", str: "string"}
 def _type_of(name: str, value: object, prepared: Prepared) -> str:
     if type(value) in _TYPES and (not isinstance(value, float) or isfinite(value)):
         return _TYPES[type(value)]
-    hint = 'write `{"type": "string", "multiple": "repeat", "default": […]}`' if isinstance(value, list) else (
-        'write `{"type": "string", "optional": True}`' if value is None else None)  # fmt: skip
-    said = "a list" if isinstance(value, list) else "no value" if value is None else "no value that has a type"
+    if isinstance(value, list):
+        said, hint = "a list", 'write `{"type": "string", "multiple": "repeat", "default": […]}`'
+    elif value is None:
+        said, hint = "no value", 'write `{"type": "string", "optional": True}`'
+    else:
+        said, hint = "no value that has a type", "write text, True or False, or a number that is finite"
     raise spec_error(f"the parameter `{shorten(name)}` has {said}", prepared.places["default_parameters"], hint)
 
 
@@ -245,7 +248,8 @@ def _check(written: Written, data: bytes, file: str, prepared: Prepared, expecte
     known = {(problem.code, problem.message) for problem in _errors(data, file)}
     for problem in _errors(written.data, file):
         if (problem.code, problem.message) not in known:
-            raise spec_error(f"this makes no valid step: {problem.message}", prepared.location, problem.hint)
+            hint = problem.hint or "change what `valohai.prepare` is given"
+            raise spec_error(f"this makes no valid step: {problem.message}", prepared.location, hint)
 
 
 def _errors(data: bytes, file: str) -> list[Problem]:
@@ -284,7 +288,8 @@ class _Merge:
         given = {"parameters": self._prepared.parameters, "inputs": self._prepared.inputs}[key]
         old = self._old.get(key)
         if old is not None and not isinstance(old, list):
-            raise spec_error(f"`{key}` of step `{shorten(self._prepared.step)}` is not a list", self._prepared.location)
+            message = f"`{key}` of step `{shorten(self._prepared.step)}` is not a list"
+            raise spec_error(message, self._prepared.location, "change the step by hand")
         entries: list[object] = list(old or [])
         at = {
             entry["name"]: index

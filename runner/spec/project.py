@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from runner.errors import ExitCode, MlrunError, Problem, Severity, did_you_mean, spec_error, usage_error
 from runner.spec.endpoint import parse_deployment, parse_endpoint
 from runner.spec.file import Wanted, read_file
-from runner.spec.model import Pipeline, Policy, Project, Step, Task
+from runner.spec.model import Pipeline, Project, Step, Task
 from runner.spec.normalise import kind_of, normalise
 from runner.spec.parse import parse_step
 from runner.spec.phrase import DASHES, describe
@@ -48,7 +48,7 @@ def parse_project(data: bytes, file: str) -> Project:
     builder = _Builder(source)
     for index, item in enumerate(shape.tree):
         builder.add(item, shape.ruined.get(index))
-    problems = [*source.problems, *shape.problems, *builder.problems, *builder.dangling_policies()]
+    problems = [*source.problems, *shape.problems, *builder.problems]
     fatal = None if shape.tree else next((problem for problem in problems if problem.severity is Severity.ERROR), None)
     return Project(
         file=file,
@@ -124,22 +124,6 @@ class _Builder:
             reader.warn("duplicate-name", f"there is a {noun} on line {before} too; this one counts",
                         place, "give it another name" if key == "name" else "keep one of them")  # fmt: skip
         self._lines[kind, name] = place[0]
-
-    def dangling_policies(self) -> list[Problem]:
-        """A warning for each policy of a step that the file does not have."""
-        policies: Mapping[str, Policy] = self.found["policy"]
-        steps = [*self.found["step"], *(name for kind, name, _ in self.broken if kind == "step" and name)]
-        return [
-            Problem(
-                Severity.WARNING,
-                "dangling-policy",
-                f"there is a policy for step `{shorten(policy.step)}`, which does not exist",
-                policy.location,
-                did_you_mean(policy.step, steps) or "the file has no step",
-            )
-            for policy in policies.values()
-            if policy.step not in steps
-        ]
 
 
 def select_step(project: Project, name: str) -> Step:

@@ -142,13 +142,16 @@ def start_of_text(lines: Sequence[str], place: Place) -> Place:
     if first in ("'", '"'):
         return line, column + 1
     if first in ("|", ">"):
-        for number in range(line, len(lines)):
+        for number in range(line, min(line + _MOST_BLANK, len(lines))):
             if found := _SIGN.search(lines[number]):
                 return number + 1, found.start() + 1
     return place
 
 
 _SIGN = re.compile(r"\S")
+_MOST_BLANK = 100
+"""Blank lines that a text may begin with. Behind more its place is that of the `|`: many steps may share one text, and
+each asks where it begins."""
 
 
 def _fold(word: str) -> str:

@@ -36,8 +36,13 @@ def sarif_log(
     `meanings` has a sentence for every code, `path` gives the path of a file as it was named: relative to the root of
     the repository, or absolute outside it.
     """
-    codes = sorted({problem.code for problem in problems})
-    prints = _fingerprints(problems, path, line)
+    codes = {code: index for index, code in enumerate(sorted({problem.code for problem in problems}))}
+    results = [
+        _result(
+            problem, codes[problem.code], _location(problem, path(problem.location.file), end_column(problem)), mark
+        )
+        for problem, mark in zip(problems, _fingerprints(problems, path, line), strict=True)
+    ]
     return {
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -51,17 +56,7 @@ def sarif_log(
                     }
                 },
                 "columnKind": "unicodeCodePoints",
-                "results": [
-                    {
-                        "ruleId": problem.code,
-                        "ruleIndex": codes.index(problem.code),
-                        "level": str(problem.severity),
-                        "message": {"text": _message(problem)},
-                        "locations": [_location(problem, path(problem.location.file), end_column(problem))],
-                        "partialFingerprints": {_FINGERPRINT: print},
-                    }
-                    for problem, print in zip(problems, prints, strict=True)
-                ],
+                "results": results,
             }
         ],
     }
@@ -73,6 +68,17 @@ def _rule(code: str, meaning: str) -> dict[str, Any]:
         "shortDescription": {"text": meaning},
         "fullDescription": {"text": meaning},
         "help": {"text": meaning, "markdown": f"`{code}`: {meaning}"},
+    }
+
+
+def _result(problem: Problem, rule: int, location: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
+    return {
+        "ruleId": problem.code,
+        "ruleIndex": rule,
+        "level": str(problem.severity),
+        "message": {"text": _message(problem)},
+        "locations": [location],
+        "partialFingerprints": {_FINGERPRINT: fingerprint},
     }
 
 

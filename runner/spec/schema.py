@@ -15,11 +15,14 @@ from runner.errors import Location, Problem, Severity
 from runner.spec.fit import Fitness
 from runner.spec.normalise import KINDS, kind_of
 from runner.spec.phrase import (
+    AMOUNTS,
     DASHES,
     EDGE,
     END,
+    MISSING,
     PATTERNS,
     as_fields,
+    as_list,
     describe,
     meant_key,
     meant_text,
@@ -203,7 +206,8 @@ def _explain_unknown(error: Violation, place: _Place) -> Iterator[Finding]:
 def _explain_missing(error: Violation, place: _Place) -> Iterator[Finding]:
     for key in error.validator_value:
         if key not in error.instance and f"'{key}'" in error.message:
-            yield "missing-key", f"{place.owner} has no `{key}`", None, [], False
+            hint = MISSING.get((str(error.schema.get("title", "")), key))
+            yield "missing-key", f"{place.owner} has no `{key}`", hint, [], False
 
 
 _TYPES = {
@@ -231,14 +235,25 @@ def _explain_type(error: Violation, place: _Place) -> Iterator[Finding]:
     value = error.instance
     hint = _remove(place) if value is None else quoting(value) if "string" in wanted else None
     if "array" in wanted and isinstance(value, Table):
-        hint = "write a list: `- name: …` for each" if place.path[-1] in _NOUNS else "begin each entry with `- `"
+        hint = _listed(place.path[-1])
     elif "object" in wanted and isinstance(value, Row):
-        hint = DASHES
+        hint = "write them below it as `items: […]`" if place.path[-1] == "rules" else DASHES
+    elif place.path[-1] in AMOUNTS and isinstance(value, str | int | float):
+        hint = AMOUNTS[str(place.path[-1])]
+    elif wanted == ["array"] and isinstance(value, str | int | float):
+        hint = _listed(place.path[-1]) if place.path[-1] in _NOUNS else as_list(shown(value))
     elif "object" in wanted and isinstance(value, str) and place.path[-2] in _NOUNS:
         hint = as_fields(value)
     elif isinstance(value, str) and {"number", "integer", "boolean"}.intersection(wanted):
         hint = unquoting(value, wanted, "memory" in place.path)
     yield "wrong-type", f"{place.field} is {place.describe(value)}, not {said}", hint, [], False
+
+
+def _listed(key: str | int) -> str:
+    """The hint for one mapping or scalar in the place of a list."""
+    if key == "command":
+        return "write text, or a list of texts: `- python train.py`"
+    return "write a list: `- name: …` for each" if key in _NOUNS else "begin each entry with `- `"
 
 
 def _remove(place: _Place) -> str:

@@ -11,6 +11,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.util import decode_source
 
 from runner.errors import Location, MlrunError, did_you_mean, spec_error
 from runner.spec.tree import shorten
@@ -82,14 +83,16 @@ class _Source:
         try:
             cells = list(_cells(json.loads(data)))
         except (ValueError, RecursionError):
-            raise spec_error(f"`{file}` is not a Jupyter notebook", Location(file, 1, 1)) from None
+            message = f"`{file}` is not a Jupyter notebook"
+            raise spec_error(message, Location(file, 1, 1), "save it in Jupyter, as nbformat 4") from None
         code, lines = [], []
         for number, text in cells:
             for line, row in enumerate(text.splitlines(), 1):
                 code.append(_python(row))
                 lines.append((f"{file}[{number}]", line))
         if sum(map(len, code)) > MAX_SCRIPT_BYTES:
-            raise spec_error(f"the code of `{file}` has more than {MAX_SCRIPT_BYTES >> 20} MiB", None)
+            message = f"the code of `{file}` has more than {MAX_SCRIPT_BYTES >> 20} MiB"
+            raise spec_error(message, None, "move some of it into modules")
         return cls("\n".join(code), file, tuple(lines))
 
     def parse(self) -> ast.Module:
@@ -102,13 +105,14 @@ class _Source:
             place = self._location(error.lineno or 1, max(error.offset or 1, 1))
             raise spec_error(f"not Python: {error.msg}", place, "mend it first: `python FILE` says more") from None
         except (ValueError, RecursionError, MemoryError):
-            raise spec_error(
-                "not Python that can be read: nested too deeply, or with a NUL", self._location(1, 1)
-            ) from None
+            message = "not Python that can be read: nested too deeply, or with a NUL"
+            raise spec_error(message, self._location(1, 1), "mend it first: `python FILE` says more") from None
 
     def at(self, node: ast.expr | ast.keyword) -> Location:
-        """Where a piece of code stands; columns count from 1, in bytes of UTF-8 as Python does."""
-        return self._location(node.lineno, node.col_offset + 1)
+        """Where a piece of code stands; columns count from 1, in characters, where Python's count bytes of UTF-8."""
+        text = self.code if isinstance(self.code, str) else decode_source(self.code)
+        before = text.split("\n")[node.lineno - 1].encode()[: node.col_offset]
+        return self._location(node.lineno, len(before.decode()) + 1)
 
     def _location(self, line: int, column: int) -> Location:
         if not self.lines:
@@ -281,7 +285,19 @@ class _Reader:
         )
 
     def _wrong(self, key: str, said: str, places: Mapping[str, Location]) -> MlrunError:
-        return spec_error(f"the argument `{key}` of `valohai.prepare` {said}", places[key])
+        return spec_error(f"the argument `{key}` of `valohai.prepare` {said}", places[key], _FORMS[key])
+
+
+_FORMS: Mapping[str, str] = {
+    "step": 'write it like `step="train"`',
+    "image": 'write it like `image="python:3.12"`, or leave it out',
+    "environment": "write the name of an environment, or leave it out",
+    "upload_store": "write the name of a store, or leave it out",
+    "multifile": "write `multifile=True`, or leave it out",
+    "default_parameters": 'write it like `default_parameters={"epochs": 5}`',
+    "default_inputs": 'write it like `default_inputs={"rows": "s3://bucket/rows.csv"}`',
+}
+"""What each argument looks like."""
 
 
 def _is_unicode(text: str) -> bool:

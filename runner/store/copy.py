@@ -29,17 +29,27 @@ class Cloner:
         """False once a reflink was refused before any was made."""
         return self._worked or not self._refused
 
+    def clone(self, source: int, target: int) -> bool:
+        """Make the empty file `target` share the content of `source`; False when the file system does not do that.
+
+        Raises OSError.
+        """
+        if not self.may_work():
+            return False
+        try:
+            fcntl.ioctl(target, _FICLONE, source)
+        except OSError as error:
+            if error.errno not in _NO_CLONE:
+                raise
+            self._refused = True
+            return False
+        self._worked = True
+        return True
+
     def copy(self, source: int, target: int) -> None:
         """Copy a whole file from descriptor to descriptor, `target` being empty. Raises OSError."""
-        if self.may_work():
-            try:
-                fcntl.ioctl(target, _FICLONE, source)
-                self._worked = True
-                return
-            except OSError as error:
-                if error.errno not in _NO_CLONE:
-                    raise
-                self._refused = True
+        if self.clone(source, target):
+            return
         offset = 0
         while sent := os.sendfile(target, source, offset, _PIECE):
             offset += sent

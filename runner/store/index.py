@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import sqlite3
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,7 +16,9 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Literal
 
+from runner.digest import Digest
 from runner.errors import ExitCode, MlrunError
+from runner.store.datum import datum_id
 from runner.store.durable import disk_errors, sync_folder
 from runner.store.history import recorded_run, run_before_damage, run_folders
 from runner.store.identity import new_id
@@ -43,6 +46,10 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX runs_counter ON runs (project, counter);
     CREATE INDEX executions_counter ON executions (project, counter);
     CREATE INDEX executions_run ON executions (run);
+    """,
+    """
+    CREATE TABLE data (id BLOB PRIMARY KEY, digest TEXT NOT NULL, execution TEXT NOT NULL) WITHOUT ROWID;
+    CREATE INDEX data_digest ON data (digest)
     """,
 )
 """Appended to, never edited; `user_version` counts how many have been applied."""
@@ -150,7 +157,7 @@ class Index:
 
     def _fill(self, layout: Layout) -> tuple[MlrunError, ...]:
         problems = []
-        for table in ("counters", "runs", "executions"):
+        for table in ("counters", "runs", "executions", "data"):
             self._connection.execute(f"DELETE FROM {table}")
         for folder in run_folders(layout):
             try:
@@ -243,6 +250,22 @@ class Index:
             (prefix, prefix + "g"),
         )
 
+    def data_by_prefix(self, prefix: str) -> list[tuple[str, str]]:
+        """Execution and run of the data whose id begins with these hexadecimal digits, by id; at most 10."""
+        return self._select(
+            "SELECT d.execution, e.run FROM data d JOIN executions e ON e.id = d.execution "
+            "WHERE d.id BETWEEN ? AND ? ORDER BY d.id LIMIT 10",
+            (bytes.fromhex(prefix.ljust(32, "0")), bytes.fromhex(prefix.ljust(32, "f"))),
+        )
+
+    def data_by_digest(self, digest: Digest) -> list[tuple[str, str]]:
+        """Execution and run of the newest datum with this content."""
+        return self._select(
+            "SELECT d.execution, e.run FROM data d JOIN executions e ON e.id = d.execution "
+            "WHERE d.digest = ? ORDER BY d.execution DESC LIMIT 1",
+            (digest,),
+        )
+
     def _put_unreadable(self, id: str, run: Run | None) -> None:
         """Keep the numbers of a run that cannot be read to its end; it stays open, so that readers come upon it."""
         if run is not None:
@@ -283,6 +306,14 @@ class Index:
                 (one.id, run.id, run.project.id, one.counter, final, one.created, json.dumps(execution_row(run, one)))
                 for one in told
             ],
+        )
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO data (id, digest, execution) VALUES (?, ?, ?)",
+            (
+                (uuid.UUID(datum_id(one.id, file.name)).bytes, file.digest, one.id)
+                for one in told
+                for file in one.outputs
+            ),
         )
 
     def _next(self, project: str, kind: Kind) -> int:

@@ -86,7 +86,7 @@ class Layout:
 
     @property
     def refs(self) -> Path:
-        """Reserved for names that point to runs and objects."""
+        """Names that can be moved, of data and of lists of them (`runner.store.ref`)."""
         return self.root / "refs"
 
     @property

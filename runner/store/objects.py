@@ -9,8 +9,10 @@ import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from runner.digest import Digest, Hasher, hash_bytes, hash_file
 from runner.errors import ExitCode, MlrunError
@@ -36,7 +38,21 @@ class Objects:
         self._root = root
         self._scratch = scratch
         self._durable: set[Digest] = set()
+        self._gathered: set[Digest] | None = None
         self._cloner = Cloner()
+
+    @contextmanager
+    def gathering(self) -> Iterator[Self]:
+        """The same objects for taking in many at once: each is whole when its method returns, but all that the block
+        stores is durable only when it ends, also by an exception. Much faster, as each folder is synced once."""
+        together = copy(self)
+        together._gathered = set()
+        try:
+            yield together
+        finally:
+            with disk_errors(self._root):
+                side_by_side(sync_folder, {self.path(digest).parent for digest in together._gathered})
+            self._durable.update(together._gathered)
 
     def path(self, digest: Digest) -> Path:
         """Where the object is, or would be."""
@@ -201,17 +217,30 @@ class Objects:
 
     def _link(self, digest: Digest, target: Path) -> bool:
         """Whether a reflink or a hard link could be made."""
-        if self._cloner.may_work():
-            self._copy(digest, target, 0o444)
-            if self._cloner.may_work():
-                return True
-            target.unlink()
+        if self._cloner.may_work() and self._clone(digest, target):
+            return True
         try:
             os.link(self._name(digest), target, follow_symlinks=False)
         except OSError as error:
             if error.errno not in _LINK_FALLBACK:
                 raise
             return False
+        return True
+
+    def _clone(self, digest: Digest, target: Path) -> bool:
+        """Whether a reflink could be made; if not, there is nothing at `target`."""
+        with self.open(digest) as source:
+            fd = create(target, 0o444)
+            try:
+                os.fchmod(fd, 0o444)
+                cloned = self._cloner.clone(source.fileno(), fd)
+            except BaseException:
+                _give_up(fd, target)
+                raise
+            if not cloned:
+                _give_up(fd, target)
+                return False
+            os.close(fd)
         return True
 
     def _copy(self, digest: Digest, target: Path, mode: int) -> None:
@@ -264,6 +293,9 @@ class Objects:
         return True
 
     def _confirm(self, digest: Digest) -> None:
+        if self._gathered is not None:
+            self._gathered.add(digest)
+            return
         with disk_errors(self._root):
             sync_folder(self.path(digest).parent)
         self._durable.add(digest)

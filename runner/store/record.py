@@ -20,6 +20,7 @@ ENTRY_TYPES = (
     "node-moved",
     "execution-created",
     "execution-started",
+    "output-taken",
     "execution-finished",
     "run-finished",
 )
@@ -63,6 +64,11 @@ class Code:
     describe: str | None = None
     dirty: bool = False
     not_captured: tuple[str, ...] = ()
+
+    @property
+    def identifier(self) -> str:
+        """What programs are told as the commit: `~` and the snapshot where no commit has exactly this code."""
+        return self.commit if self.commit and not self.dirty else f"~{self.snapshot}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +233,9 @@ class Story:
             self._execution_created(entry)
         elif kind == "execution-started":
             self._change(entry, state=State.RUNNING, started=entry["time"])
+        elif kind == "output-taken":
+            outputs = (*self._executions[entry["id"]].outputs, OutputFile(**entry["output"]))
+            self._change(entry, outputs=outputs)
         elif kind == "execution-finished":
             self._change(entry, **_finished(entry))
         elif kind == "run-finished":
@@ -281,14 +290,16 @@ def _run_created(entry: Entry) -> Run:
 
 def _finished(entry: Entry) -> dict[str, Any]:
     log = entry.get("log")
+    # Who records the end of a run that lost its owner knows of no outputs but those that were taken before.
+    outputs = {"outputs": tuple(OutputFile(**one) for one in entry["outputs"])} if "outputs" in entry else {}
     return {
+        **outputs,
         "state": State(entry["state"]),
         "reason": _reason(entry),
         "exit_code": entry.get("exit_code"),
         "detail": entry.get("detail"),
         "finished": entry["time"],
         "duration": entry.get("duration"),
-        "outputs": tuple(OutputFile(**output) for output in entry.get("outputs", ())),
         "log": None if log is None else LogRef(**log),
         "metrics": entry.get("metrics", {}),
         "metric_log": entry.get("metric_log"),

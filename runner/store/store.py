@@ -10,6 +10,8 @@ from typing import Any
 from runner.errors import ExitCode, MlrunError, usage_error
 from runner.state import FINAL
 from runner.store import recovery
+from runner.store.catalog import Catalog
+from runner.store.checksum import Checksums
 from runner.store.durable import disk_errors
 from runner.store.history import shown_run
 from runner.store.inbox import Request, leave
@@ -17,6 +19,7 @@ from runner.store.index import Index, Kind
 from runner.store.layout import Layout
 from runner.store.objects import Objects
 from runner.store.record import Execution, Run
+from runner.store.ref import Refs
 from runner.store.row import Row, execution_row, run_row
 from runner.store.writer import RunWriter
 
@@ -29,6 +32,9 @@ class Store:
     def __init__(self, layout: Layout, *, writable: bool) -> None:
         self.layout = layout
         self.objects = Objects(layout.objects, layout.scratch)
+        self.checksums = Checksums(layout.cache / "checksums", self.objects)
+        self.refs = Refs(layout.refs)
+        self.catalog = Catalog(self.refs, self.objects, self._index, self.run, self._readable_open_runs)
         self._writable = writable
         self._open_index: Index | None = None
 
@@ -146,6 +152,9 @@ class Store:
             # A run without a journal is about to begin, or never did.
             if run is not None and project_id in {None, run.project.id}:
                 yield id, run
+
+    def _readable_open_runs(self) -> Iterator[Run]:
+        return (run for _, run in self._open_runs(None) if isinstance(run, Run))
 
     def _find(self, kind: Kind, project_id: str | None, text: str) -> tuple[str, str]:
         """Id and run id."""

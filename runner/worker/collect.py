@@ -2,30 +2,32 @@
 
 Called when every process of the step is dead. Folders are opened beneath one another without following links, a file
 is first moved into a folder that the step never saw and only there trusted, so that nothing can be swapped between a
-look and a use. Only regular files are taken; modes, owners and times are not kept.
+look and a use. Only regular files are taken; modes, owners and times are not kept. Sidecars with the properties of
+other outputs (`runner.worker.sidecar`) are read and consumed.
 """
 
 import errno
 import os
 import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Container, Generator, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import partial
 from heapq import nsmallest
 from pathlib import Path
 
 from runner.errors import ExitCode, MlrunError
-from runner.escape import printable
 from runner.store.durable import disk_error
 from runner.store.record import OutputFile
 from runner.store.thread import side_by_side
+from runner.worker.description import Descriptions, most_bytes
+from runner.worker.sidecar import LINES, is_description, merged
 from runner.worker.storage import ObjectWriter
+from runner.worker.told import Told
 from runner.worker.tree import make_accessible
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_NAMED = 20
-"""How many entries that were left out get a warning of their own."""
 _NOT_MOVABLE = frozenset({errno.EXDEV, errno.EACCES, errno.EPERM})
 _CAPABILITY = "security.capability"
 
@@ -40,11 +42,13 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one step may leave: entries of any kind, apparent bytes in all, folders within one another."""
+    """How much one step may leave: entries of any kind, apparent bytes in all, folders within one another, bytes of
+    all properties in all."""
 
     entries: int = 100_000
     bytes: int = 1 << 40
     depth: int = 100
+    properties: int = 16 << 20
 
 
 DEFAULT_LIMITS = Limits()
@@ -52,7 +56,7 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """The outputs, sorted by the bytes of their names.
+    """The outputs, sorted by the bytes of their names, with their properties.
 
     `warnings` name what was left out. `failure` says in one sentence that content was lost, None when all the step's
     files are in the store; `code` is then DISK when the disk had no room, else OUTPUT.
@@ -64,13 +68,36 @@ class Collected:
     code: ExitCode = ExitCode.OUTPUT
 
 
-def collect(outputs: Path, aside: Path, objects: ObjectWriter, limits: Limits = DEFAULT_LIMITS) -> Collected:
-    """Move every regular file below `outputs` into `objects`.
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A file that was taken while the step ran: `path` is where it lay below the outputs folder, `file` its record."""
+
+    path: str
+    file: OutputFile
+
+
+def version_name(path: str, used: Container[str]) -> str:
+    """The name of one more file from `path` when the names in `used` are given: `path`, `path~2`, `path~3`, …"""
+    name, number = path, 1
+    while name in used:
+        number += 1
+        name = f"{path}~{number}"
+    return name
+
+
+def collect(
+    outputs: Path,
+    aside: Path,
+    objects: ObjectWriter,
+    limits: Limits = DEFAULT_LIMITS,
+    taken: Sequence[Taken] = (),
+) -> Collected:
+    """Move every regular file below `outputs` into `objects`; `taken` are outputs too, older ones, oldest first.
 
     `aside` is a folder on the same file system that does not exist yet and that the step could not reach. Never raises
     for what the step left, nor for a full disk: what was stored before is returned with the failure.
     """
-    collector = _Collector(aside, objects, limits)
+    collector = _Collector(aside, objects, limits, taken)
     try:
         collector.run(outputs)
     except OSError as error:
@@ -80,31 +107,13 @@ def collect(outputs: Path, aside: Path, objects: ObjectWriter, limits: Limits = 
     return collector.report(outputs, None)
 
 
-@dataclass(slots=True)
-class _LeftOut:
-    """Entries that were not collected: the first few by name, all by number."""
-
-    verb: str
-    named: list[str] = field(default_factory=list)
-    count: int = 0
-
-    def add(self, path: bytes, why: str) -> None:
-        self.count += 1
-        if len(self.named) < _NAMED:
-            self.named.append(f"output `{printable(os.fsdecode(path))}` {why}")
-
-    def warnings(self) -> Iterator[str]:
-        for entry in self.named:
-            yield f"{entry}; it {self.verb}"
-        if self.count > len(self.named):
-            yield f"{self.count - len(self.named):,} more outputs like these: each {self.verb}"
-
-
 @dataclass(slots=True, eq=False)
 class _Found:
-    """A file on its way: `source` is where it lies aside, or an open descriptor of one that could not be moved."""
+    """A file on its way: `source` is where it lies aside, or an open descriptor of one that could not be moved; `name`
+    is what it will be recorded as."""
 
     path: bytes
+    name: str
     source: Path | int
     stored: OutputFile | None = None
     problem: str | None = None
@@ -115,31 +124,38 @@ _Entries = Iterator[tuple[bytes, bool]]
 
 
 class _Collector:
-    def __init__(self, aside: Path, objects: ObjectWriter, limits: Limits) -> None:
+    def __init__(self, aside: Path, objects: ObjectWriter, limits: Limits, taken: Sequence[Taken]) -> None:
         self._aside = aside
         self._aside_fd = -1
         self._objects = objects
         self._limits = limits
-        self._bytes = 0
-        self._seen = 0
+        self._taken = taken
+        self._used = {one.file.name for one in taken}
+        self._bytes = sum(one.file.size for one in taken)
+        self._seen = len(taken)
         self._found: list[_Found] = []
-        self._refused = _LeftOut("was left out")
-        self._lost = _LeftOut("is lost")
+        self._sidecars: list[_Found] = []
+        self._descriptions = Descriptions(limits.properties)
+        self._refused = Told("was left out")
+        self._lost = Told("is lost")
 
     def run(self, outputs: Path) -> None:
         """Walk and store. Raises MlrunError and OSError when nothing more can be stored."""
         self._aside.mkdir(mode=0o700)
         self._aside_fd = os.open(self._aside, _FOLDER)
         try:
-            with closing(self._files(outputs)) as files:
-                # Each file waits for the disk, so several wait together.
-                side_by_side(self._store, files)
+            with self._objects.gathering() as objects:
+                store = partial(self._store, objects)
+                with closing(self._files(outputs)) as files:
+                    # Each file waits for the disk, so several wait together.
+                    side_by_side(store, files)
+                side_by_side(store, self._useless_sidecars())
         finally:
             os.close(self._aside_fd)
 
     def report(self, outputs: Path, error: MlrunError | None) -> Collected:
         """What came of it; files that are not in the store go back to where the step left them."""
-        for found in self._found:
+        for found in (*self._found, *self._sidecars):
             if found.stored is None:
                 self._put_back(outputs, found)
             if found.problem is not None:
@@ -151,13 +167,41 @@ class _Collector:
         if error is not None:
             failure = f"the outputs could not be stored: {error.message}"
             code = ExitCode.DISK if error.code is ExitCode.DISK else ExitCode.OUTPUT
-        stored = tuple(found.stored for found in self._found if found.stored is not None)
-        return Collected(stored, (*self._refused.warnings(), *self._lost.warnings()), failure, code)
+        warnings = (*self._refused.warnings(), *self._lost.warnings(), *self._descriptions.warnings())
+        return Collected(self._outputs(), warnings, failure, code)
+
+    def _outputs(self) -> tuple[OutputFile, ...]:
+        stored = [one.file for one in self._taken]
+        stored += (found.stored for found in self._found if found.stored is not None)
+        described = (
+            replace(file, metadata=merged(file.metadata, self._descriptions.of(file.name)))
+            if self._descriptions.of(file.name)
+            else file
+            for file in stored
+        )
+        return tuple(sorted(described, key=lambda file: os.fsencode(file.name)))
 
     def _files(self, outputs: Path) -> Generator[_Found]:
         for folder_fd, name, path in self._walk(outputs):
             found = self._examine(folder_fd, name, path)
-            if found is not None:
+            if found is None:
+                continue
+            if is_description(found.name):
+                self._sidecars.append(found)
+            else:
+                self._found.append(found)
+                yield found
+
+    def _useless_sidecars(self) -> Iterator[_Found]:
+        """Read the properties; the sidecars that are none after all, and so are outputs like any other."""
+        known = {one.path: one.file.name for one in self._taken}
+        known |= {os.fsdecode(found.path): found.name for found in self._found if found.stored is not None}
+        # The file of lines is the last, as it is written when the files are there.
+        self._sidecars.sort(key=lambda found: found.name == LINES)
+        for found in self._sidecars:
+            if self._descriptions.take(found.name, _content(found), known):
+                _drop(found)
+            else:
                 self._found.append(found)
                 yield found
 
@@ -220,11 +264,13 @@ class _Collector:
             self._lost.add(path, f"cannot be read ({_reason(error)})")
             return None
         self._bytes += found.st_size
-        return _Found(path, source)
+        recorded = version_name(os.fsdecode(path), self._used)
+        self._used.add(recorded)
+        return _Found(path, recorded, source)
 
     def _take_away(self, folder_fd: int, name: bytes) -> Path | int:
         """The file moved aside, or open where it cannot be moved. Raises OSError."""
-        number = str(len(self._found))
+        number = str(len(self._found) + len(self._sidecars))
         try:
             os.rename(name, number, src_dir_fd=folder_fd, dst_dir_fd=self._aside_fd)
         except OSError as error:
@@ -237,19 +283,19 @@ class _Collector:
             raise OSError(errno.EINVAL, "it changed while it was collected") from error
         return self._aside / number
 
-    def _store(self, found: _Found) -> None:
+    def _store(self, objects: ObjectWriter, found: _Found) -> None:
         """Called in several threads. Raises MlrunError when nothing more can be stored."""
         try:
             if isinstance(found.source, int):
                 with open(found.source, "rb", buffering=0) as file:
-                    digest, size = self._objects.put_file(file.fileno())
+                    digest, size = objects.put_file(file.fileno())
             else:
                 _prepare(found.source)
-                digest, size = self._objects.adopt(found.source)
+                digest, size = objects.adopt(found.source)
         except OSError as error:
             found.problem = f"cannot be read ({_reason(error)})"
         else:
-            found.stored = OutputFile(os.fsdecode(found.path), digest, size)
+            found.stored = OutputFile(found.name, digest, size)
 
     def _put_back(self, outputs: Path, found: _Found) -> None:
         if isinstance(found.source, Path):
@@ -271,6 +317,28 @@ def _prepare(file: Path) -> None:
         file.chmod(0o600)
     if found.st_mode & 0o111 and _CAPABILITY in os.listxattr(file):
         os.removexattr(file, _CAPABILITY)
+
+
+def _content(found: _Found) -> bytes:
+    """What a sidecar holds, as far as it is worth reading; nothing if it cannot be read."""
+    most = most_bytes(found.name)
+    try:
+        if isinstance(found.source, int):
+            return os.pread(found.source, most, 0)
+        _prepare(found.source)
+        fd = os.open(found.source, _FILE)
+        with open(fd, "rb") as file:
+            return file.read(most)
+    except OSError:
+        return b""
+
+
+def _drop(found: _Found) -> None:
+    """Let a sidecar go that did its work. Raises OSError."""
+    if isinstance(found.source, int):
+        os.close(found.source)
+    else:
+        found.source.unlink()
 
 
 def _reason(error: OSError) -> str:

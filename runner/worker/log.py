@@ -2,7 +2,7 @@
 
 A log folder holds these files, all of them only ever appended to:
 
-- `stdout` and `stderr`: what the program wrote to each, byte for byte.
+- `stdout` and `stderr`: what the program wrote to each, byte for byte but for secrets, which are masked before.
 - `index`: how the two merge. One line of ASCII per chunk, in the order of arrival: `TIME STREAM OFFSET LENGTH`, four
   decimal numbers with single spaces and a newline. TIME is when the chunk arrived, in microseconds since 1970 (UTC);
   STREAM is 1 for `stdout` and 2 for `stderr`; OFFSET and LENGTH say which bytes of that file it is. The chunks of one
@@ -36,6 +36,8 @@ _SAME_CHUNK = 10_000
 """Microseconds within which chunks of one stream share a line of the index."""
 _READ_BYTES = 1 << 20
 _INDEX_BLOCK = 64 << 10
+
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 _NUMBERS: dict[Stream, int] = {"stdout": 1, "stderr": 2}
 _STREAMS: dict[bytes, Stream] = {b"1": "stdout", b"2": "stderr"}
@@ -116,7 +118,7 @@ class LogWriter:
     def event(self, event: MetricEvent) -> None:
         """Add a metadata event, just found in what was appended last."""
         line = {"offset": event.offset, "time": self._clock() // 1000, "values": strict(event.values)}
-        text = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        text = _to_json(line).encode() + b"\n"
         with self._lock:
             self._check()
             self._events.append(text)

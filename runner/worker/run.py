@@ -21,13 +21,16 @@ from runner.state import Reason
 from runner.store.durable import disk_errors
 from runner.store.record import LogRef, OutputFile
 from runner.store.thread import side_by_side
-from runner.worker.collect import Collected, collect
+from runner.worker.collect import Collected, Taken, collect
+from runner.worker.live import Live
 from runner.worker.log import LogFiles, LogWriter, metrics_file
+from runner.worker.mask import Mask
 from runner.worker.rerun import write_rerun
-from runner.worker.stage import fill, make_folders
+from runner.worker.stage import KnownChecksums, fill, make_folders, only_blake3
 from runner.worker.stopper import Stopper
 from runner.worker.storage import ObjectStore
 from runner.worker.tree import remove_tree
+from runner.worker.watch import Watch
 
 _REASONS = {
     ExitCode.IMAGE: Reason.IMAGE,
@@ -51,12 +54,25 @@ _NEVER_STARTED = Outcome(Reason.STOP, None, "stopped before it started")
 _BY_STOPPING = frozenset({Reason.EXIT, Reason.KILLED})
 """How a program ends that was asked to, when its executor did not see the connection."""
 
+_OWN_ENDS = frozenset({Reason.EXIT, Reason.KILLED, Reason.OOM})
+"""Ends that nobody asked for, of a program that had begun."""
+
+_DETAILS: Mapping[Reason, Callable[[Job], str]] = {
+    Reason.TIMEOUT: lambda job: f"it ran longer than its time limit of {job.time_limit or 0:g} s",
+    Reason.NO_OUTPUT: lambda job: f"it printed nothing for {job.no_output_timeout or 0:g} s",
+}
+"""The sentence of each limit of time that fails a step."""
+
 
 class JobListener(Protocol):
     """Who is told while the job runs, on the job's thread; neither blocks nor raises."""
 
     def started(self) -> None:
         """The program runs."""
+        ...
+
+    def paused(self) -> None:
+        """The program has failed, and somebody is about to look at its place; the end of that is the end of the job."""
         ...
 
     def log(self, chunk: LogChunk) -> None:
@@ -70,6 +86,16 @@ class JobListener(Protocol):
     def limit(self, reason: Reason) -> None:
         """The program must be ended for this reason; may come from any thread, and more than once."""
         ...
+
+    def taken(self, file: OutputFile) -> None:
+        """An output is in the store while the program runs; comes from a thread of its own and may block until that is
+        recorded."""
+        ...
+
+
+Pause = Callable[[Staged, Outcome, Stopper], None]
+"""Lets somebody look at the place of a program that has failed, before its folders are collected; ends when they have
+seen enough, or soon after the stopper was asked. Called by the job's own thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +147,30 @@ def run_job(
     log_folder: Path,
     listener: JobListener,
     stopper: Stopper | None = None,
+    secrets: Mapping[str, str] | None = None,
+    checksums: KnownChecksums = only_blake3,
+    pause: Pause | None = None,
 ) -> Finished:
     """Run `job` to its end in a new folder below `work`, its log meanwhile in the new folder `log_folder`.
 
     Afterwards the log folder still holds the log, as read-only files, so that a reader always finds it: in the folder
     until the execution is recorded, in the store from then on. Whoever records the execution removes the folder.
-    The work folder is kept with a `rerun.sh` when the program failed or outputs could not be stored.
+    The work folder is kept with a `rerun.sh` when the program failed or outputs could not be stored. `secrets` are the
+    values of `job.secrets`; what the program prints of them is masked wherever it goes, what it writes is not. `pause`
+    lets somebody look at the place of a program that has failed; the job's time is that of its program.
     """
-    attempt = _Attempt(job, executor, identity, objects, Workspace.below(work / job.id), log_folder, listener)
+    attempt = _Attempt(
+        job,
+        executor,
+        identity,
+        objects,
+        Workspace.below(work / job.id),
+        log_folder,
+        listener,
+        secrets or {},
+        checksums,
+        pause,
+    )
     attempt.run(stopper or Stopper())
     return attempt.finished()
 
@@ -142,6 +184,10 @@ class _Attempt:
     workspace: Workspace
     log_folder: Path
     listener: JobListener
+    secrets: Mapping[str, str] = field(repr=False)
+    checksums: KnownChecksums
+    pause: Pause | None
+    _mask: Mask = field(init=False, repr=False)
     _log: LogWriter | None = None
     _metrics: MetricReader = field(default_factory=MetricReader)
     _last: LastValues = field(default_factory=LastValues)
@@ -150,6 +196,9 @@ class _Attempt:
     _failure: tuple[MlrunError, Reason] | None = None
     """What we could not do, and what that means for the execution."""
     _asked: Reason | None = None
+    _met: str | None = None
+    """Why the stop-condition holds."""
+    _taken: tuple[Taken, ...] = ()
     _collected: Collected = field(default_factory=Collected)
     _log_ref: LogRef | None = None
     _metric_log: Digest | None = None
@@ -159,6 +208,10 @@ class _Attempt:
     _ours: bool = False
     """The work folder was made by this attempt."""
     _kept: bool = False
+
+    def __post_init__(self) -> None:
+        self._mask = Mask(self.secrets)
+        self._warnings += self._mask.warnings()
 
     def run(self, stopper: Stopper) -> None:
         """The whole life of the job. Raises only for bugs, and then the job is dead and its handle closed."""
@@ -171,6 +224,7 @@ class _Attempt:
         else:
             try:
                 self._execute(handle, stopper)
+                self._let_look(staged, stopper)
                 # Before the handle is closed: what it holds, a container for instance, may be needed for the folders.
                 self._store()
             finally:
@@ -181,6 +235,8 @@ class _Attempt:
     def finished(self) -> Finished:
         """The report. Called after `run`."""
         outcome = self._verdict()
+        if outcome.detail is not None:
+            outcome = replace(outcome, detail=self._mask.text(outcome.detail))
         exit = ExitCode.OK if outcome.succeeded else _EXITS.get(outcome.reason, ExitCode.STEP_FAILED)
         return Finished(
             outcome=outcome,
@@ -191,7 +247,7 @@ class _Attempt:
             log=self._log_ref,
             metrics=self._last.values(),
             metric_log=self._metric_log,
-            warnings=tuple(self._warnings),
+            warnings=tuple(map(self._mask.text, self._warnings)),
             duration=self._duration,
             work=self.workspace.root if self._kept else None,
             leftover=self.workspace.root if self._ours and not self._kept else None,
@@ -204,9 +260,12 @@ class _Attempt:
         outcome = self._outcome
         if self._asked is None or outcome.succeeded:
             return outcome
-        if self._asked is Reason.TIMEOUT and outcome.reason in {*_BY_STOPPING, Reason.STOP}:
-            detail = f"it ran longer than its time limit of {self.job.time_limit or 0:g} s"
-            return replace(outcome, reason=Reason.TIMEOUT, detail=detail)
+        if self._asked is Reason.STOP_CONDITION:
+            # Nothing but our own request may make a success of it: a program that failed by itself has failed.
+            met = outcome.reason is Reason.STOP
+            return replace(outcome, reason=Reason.STOP_CONDITION, detail=self._met) if met else outcome
+        if self._asked in _DETAILS and outcome.reason in {*_BY_STOPPING, Reason.STOP}:
+            return replace(outcome, reason=self._asked, detail=_DETAILS[self._asked](self.job))
         if outcome.reason in _BY_STOPPING:
             return replace(outcome, reason=Reason.STOP, detail="stopped on request")
         return outcome
@@ -217,7 +276,7 @@ class _Attempt:
 
     def _lose(self, error: MlrunError, reason: Reason) -> None:
         """Something of a finished program is lost. It fails a success; a failure keeps its own reason."""
-        if self._outcome.succeeded:
+        if self._verdict().succeeded:
             self._fail(error, reason)
         else:
             self._warnings.append(error.message)
@@ -228,12 +287,12 @@ class _Attempt:
             self._ours = not os.path.lexists(self.workspace.root)
             make_folders(self.workspace)
             view = self.executor.view(self.workspace)
-            staged, warnings = fill(self.job, self.workspace, view, self.identity, self.objects)
+            staged, warnings = fill(self.job, self.workspace, view, self.identity, self.objects, self.checksums)
         except MlrunError as error:
             self._fail(error, _REASONS.get(error.code, Reason.START))
             return None
         self._warnings += warnings
-        return staged
+        return replace(staged, secrets=self.secrets)
 
     def _start(self, staged: Staged) -> Handle | None:
         try:
@@ -245,9 +304,16 @@ class _Attempt:
     def _execute(self, handle: Handle, stopper: Stopper) -> None:
         """From the start of the program to the death of its last process."""
         began = time.monotonic()
+        watch = Watch(self.job, self.listener.limit)
+        live = Live(
+            self.workspace.outputs, self.workspace.root / "taken", self.objects, self.listener.taken, self.job.inputs
+        )
+        live.start()
         try:
-            self._read(handle, stopper)
-            self._outcome = handle.wait()
+            # A program may close its streams and go on: silence counts until it has ended.
+            with watch:
+                self._read(handle, stopper, watch)
+                self._outcome = handle.wait()
             if self._outcome.succeeded and self._outcome.oom_killed:
                 self._warnings.append("a process of the step ran out of memory and was killed, and the step went on")
         except MlrunError as error:
@@ -256,16 +322,33 @@ class _Attempt:
             self._fail(error, Reason.RUNTIME)
         finally:
             self._duration = time.monotonic() - began
-            self._asked = stopper.asked
+            self._taken = live.stop()
+            self._asked, self._met = stopper.asked, watch.met
 
-    def _read(self, handle: Handle, stopper: Stopper) -> None:
+    def _let_look(self, staged: Staged, stopper: Stopper) -> None:
+        """Only at a failure of the program's own, which nobody asked for."""
+        failed = not self._outcome.succeeded and self._outcome.reason in _OWN_ENDS
+        if self.pause is None or not failed or self._failure is not None or stopper.asked is not None:
+            return
+        self.listener.paused()
+        try:
+            outcome = self._verdict()
+            self.pause(staged, replace(outcome, detail=self._mask.text(outcome.detail or "")), stopper)
+        except MlrunError as error:
+            self._warnings.append(error.message)
+
+    def _read(self, handle: Handle, stopper: Stopper, watch: Watch) -> None:
         chunks = handle.logs()
         try:
             stopper.attach(handle)
             self.listener.started()
             for chunk in chunks:
-                self._take(chunk, handle)
-            self._note(self._metrics.finish(), handle)
+                watch.hear()
+                self._take(self._mask.chunk(chunk), handle, watch)
+                watch.heard()
+            for chunk in self._mask.rest():
+                self._take(chunk, handle, watch)
+            self._note(self._metrics.finish(), handle, watch)
         except BaseException:
             # Whatever went wrong, the program must not go on without anybody who watches it.
             handle.stop(0)
@@ -275,7 +358,9 @@ class _Attempt:
                 handle.wait()
             raise
 
-    def _take(self, chunk: LogChunk, handle: Handle) -> None:
+    def _take(self, chunk: LogChunk, handle: Handle, watch: Watch) -> None:
+        if not chunk.data:
+            return
         self.listener.log(chunk)
         if self._log is None or self._failure is not None:
             # A log that cannot be written any more is read on, so that the dying program does not block.
@@ -286,12 +371,13 @@ class _Attempt:
             self._give_up(error, handle)
             return
         if chunk.stream == "stdout":
-            self._note(self._metrics.feed(chunk.data, offset), handle)
+            self._note(self._metrics.feed(chunk.data, offset), handle, watch)
 
-    def _note(self, events: list[MetricEvent], handle: Handle) -> None:
-        for event in events:
+    def _note(self, events: list[MetricEvent], handle: Handle, watch: Watch) -> None:
+        for event in map(self._mask.event, events):
             self._last.update(event.values)
             self.listener.metric(event)
+            watch.take(event.values)
             try:
                 if self._log is not None and self._failure is None:
                     self._log.event(event)
@@ -323,7 +409,7 @@ class _Attempt:
 
     def _collect(self) -> None:
         workspace = self.workspace
-        self._collected = collect(workspace.outputs, workspace.root / "collected", self.objects)
+        self._collected = collect(workspace.outputs, workspace.root / "collected", self.objects, taken=self._taken)
 
     def _close_log(self, log: LogWriter) -> None:
         try:

@@ -5,7 +5,7 @@ is closed to others.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from runner.digest import Digest
@@ -25,6 +25,14 @@ _DATUM = "datum://"
 _URIS = ("http://", "https://", _DATUM)
 """What a file's `uri` may be; anything else is told as the datum of its content."""
 
+KnownChecksums = Callable[[Digest], Mapping[str, str]]
+"""The checksums that are known of some content, by name, `blake3` among them."""
+
+
+def only_blake3(digest: Digest) -> Mapping[str, str]:
+    """What is known where nobody asked for more."""
+    return {"blake3": digest}
+
 
 def make_folders(workspace: Workspace) -> None:
     """Make the empty folders of a new workspace. Raises MlrunError (DISK, STORE)."""
@@ -39,7 +47,12 @@ def make_folders(workspace: Workspace) -> None:
 
 
 def fill(
-    job: Job, workspace: Workspace, view: View, identity: Identity, objects: ObjectReader
+    job: Job,
+    workspace: Workspace,
+    view: View,
+    identity: Identity,
+    objects: ObjectReader,
+    checksums: KnownChecksums = only_blake3,
 ) -> tuple[Staged, list[str]]:
     """Put everything the step needs into the folders; the staged job, and warnings.
 
@@ -53,24 +66,26 @@ def fill(
         _stage_input(given, workspace.inputs, objects, writable)
     tree = (entry for entry in objects.read_tree(Digest(job.snapshot)) if _CACHE not in entry.path.split("/"))
     objects.copy_tree(tree, workspace.repository, MODIFIED)
-    _write_documents({**job.documents, "inputs": inputs_document(placed, view)}, workspace.config)
+    _write_documents({**job.documents, "inputs": inputs_document(placed, view, checksums)}, workspace.config)
     return Staged(job, workspace, _environment(job, view), identity), warnings
 
 
-def inputs_document(inputs: list[JobInput], view: View) -> dict[str, object]:
+def inputs_document(inputs: list[JobInput], view: View, checksums: KnownChecksums = only_blake3) -> dict[str, object]:
     """`inputs.json` as Valohai's run-time contract has it: every declared input, with the files of each."""
-    return {given.name: {"files": [_file(given.name, file, view) for file in given.files]} for given in inputs}
+    return {
+        given.name: {"files": [_file(given.name, file, view, checksums) for file in given.files]} for given in inputs
+    }
 
 
-def _file(name: str, file: InputFile, view: View) -> dict[str, object]:
+def _file(name: str, file: InputFile, view: View, checksums: KnownChecksums) -> dict[str, object]:
     uri = file.origin if file.origin.startswith(_URIS) else f"{_DATUM}{file.digest}"
     return {
         "name": file.name,
         "path": f"{view.inputs}/{name}/{file.name}",
         "size": file.size,
         "uri": uri,
-        "checksums": {"blake3": file.digest},
-        "metadata": [],
+        "checksums": dict(checksums(Digest(file.digest))),
+        "metadata": [dict(file.metadata)] if file.metadata else [],
         "datum_id": uri.removeprefix(_DATUM) if uri.startswith(_DATUM) else file.digest,
     }
 

@@ -1,9 +1,17 @@
 """How other threads stop a job that one thread runs."""
 
 import threading
+from typing import Protocol
 
-from runner.job import Handle
 from runner.state import Reason
+
+
+class Stoppable(Protocol):
+    """What can be asked to end: a `runner.job.Handle`, above all."""
+
+    def stop(self, grace: float) -> None:
+        """End within `grace` seconds. Called from any thread, any number of times; returns at once."""
+        ...
 
 
 class Stopper:
@@ -16,7 +24,7 @@ class Stopper:
         self._lock = threading.Lock()
         self._asked: Reason | None = None
         self._grace = 0.0
-        self._handle: Handle | None = None
+        self._handle: Stoppable | None = None
 
     @property
     def asked(self) -> Reason | None:
@@ -31,7 +39,7 @@ class Stopper:
             if self._handle is not None:
                 self._handle.stop(grace)
 
-    def attach(self, handle: Handle) -> None:
+    def attach(self, handle: Stoppable) -> None:
         """The job runs; a stop that was asked for meanwhile takes effect. Called by the job's own thread."""
         with self._lock:
             self._handle = handle

@@ -1,6 +1,7 @@
 """What the worker asks of the object store: no more than these few methods. Pure."""
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -11,7 +12,7 @@ from runner.store.tree import TreeEntry
 class ObjectWriter(Protocol):
     """Takes content into the store; what a method returns is durable. Used from several threads.
 
-    Both methods raise MlrunError (DISK, STORE).
+    All methods raise MlrunError (DISK, STORE).
     """
 
     def adopt(self, path: Path) -> tuple[Digest, int]:
@@ -20,6 +21,10 @@ class ObjectWriter(Protocol):
 
     def put_file(self, fd: int) -> tuple[Digest, int]:
         """Copy what an open regular file holds. Raises OSError when the file itself cannot be read."""
+        ...
+
+    def gathering(self) -> AbstractContextManager["ObjectWriter"]:
+        """A writer for many files: what it takes is durable when the block ends, also by an exception."""
         ...
 
 

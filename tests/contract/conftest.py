@@ -63,6 +63,7 @@ class Bench:
     executor: Executor
     site: Site
     handles: list[Handle] = field(default_factory=list)
+    staged: list[Staged] = field(default_factory=list)
 
     @property
     def isolates(self) -> bool:
@@ -119,7 +120,13 @@ class Bench:
             # The engine of the tests has no bridge, and a plain process cannot be without a network.
             network=network or (Network.HOST if self.name == "process" else Network.NONE),
         )
-        return Staged(job, workspace, variables, identity)
+        self.staged.append(Staged(job, workspace, variables, identity))
+        return self.staged[-1]
+
+    def again(self, result: Result) -> Staged:
+        """The job of a result with its folders as it left them, under another id."""
+        staged = next(staged for staged in self.staged if staged.workspace == result.workspace)
+        return replace(staged, job=replace(staged.job, id=str(uuid.uuid4())))
 
     def run(self, *items: str, listen: Listener | None = None, **given: object) -> Result:
         """Run a job to its end as a worker would; `listen` is called with every chunk."""

@@ -13,7 +13,7 @@ from runner.state import Reason
 # A request to stop that falls between two commands reaches no program, and the shell waits for the next one to end:
 # a job that is to be stopped soon does many short things.
 IDLE = "while :; do sleep 0.05; done"
-CODES = (0, 1, 2, 125, 126, 127, 137, 143, 255)
+CODES = (0, 1, 2, 125, 126, 127, 137, 139, 143, 255)
 MEGABYTE = 1_000_000
 
 

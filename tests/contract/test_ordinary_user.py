@@ -30,6 +30,7 @@ def home() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="mlrun-user-"))
     shutil.copytree(ROOT / "runner", folder / "code/runner", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(HERE, folder / "code/tests/contract", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "tests" / "conftest.py", folder / "code/tests")
     shutil.copy(ROOT / "pyproject.toml", folder / "code")
     for name in NEEDED:
         for file in distribution(name).files or ():
@@ -71,7 +72,8 @@ def interpreter(home: Path) -> str:
 def test_the_suite_holds_for_an_ordinary_user(home, name):
     python = interpreter(home)
     options = ["-q", "-p", "no:cacheprovider", f"--basetemp={home}/tmp", "-k", f"{name} and not docker"]
-    done = as_user(home, python, "-m", "pytest", "tests/contract/test_executor.py", *options)
+    suite = [f"tests/contract/test_{part}.py" for part in ("executor", "interact", "limit", "secret")]
+    done = as_user(home, python, "-m", "pytest", *suite, *options)
     summary = done.stdout.strip().splitlines()[-1:]
 
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

@@ -43,7 +43,7 @@ YAML = """\
     image: busybox
     command: "true"
     inputs:
-      - {name: data, default: "s3://bucket/data.csv"}
+      - {name: data, default: "swift://project/bucket/data.csv"}
 - pipeline:
     name: both
     parameters:
@@ -295,7 +295,7 @@ def test_a_source_that_this_version_cannot_fetch(project):
     said = project.refused("exec", "cloud", code=41)
 
     assert said.startswith("valohai.yaml:41:")
-    assert "`s3://` sources are not supported" in said
+    assert "nobody here knows `swift://` addresses" in said
 
 
 def test_an_edge_file_that_its_node_did_not_leave(project):

@@ -225,6 +225,38 @@ def test_what_is_uncommitted_in_a_submodule_is_a_change(project, tmp_path: Path)
     assert fates(project, "HEAD") == {"train": "may-run-again", "evaluate": "may-run-again"}
 
 
+def test_no_policy_leaves_out_a_submodule_that_holds_its_code(project, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    project.git("clone", "--quiet", str(project.folder), str(other))
+    project.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "sub")
+    policies = "- policy: {step: train, code: [sub/train.py]}\n- policy: {step: evaluate, code: [evaluate.py]}\n"
+    project.write("valohai.yaml", YAML.replace("python train.py", "python sub/train.py") + policies)
+    project.commit()
+    project.write("sub/train.py", "print(9)\n")
+    assert fates(project, "HEAD") == {"train": "runs-again", "evaluate": "depends"}
+
+
+def test_an_ignored_file_that_is_tracked_all_the_same_counts(project) -> None:
+    project.write(".gitignore", "train.py\n")
+    project.commit()
+    project.write("train.py", "print(7)\n")
+    assert fates(project, "HEAD")["train"] == "runs-again"
+
+
+def test_a_merge_that_is_not_finished_is_told_as_such(project) -> None:
+    project.git("checkout", "-qb", "work")
+    project.write("valohai.yaml", YAML.replace("0.1", "0.2"))
+    project.commit()
+    project.git("checkout", "-q", "main")
+    project.write("valohai.yaml", YAML.replace("0.1", "0.3"))
+    project.commit()
+    merge = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "merge", "work"]
+    assert subprocess.run(merge, cwd=project.folder, capture_output=True, check=False).returncode == 1
+    out = project.succeeds("diff", "HEAD").out
+    assert "the file cannot be understood on the head side" in out
+    assert "a merge that is not finished begins here" in out
+
+
 def test_what_is_not_checked_out_counts_as_the_index_has_it(project, tmp_path: Path) -> None:
     other, clone = tmp_path / "other", tmp_path / "clone"
     project.write("lib/model.py", "1\n")

@@ -319,14 +319,12 @@ def test_a_chain_of_many_nodes_runs_in_order(project):
 
 
 def test_what_has_no_effect_is_said_once_with_its_places(make):
-    step = (
-        "- step: {{name: {0}, image: 'busybox:1', command: 'true', environment: big, resources: {{cpu: {{min: 1}}}}}}\n"
-    )
+    step = "- step: {{name: {0}, image: 'busybox:1', command: 'true', environment: big, upload-store: far}}\n"
     nodes = "".join(f"{{name: {name}, type: execution, step: {name}}}, " for name in "abc")
     text = "".join(step.format(name) for name in "abc")
     text += f"- pipeline: {{name: p, nodes: [{nodes}], edges: []}}\n- policy: {{step: a, reuse: never}}\n"
     said = make(text).succeeds("pipeline", "p").err
 
     assert "valohai.yaml:1:56: `environment` has no effect in this version (and in 2 more places)" in said
-    assert said.count("`resources` has no effect") == 1
+    assert said.count("`upload-store` has no effect") == 1
     assert said.count("`policy` has no effect in this version\n") == 1

@@ -65,6 +65,9 @@ class Engine:
         for line in answer.splitlines():
             if line.strip() and "error" in (said := json.loads(line)):
                 raise EngineError(str(said["error"]))
+        if self.image(name) is None:
+            # Podman 4 knows no `tag` of an import and calls everything `latest`.
+            self._ask("POST", f"/images/{quote(repository)}:latest/tag?{urlencode({'repo': repository, 'tag': tag})}")
 
     def remove_image(self, image_id: str) -> None:
         self._ask("DELETE", f"/images/{quote(image_id)}")

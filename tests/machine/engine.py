@@ -118,11 +118,11 @@ class PrivateEngine:
         # Containers first: otherwise each one that ignores SIGTERM is waited for.
         with contextlib.suppress(OSError, EngineError):
             Engine(self.host).kill_containers()
-        _signal(self._daemon(), signal.SIGTERM)
-        _wait_for_end(self._daemon, STOP_SECONDS)
+        send(self._daemon(), signal.SIGTERM)
+        wait_for_end(self._daemon, STOP_SECONDS)
         for _ in range(5):
-            _signal(self._processes(), signal.SIGKILL)
-            if _wait_for_end(self._processes, 2):
+            send(self._processes(), signal.SIGKILL)
+            if wait_for_end(self._processes, 2):
                 break
         if self._child:
             self._child.wait()
@@ -157,7 +157,8 @@ def _programs() -> Iterator[tuple[int, str]]:
                 yield int(process.name), (process / "cmdline").read_text(errors="replace")
 
 
-def _wait_for_end(processes: Callable[[], set[int]], seconds: float) -> bool:
+def wait_for_end(processes: Callable[[], set[int]], seconds: float) -> bool:
+    """Whether no process is left within so many seconds."""
     end = time.monotonic() + seconds
     while processes():
         if time.monotonic() > end:
@@ -166,7 +167,8 @@ def _wait_for_end(processes: Callable[[], set[int]], seconds: float) -> bool:
     return True
 
 
-def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+def send(pids: Iterable[int], number: signal.Signals) -> None:
+    """Send a signal to processes that may be gone."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
@@ -226,7 +228,7 @@ def engine_for_tests() -> Iterator[str]:
     if os.environ.get("MLRUN_TEST_ENGINE") == "0":
         raise Missing("switched off by MLRUN_TEST_ENGINE=0")
     if host := answering_host():
-        _say(f"the one at {host}")
+        say(f"the one at {host}")
         if host.startswith("unix://"):
             provide_images(Engine(host))
         yield host
@@ -236,7 +238,7 @@ def engine_for_tests() -> Iterator[str]:
     began = time.monotonic()
     private = PrivateEngine.start(outlive=False)
     try:
-        _say(f"dockerd {Engine(private.host).version()} at {private.host} in {time.monotonic() - began:.1f} s")
+        say(f"dockerd {Engine(private.host).version()} at {private.host} in {time.monotonic() - began:.1f} s")
         provide_images(Engine(private.host))
         yield private.host
     finally:
@@ -250,13 +252,13 @@ def run(command: list[str]) -> int:
             environment["DOCKER_HOST"] = stack.enter_context(engine_for_tests())
             environment["MLRUN_TEST_ENGINE"] = "1"
         except Missing as reason:
-            _say(f"none: {reason}")
+            say(f"none: {reason}")
             environment["MLRUN_TEST_ENGINE"] = "0"
             environment["MLRUN_TEST_NO_ENGINE"] = str(reason)
-        return _obey(command, environment)
+        return obey(command, environment)
 
 
-def _obey(command: list[str], environment: dict[str, str]) -> int:
+def obey(command: list[str], environment: dict[str, str]) -> int:
     """Run the command in the foreground, to its end: only then may the engine go."""
     with subprocess.Popen(command, env=environment) as process:
 
@@ -292,11 +294,13 @@ def stop() -> int:
     return 0
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Tell the person who waits."""
     print(f"engine: {text}", file=sys.stderr, flush=True)
 
 
-def _end(number: int, _: FrameType | None) -> None:
+def end(number: int, _: FrameType | None) -> None:
+    """A handler of signals: ends this program, cleaning up on the way."""
     # Further requests would only interrupt the cleaning up that this one begins.
     for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(other, signal.SIG_IGN)
@@ -305,12 +309,12 @@ def _end(number: int, _: FrameType | None) -> None:
 
 def main(arguments: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)
+        signal.signal(number, end)
     try:
         match arguments:
             case ["run", "--", program, *rest]:
                 if not shutil.which(program):
-                    _say(f"no such command: {program}")
+                    say(f"no such command: {program}")
                     return 127
                 return run([program, *rest])
             case ["start"]:
@@ -318,16 +322,16 @@ def main(arguments: list[str]) -> int:
             case ["stop"]:
                 return stop()
     except Missing as reason:
-        _say(f"none: {reason}")
+        say(f"none: {reason}")
         return 10
     except (EngineError, EngineFailed) as failure:
-        _say(str(failure))
+        say(str(failure))
     except subprocess.CalledProcessError as failure:
-        _say(f"{Path(failure.cmd[0]).name} failed with {failure.returncode}\n{failure.stderr or ''}".rstrip())
+        say(f"{Path(failure.cmd[0]).name} failed with {failure.returncode}\n{failure.stderr or ''}".rstrip())
     else:
         print(__doc__, file=sys.stderr)
         return 2
-    _say("hint: MLRUN_TEST_ENGINE=0 runs the tests without one")
+    say("hint: MLRUN_TEST_ENGINE=0 runs the tests without one")
     return 1
 
 

@@ -200,5 +200,6 @@ def test_endless_keys_and_values_are_dropped_and_counted() -> None:
         last.update({f"k{number}": "x" * 100_000, "same": ["y" * 1000]})
     assert sum(len(str(value)) for value in last.values().values()) < 5_000_000
     assert last.dropped > 0
-    last.update({"same": 1})
+    last.update({"same": 1, "k" * 1001: 1})
     assert last.values()["same"] == 1
+    assert "k" * 1001 not in last.values()

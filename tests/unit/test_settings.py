@@ -7,7 +7,7 @@ import pytest
 from runner.errors import ExitCode, MlrunError
 from runner.executors import EXECUTORS
 from runner.job import Network
-from runner.settings import EXECUTOR_NAMES, Settings, cache_folder, load_settings
+from runner.settings import EXECUTOR_NAMES, Door, Settings, cache_folder, load_settings, open_door, parse_size
 
 
 def written(tmp_path: Path, text: str, **environment: str) -> Settings:
@@ -65,3 +65,46 @@ def test_the_cache_folder_is_never_in_a_home_that_is_not_there(tmp_path):
     assert cache_folder({"HOME": str(tmp_path)}) == tmp_path / ".cache" / "mlrun"
     assert cache_folder({"HOME": str(tmp_path / "gone")}) is None
     assert cache_folder({"HOME": str(tmp_path / "gone"), "XDG_CACHE_HOME": str(tmp_path)}) == tmp_path / "mlrun"
+
+
+def test_host_folders_and_devices_are_granted_one_by_one_or_all(tmp_path: Path) -> None:
+    text = 'mounts = ["/data", "/models:ro", "/a:b"]\ndevices = "all"\nshm = "8 GiB"\n'
+    settings = written(tmp_path, text, MLRUN_STORE="/s")
+    assert settings.mounts == (Door("/data"), Door("/models", read_only=True), Door("/a:b"))
+    assert (settings.devices, settings.shm) == (("all",), 8 << 30)
+
+
+def test_a_folder_to_open_may_be_relative_or_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    assert open_door("./data/../x:ro") == Door(f"{tmp_path}/x", read_only=True)
+    assert open_door("~/data") == Door("/home/me/data")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("mounts = 3", "`mounts` must be a list of texts"),
+        ("mounts = [3]", "`mounts` must be a list of texts"),
+        ('mounts = [":ro"]', "is not a folder to mount"),
+        ('mounts = [""]', "is not a folder to mount"),
+        ("devices = true", "`devices` must be a list of texts"),
+        ('shm = "lots"', "`lots` is not a size"),
+        ("shm = 0", "`0` is not a size"),
+        ("shm = -5", "`-5` is not a size"),
+        ("shm = true", "`True` is not a size"),
+    ],
+)
+def test_a_wrong_grant_is_refused_with_its_file(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(MlrunError, match=r"settings\.toml: ") as caught:
+        written(tmp_path, text, MLRUN_STORE="/s")
+    assert said in caught.value.message
+    assert caught.value.code is ExitCode.USAGE
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("512M", 512 << 20), ("1.5 GiB", 3 << 29), (64, 64), ("64", 64), ("2kb", 2048), ("1t", 1 << 40)],
+)
+def test_a_size_is_bytes_or_has_a_unit(text: object, size: int) -> None:
+    assert parse_size(text) == size

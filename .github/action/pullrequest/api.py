@@ -98,7 +98,7 @@ class Api:
                 raise ApiError("the API's answer is not a list")
             yield from found
             following = _NEXT.search(answer.header("Link"))
-            url = urljoin(url, following[1]) if following else None
+            url = _following(url, following[1]) if following else None
 
     def send(self, method: str, path: str, data: Mapping[str, object] | None = None) -> Any:
         """Change something; what it has become, None for nothing. Raises ApiError: Unsure when a creation may have
@@ -159,6 +159,14 @@ def _accepted(answer: Answer) -> Answer:
     if not 200 <= answer.status < 300:
         raise ApiError(f"the API refused: {answer.reason}")
     return answer
+
+
+def _following(url: str, named: str) -> str:
+    """The address of the next page, as the one of this page names it."""
+    try:
+        return urljoin(url, named)
+    except ValueError:
+        raise ApiError("the API names a next page that has no address") from None
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

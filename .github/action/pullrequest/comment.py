@@ -1,5 +1,6 @@
 """The one comment on a pull request: found by a hidden marker and its author, updated, or made if there is none."""
 
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -70,11 +71,13 @@ class Thread:
 
     def _update(self, found: Sequence[Mapping[str, Any]], body: str) -> str:
         first, *others = found
+        if first["body"] != body:
+            first = self.api.send("PATCH", self._path("issues", "comments", first["id"]), {"body": body})
         for comment in others:
-            self.api.send("DELETE", self._path("issues", "comments", comment["id"]))
-        if first["body"] == body:
-            return _address(first)
-        return _address(self.api.send("PATCH", self._path("issues", "comments", first["id"]), {"body": body}))
+            # A job that runs at the same time may have been quicker; what stays goes with the next report.
+            with contextlib.suppress(ApiError):
+                self.api.send("DELETE", self._path("issues", "comments", comment["id"]))
+        return _address(first)
 
     def _path(self, *parts: str | int) -> str:
         return "/".join(("/repos", self.repository, *map(str, parts)))

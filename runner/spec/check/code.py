@@ -74,3 +74,6 @@ CODES: Mapping[str, str] = {
     "yaml-value": "A value cannot be read as what its form or tag says.",
 }
 """Every code that a problem can have. The names are stable."""
+
+OLD_FORMS = frozenset({"connections", "flat-item", "inferred-nodes", "plural-edge-type"})
+"""The codes of forms that are read with a warning, and that Valohai's own tools call errors."""

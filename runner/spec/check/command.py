@@ -49,6 +49,9 @@ def _check_unknown(findings: Findings, step: Step, texts: Sequence[Text]) -> Non
         elif inside.startswith(("parameter:", "parameter-value:")):
             message = f"`{shorten(placeholder)}` names no parameter of step `{shorten(step.name)}`"
             hint = findings.sheet.guess(inside.partition(":")[2], names, "it has no parameters")
+        elif inside.strip(" {") in names:
+            message = f"`{shorten(placeholder)}` is no placeholder"
+            hint = f"write `{shorten('{parameter-value:' + inside.strip(' {') + '}')}` for the value of the parameter"
         else:
             message, hint = f"`{shorten(placeholder)}` is no placeholder", f"did you mean `{_mended(inside)}`?"
         text, start = texts[number]

@@ -34,22 +34,34 @@ def check_reach(findings: Findings, pipeline: Pipeline, broken: Collection[str])
 def _cycles(following: Following) -> Iterator[tuple[list[str], Edge]]:
     """Cycles of which no two share a node, each with its closing edge; every cycle shares a node with one of them."""
     done: set[str] = set()
-    reported: set[str] = set()
     for start in following:
-        path: dict[str, Iterator[str]] = {} if start in done else {start: iter(following[start])}
-        while path:
-            here = next(reversed(path))
-            target = next(path[here], None)
-            if target is None:
-                done.add(here)
-                del path[here]
-            elif target in path and not (here in reported and target in reported):
-                names = list(path)[list(path).index(target) :]
-                if reported.isdisjoint(names):
-                    reported.update(names)
-                    yield names, following[here][target]
-            elif target not in done and target not in path:
-                path[target] = iter(following[target])
+        if start not in done:
+            yield from _cycles_from(start, following, done)
+
+
+def _cycles_from(start: str, following: Following, done: set[str]) -> Iterator[tuple[list[str], Edge]]:
+    """The cycles that a walk from `start` closes; it leaves out the nodes that are `done`, and adds its own to them."""
+    path: list[str] = [start]
+    rest = [iter(following[start])]
+    place = {start: 0}
+    # For each place of the path: from where on up to it no node is part of a cycle that was told.
+    clear = [0]
+    while path:
+        here = path[-1]
+        target = next(rest[-1], None)
+        if target is None:
+            done.add(here)
+            del path[-1], rest[-1], clear[-1], place[here]
+        elif target in place:
+            first = place[target]
+            if first >= clear[-1]:
+                clear[first:] = range(first + 1, len(path) + 1)
+                yield path[first:], following[here][target]
+        elif target not in done:
+            place[target] = len(path)
+            path.append(target)
+            rest.append(iter(following[target]))
+            clear.append(clear[-1])
 
 
 def _check_waiting(findings: Findings, pipeline: Pipeline, following: Following, broken: Collection[str]) -> None:

@@ -1,5 +1,6 @@
 """Steps: their parameters, and what stands beside what. Pure."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from runner.spec.check.sheet import Findings
@@ -16,12 +17,21 @@ def check_step(findings: Findings, step: Step) -> None:
         table = by_name.get(parameter.name, Table(parameter.location.place))
         noun = f"parameter `{shorten(parameter.name)}` of step `{shorten(step.name)}`"
         for code, key, message in _parameter_findings(parameter):
-            hint = _default_hint(parameter) if code == "bad-default" else None
+            hint = _default_hint(parameter) if code == "bad-default" else _HINTS.get(code)
             findings.warn(code, f"{noun}: {message}", findings.sheet.value(table, key), hint)
+
+
+_HINTS = {
+    "bad-pass-as": "write `{v}` where the value belongs, and other braces twice",
+    "wrong-value": "write the least as `min`, the greatest as `max`",
+}
 
 
 _NOTHING = frozenset({"none", "null", "nil", "nan", "~", "undefined", "n/a", ""})
 """What people write for a default that there is not."""
+
+
+_WITH_COMMA = re.compile(r"[-+]?\d{1,20},\d{1,20}")
 
 
 def _default_hint(parameter: Parameter) -> str | None:
@@ -29,6 +39,8 @@ def _default_hint(parameter: Parameter) -> str | None:
     value = parameter.default
     if isinstance(value, str) and value.strip().lower() in _NOTHING:
         return "remove `default:` to have none"
+    if isinstance(value, str) and parameter.type is ParameterType.FLOAT and _WITH_COMMA.fullmatch(value.strip()):
+        return f"write `{value.strip().replace(',', '.')}`: numbers have a dot"
     if isinstance(value, list):
         listed = parameter.multiple is not Multiple.NONE
         return None if listed else "write `multiple: repeat` beside it to take several values"
@@ -36,6 +48,9 @@ def _default_hint(parameter: Parameter) -> str | None:
         kind = "flag" if isinstance(value, bool) else "integer" if isinstance(value, int) else "float"
         return f"put quotes around it, or write `type: {kind}`"
     return None
+
+
+_NUMBERS = (ParameterType.INTEGER, ParameterType.FLOAT)
 
 
 def _parameter_findings(parameter: Parameter) -> Iterator[tuple[str, str, str]]:
@@ -49,6 +64,9 @@ def _parameter_findings(parameter: Parameter) -> Iterator[tuple[str, str, str]]:
             if not isinstance(atom, str):
                 kind = "a boolean" if isinstance(atom, bool) else "a number"
                 yield "bad-default", "default", f"the default is {kind}, not text"
+    least, greatest = parameter.minimum, parameter.maximum
+    if parameter.type in _NUMBERS and least is not None and greatest is not None and least > greatest:
+        yield "wrong-value", "min", "`min` is more than `max`, so that no value fits"
     for key, template in (
         ("pass-as", parameter.pass_as),
         ("pass-true-as", parameter.pass_true_as),

@@ -10,11 +10,10 @@ import re
 from collections.abc import Iterable
 
 from runner.spec.check.sheet import Findings, Sheet
+from runner.spec.command import ALL_PARAMETERS, find_braced, named_parameters
 from runner.spec.model import Condition, Pipeline, SocketType, Step
 from runner.spec.tree import shorten
 
-_ALL = re.compile(r"\{(?:parameters|params)\}")
-_ONE = re.compile(r"\{parameter(?:-value)?:(.+?)\}")
 _READ = re.compile(r"\bparameter\.([\w.-]+)")
 
 
@@ -35,16 +34,15 @@ def check_use(findings: Findings, pipelines: Iterable[Pipeline]) -> None:
 
 
 def _passes_by_name(step: Step) -> bool:
-    texts = [item.text for item in step.command]
-    names = {name for text in texts for name in _ONE.findall(text)}
+    braced = find_braced(item.text for item in step.command)
     known = {parameter.name for parameter in step.parameters}
-    return not names.isdisjoint(known) and not any(map(_ALL.search, texts))
+    return braced.isdisjoint(ALL_PARAMETERS) and not named_parameters(braced).isdisjoint(known)
 
 
 def _used_by(step: Step) -> set[str]:
     """What the step itself reads."""
     texts = [item.text for item in step.command] + [uri for item in step.inputs for uri in item.default]
-    return {name for text in texts for name in _ONE.findall(text)} | _read(step.stop_condition)
+    return named_parameters(find_braced(texts)) | _read(step.stop_condition)
 
 
 def _read(condition: Condition | None) -> set[str]:
@@ -64,7 +62,8 @@ def _note_nodes(sheet: Sheet, pipeline: Pipeline, used: dict[str, set[str]]) -> 
             continue
         texts = [item.text for item in override.command] if override else []
         texts += [uri for uris in override.inputs.values() for uri in uris] if override else []
-        used[name].update(found for text in texts for found in _ONE.findall(text))
+        braced = find_braced(texts)
+        used[name].update(named_parameters(braced))
         used[name].update(found for action in node.actions for one in action.conditions for found in _read(one))
-        if any(map(_ALL.search, texts)):
+        if not braced.isdisjoint(ALL_PARAMETERS):
             used[name].update(parameter.name for parameter in sheet.project.steps[name].parameters)

@@ -141,6 +141,16 @@ def test_redirects_in_circles_end(api: Api, fake: Any, reply: Any) -> None:
     assert len(fake.asked) == module.MAX_HOPS + 1
 
 
+@pytest.mark.parametrize("address", ["http://[", "//[x"])
+def test_an_address_that_is_none_is_one_error(api: Api, fake: Any, reply: Any, address: str) -> None:
+    fake.otherwise = lambda asked: reply(302, headers={"Location": address})
+    with pytest.raises(ApiError):
+        api.get("/x")
+    fake.otherwise = lambda asked: reply(data=[1], headers={"Link": f'<{address}>; rel="next"'})
+    with pytest.raises(ApiError, match="has no address"):
+        list(api.pages("/x"))
+
+
 @pytest.mark.parametrize("raw", [b"", b"<html>", b"[" * 100_000, b"\xff", b'{"a":'])
 def test_an_answer_that_is_no_json_is_one_error(api: Api, fake: Any, reply: Any, raw: bytes) -> None:
     fake.replies = [reply(raw=raw)]

@@ -60,9 +60,18 @@ def test_what_is_not_ours_is_never_touched(thread: Thread, fake: Any, reply: Any
 
 def test_of_several_comments_one_stays(thread: Thread, fake: Any, reply: Any) -> None:
     both = [comment(4, MARK + "one"), comment(9, MARK + "two")]
-    fake.replies = [reply(data=both), reply(204), reply(data=comment(4, "new"))]
+    fake.replies = [reply(data=both), reply(data=comment(4, "new")), reply(204)]
     thread.publish("new")
-    assert fake.said()[1:] == ["DELETE /repos/me/it/issues/comments/9", "PATCH /repos/me/it/issues/comments/4"]
+    assert fake.said()[1:] == ["PATCH /repos/me/it/issues/comments/4", "DELETE /repos/me/it/issues/comments/9"]
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_a_second_comment_that_cannot_be_deleted_does_not_keep_the_first_from_its_news(
+    thread: Thread, fake: Any, reply: Any, status: int
+) -> None:
+    both = [comment(4, MARK + "one"), comment(9, MARK + "two")]
+    fake.replies = [reply(data=both), reply(data=comment(4, "new")), reply(status)]
+    assert thread.publish("new") == "https://example.org/4"
 
 
 def test_a_comment_whose_making_was_not_answered_is_not_made_twice(thread: Thread, fake: Any, reply: Any) -> None:

@@ -7,6 +7,7 @@ import pytest
 from runner.change import markdown
 from runner.change.model import Change, FileChange, Kind
 from runner.change.report import compare_projects
+from runner.drawing import mermaid
 from runner.spec.project import parse_project
 
 STEP = "- step:\n    name: {name}\n    image: {image}\n    command: [{command}]\n"
@@ -87,13 +88,35 @@ def test_a_comment_is_never_longer_than_github_takes() -> None:
 
 
 def test_a_diagram_that_is_too_large_is_left_out_with_a_note() -> None:
-    count = markdown.EDGE_LIMIT + 2
+    count = mermaid.MAX_EDGES + 2
     step = STEP.format(name="s", image="i", command="x") + "    inputs: [{name: in, optional: true}]\n"
     nodes = "".join(f"      - {{name: n{i}, type: execution, step: s}}\n" for i in range(count))
     edges = "".join(f"      - [n{i}.output.*, n{i + 1}.input.in]\n" for i in range(count - 1))
     page = rendered(step, step + f"- pipeline:\n    name: p\n    nodes:\n{nodes}    edges:\n{edges}")
     assert "mermaid" not in page
     assert "more than GitHub shows" in page
+
+
+def test_edges_that_are_one_line_of_a_diagram_count_once() -> None:
+    names = [f"x{number}" for number in range(mermaid.MAX_EDGES // 5)]
+    inputs = ", ".join(f"{{name: {name}, optional: true}}" for name in names)
+    step = STEP.format(name="s", image="i", command="x") + f"    inputs: [{inputs}]\n"
+    nodes = "".join(f"      - {{name: n{i}, type: execution, step: s}}\n" for i in range(8))
+    edges = "".join(f"      - [n{i}.output.{x}, n{i + 1}.input.{x}]\n" for i in range(7) for x in names)
+    page = rendered(step, step + f"- pipeline:\n    name: p\n    nodes:\n{nodes}    edges:\n{edges}")
+    assert page.count("```mermaid\n") == 1
+
+
+def test_a_graph_for_which_there_is_no_room_is_counted() -> None:
+    step = "".join(STEP.format(name=f"s{i:03}" + "y" * 70, image="i" * 70, command="x") for i in range(150))
+    nodes = "".join(
+        f"      - {{name: n{i:03}{'x' * 70}, type: execution, step: s{i:03}{'y' * 70}}}\n" for i in range(150)
+    )
+    one = step + f"- pipeline:\n    name: p\n    nodes:\n{nodes}"
+    page = rendered(one, one + "      - {name: extra, type: execution, step: s000" + "y" * 70 + "}\n")
+    assert len(page) <= markdown.LIMIT
+    assert page.count("```mermaid\n") == 1
+    assert "… and 1 graph more" in page
 
 
 def test_a_changed_pipeline_is_drawn_before_and_after() -> None:

@@ -4,12 +4,23 @@ import io
 import sys
 
 import pytest
+from rich.console import Console
 
 from runner.cli.board import Board, Tail, duration_text, metric_text, metrics_text
 from runner.cli.display import PlainDisplay, failures, final_table
 from runner.cli.live import LiveDisplay
 from runner.escape import printable, printable_lines
-from runner.events import Event, LogArrived, MetricsArrived, NodeChanged, NodeShown, Noticed, RunEnded, RunStarted
+from runner.events import (
+    Event,
+    InputFetched,
+    LogArrived,
+    MetricsArrived,
+    NodeChanged,
+    NodeShown,
+    Noticed,
+    RunEnded,
+    RunStarted,
+)
 from runner.state import Reason, State
 
 STORY: list[Event] = [
@@ -86,11 +97,75 @@ def test_a_log_cannot_speak_to_the_terminal() -> None:
     assert printable("a\nb") == "a\\nb"
 
 
-def test_the_live_table_shows_every_state_without_an_error() -> None:
+def drawn(display: LiveDisplay) -> list[str]:
+    """The lines of the live table as they are on a terminal without colours."""
+    console = Console(file=io.StringIO(), width=100, markup=False)
+    with console.capture() as capture:
+        console.print(display._draw())
+    return [" ".join(line.split()) for line in capture.get().splitlines()]
+
+
+def test_the_live_table_shows_each_node_with_its_state_and_the_last_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with LiveDisplay() as display:
-        for event in [*STORY, Noticed("[bold]not markup", "a")]:
+        for event in STORY[:5]:
             display(event)
-            display._draw()
+        running = drawn(display)
+        for event in [*STORY[5:], Noticed("[bold]not markup", "a")]:
+            display(event)
+        ended = drawn(display)
+    assert running[0] == ended[0] == "pipeline p · run 3 · sandbox"
+    assert running[1].startswith("▸ a running ")
+    assert running[1].endswith(" s loss=0.12346")
+    assert running[2:] == ["· b waiting after a", "a │ hello", 'a │ {"loss": 0.123456789}']
+    assert ended[1:3] == ["✗ a failed 1.2 s command 2 failed", "- b skipped upstream, `a` failed"]
+    assert ended[-1] == "a │ partial"
+    assert "a: [bold]not markup" in capsys.readouterr().err
+
+
+GIB = 1 << 30
+
+
+def test_a_download_is_a_line_a_second_at_most_and_one_at_its_end(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("runner.cli.display.time.monotonic", lambda: now)
+    display = PlainDisplay(io.StringIO())
+    for step in range(12):
+        now = 100 + step / 4
+        display(InputFetched("a", "s3://b/k\x1b", step << 28, 4 * GIB))
+    display(InputFetched("a", "s3://b/k\x1b", 4 * GIB, 4 * GIB))
+    assert capsys.readouterr().err.splitlines() == [
+        "a: downloading `s3://b/k\\x1b`: 0 B of 4.0 GiB (0 %)",
+        "a: downloading `s3://b/k\\x1b`: 1.0 GiB of 4.0 GiB (25 %)",
+        "a: downloading `s3://b/k\\x1b`: 2.0 GiB of 4.0 GiB (50 %)",
+        "a: downloading `s3://b/k\\x1b`: 4.0 GiB of 4.0 GiB (100 %)",
+    ]
+
+
+def test_of_a_download_of_unknown_size_only_the_bytes_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    PlainDisplay(io.StringIO())(InputFetched("a", "http://h/x", 1024, 0))
+    assert capsys.readouterr().err == "a: downloading `http://h/x`: 1.0 KiB\n"
+
+
+def test_the_live_table_shows_a_download_until_it_ends() -> None:
+    with LiveDisplay() as display:
+        display(STORY[0])
+        display(InputFetched("a", "http://h/x", GIB, 2 * GIB))
+        display(InputFetched("b", "http://h/y", GIB, 0))
+        under_way = drawn(display)
+        display(InputFetched("b", "http://h/y", GIB, GIB))
+        display(STORY[1])
+        after = drawn(display)
+    assert any("a: downloading `http://h/x`: 1.0 GiB of 2.0 GiB (50 %)" in line for line in under_way)
+    assert any("b: downloading `http://h/y`: 1.0 GiB" in line for line in under_way)
+    assert not any("downloading" in line for line in after)
+
+
+def test_names_of_wide_letters_leave_the_columns_of_the_final_table_straight() -> None:
+    shown = (NodeShown("名前", "s", "i", ()), NodeShown("b", "s", "i", ()))
+    board = board_after([RunStarted("id", 3, "pipeline", "p", "sandbox", shown)])
+    assert final_table(board).splitlines()[1:] == ["名前  waiting", "b     waiting"]
 
 
 @pytest.mark.parametrize(
@@ -105,3 +180,41 @@ def test_metrics_are_numbers_with_the_fractions_first() -> None:
     assert metric_text(0.1 + 0.2) == "0.3"
     assert metrics_text({"a": 1, "m": [[1]], "t": "x", "b": True, "f": 0.5}, 80) == "f=0.5 a=1"
     assert metrics_text({"a": 1, "b": 2}, 5) == "a=1"
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_an_unfinished_line_is_shown_on_a_terminal_until_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TERM", raising=False)
+    out = Terminal()
+    with PlainDisplay(out) as display:
+        display(RunStarted("id", 3, "exec", "s", "sandbox", (NodeShown("a", "s", "i", ()),)))
+        for data in (b"\r10%", b"\r20%\x1b[2J", b"\r100%\nnext", b" and more\n"):
+            display(LogArrived("a", "stdout", data))
+    shown = out.getvalue()
+
+    assert shown == "\r\x1b[K10%\r\x1b[K20%\\x1b[2J\r\x1b[K100%\n\r\x1b[Knext\r\x1b[Knext and more\n"
+
+
+def test_an_unfinished_line_is_not_shown_where_it_could_not_be_taken_back() -> None:
+    out = io.StringIO()
+    with PlainDisplay(out) as display:
+        display(RunStarted("id", 3, "exec", "s", "sandbox", (NodeShown("a", "s", "i", ()),)))
+        display(LogArrived("a", "stdout", b"\r10%"))
+        assert out.getvalue() == ""
+    assert out.getvalue() == "10%\n"
+
+
+def test_endless_progress_and_endless_keys_are_bounded() -> None:
+    board = board_after(STORY[:2])
+    for number in range(3000):
+        board.take(LogArrived("a", "stderr", b"\r%0100d" % number))
+        board.take(MetricsArrived("a", {f"k{number}": number, "text": "x"}))
+    assert len(board.nodes["a"].tails["stderr"].unfinished) <= 1 << 16
+    assert len(board.nodes["a"].metrics) == 1000
+    assert board.nodes["a"].tails["stderr"].partial() == f"{2999:0100d}"

@@ -29,6 +29,7 @@ def executors(monkeypatch: pytest.MonkeyPatch) -> dict[str, Probe]:
         "process": Probe(True, "isolates nothing"),
     }
     monkeypatch.setattr(doctor, "probe_executors", lambda settings: probes)
+    monkeypatch.setattr(doctor, "describe_podman", lambda settings, probes: ())
     return probes
 
 
@@ -65,6 +66,16 @@ def test_why_an_executor_does_not_work_is_said_with_a_hint(
     page = capsys.readouterr().out
     assert "no daemon" in page
     assert "hint: start it" in page
+
+
+def test_what_podman_does_otherwise_is_named(
+    executors: dict[str, Probe], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert report(capsys)["podman"] == []
+    monkeypatch.setattr(doctor, "describe_podman", lambda settings, probes: ("its images are its own",))
+    assert report(capsys)["podman"] == ["its images are its own"]
+    run(["doctor"])
+    assert "Podman, other than Docker\n  its images are its own\n" in capsys.readouterr().out
 
 
 def test_looking_makes_no_store(

@@ -164,3 +164,29 @@ def test_a_terminal_without_unicode_gets_ascii(monkeypatch: pytest.MonkeyPatch) 
     assert run(["graph"]) == 0
     sys.stdout.flush()
     assert b"*  a  step s" in buffer.getvalue()
+
+
+def test_a_flowchart_that_viewers_refuse_is_written_with_a_warning(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes = "".join(f"      - {{name: n{index}, type: execution, step: s}}\n" for index in range(502))
+    edges = "".join(f"      - [n{index}.output.x, n{index + 1}.input.in]\n" for index in range(501))
+    head = "- pipeline:\n    name: long\n    nodes:\n"
+    (folder / "valohai.yaml").write_text(f"{STEP}{ONE % 'first'}{head}{nodes}    edges:\n{edges}")
+    assert run(["graph", "long", "--format", "mermaid"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.count(" --> ") + captured.out.count("|") // 2 >= 501
+    assert "warning: the flowchart has 501 edges: viewers such as GitHub show at most 500 edges" in captured.err
+    assert run(["graph", "first", "--format", "mermaid"]) == 0
+    assert not capsys.readouterr().err
+
+
+def test_the_name_of_a_broken_pipeline_is_no_command_of_githubs_runner(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    (folder / "valohai.yaml").write_text(STEP + CYCLE.replace("name: round", "name: '##[error]x'"))
+    assert run(["graph", "--format", "json"]) == 0
+    said = capsys.readouterr().err
+    assert "has 1 error" in said
+    assert "##[" not in said

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from threading import Thread
+from threading import Thread, Timer
 
 import pytest
 
@@ -144,3 +144,37 @@ def test_raw_goes_with_neither_times_nor_json(both: str, capsys: pytest.CaptureF
 def test_an_unknown_execution_is_a_usage_error(both: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["logs", "9"]) == 2
     assert "there is no execution `9`" in capsys.readouterr().err
+
+
+def test_a_node_of_a_run_is_named_instead_of_its_execution(project: Project, capsysbinary: Capture) -> None:
+    telling = project.begin("train", "score", "never", kind="pipeline")
+    for node in ("train", "score"):
+        id = telling.start(node)
+        telling.say(id, node.encode())
+        telling.finish(id)
+    telling.end()
+    project.run(log=b"another run", node="train")
+
+    assert printed(capsysbinary, "run:1", "--node", "score") == b"score"
+    assert printed(capsysbinary, "1", "--node", "score") == b"score"
+    assert printed(capsysbinary, "--node", "train") == b"another run"
+    assert run(["logs", "run:1", "--node", "scor"]) == 2
+    assert b"did you mean `score`?" in capsysbinary.readouterr().err
+    assert run(["logs", "run:1", "--node", "never"]) == 2
+    assert run(["logs", "run:1", "--node", "never", "-f"]) == 2
+    assert b"has not run" in capsysbinary.readouterr().err
+
+
+def test_a_node_that_has_not_begun_is_waited_for(project: Project, capsysbinary: Capture) -> None:
+    telling = project.begin("train", "score", kind="pipeline")
+
+    def go_on() -> None:
+        id = telling.start("score")
+        telling.say(id, b"late")
+        telling.finish(id)
+        telling.end()
+
+    thread = Timer(0.3, go_on)
+    thread.start()
+    assert printed(capsysbinary, "-f", "--node", "score") == b"late"
+    thread.join()

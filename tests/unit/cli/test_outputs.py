@@ -21,7 +21,7 @@ def one(project: Project) -> Project:
 def test_the_list_has_names_sizes_and_digests(one: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["outputs", "1"]) == 0
     captured = capsys.readouterr()
-    assert captured.out.splitlines()[0].split() == ["name", "size", "digest"]
+    assert captured.out.splitlines()[0].split() == ["name", "size", "digest", "datum"]
     assert captured.out.splitlines()[2].split()[:3] == ["deep/plot.png", "2.0", "KiB"]
     assert "\x1b" not in captured.out
     assert len(captured.out.splitlines()) == 4

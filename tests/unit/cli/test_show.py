@@ -111,7 +111,7 @@ def test_an_interrupted_execution_names_the_work_folder_that_it_left(
     for arguments in ([], ["1"]):
         text = page(capsys, *arguments)
         assert re.search(rf"^  work folder +{folder}$", text, re.MULTILINE)
-        assert section(text, "outputs") == [f"not collected; what it wrote is in {folder}/outputs"]
+        assert section(text, "outputs that were not collected") == [f"what it wrote is in {folder}/outputs"]
     (folder / "outputs").rmdir()
     folder.rmdir()
     assert str(folder) not in page(capsys, "1")

@@ -91,7 +91,7 @@ def test_csv_for_a_terminal_shows_control_codes() -> None:
 
 
 def test_csv_holds_text_that_can_be_encoded() -> None:
-    csv_table(["a"], [["bad\udcff"]], shown=False).encode()
+    assert csv_table(["a"], [["bad\udcff"]], shown=False).encode() == b"a\nbad\\udcff"
 
 
 def test_markdown_in_a_cell_is_not_markup() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from runner.drawing.layer import backward, build_layers
 from runner.drawing.layout import Box, Layout, Link, Point, Size, control_points, lay_out
 from runner.drawing.order import count_crossings, order_layers
+from runner.errors import MlrunError
 
 PAGE = Size(1000, 800)
 SHAPES = [PAGE, Size(10, 10_000), Size(10_000, 10)]
@@ -159,3 +160,12 @@ def test_a_thousand_nodes_are_laid_out() -> None:
 
 def test_nothing_has_a_layout_too() -> None:
     assert lay_out([], [], PAGE).boxes == ()
+
+
+def test_a_graph_too_large_for_a_picture_is_refused_at_once():
+    chain = [(node, node + 1) for node in range(499)]
+    skips = [(0, node) for node in range(2, 500)]
+
+    with pytest.raises(MlrunError, match="too large"):
+        build_layers(500, [*chain, *skips])
+    assert build_layers(500, chain).size > 500

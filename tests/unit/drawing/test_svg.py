@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from runner.drawing.bundle import bundles
+from runner.drawing.card import LABEL_ROOM, LABEL_SIZE, make_label
 from runner.drawing.glyph import text_width
-from runner.drawing.model import Drawing, DrawnNode
+from runner.drawing.model import Drawing, DrawnEdge, DrawnNode
 from runner.drawing.svg import render
 from runner.escape import printable
+from runner.spec.model import SocketType
 
 SVG = "{http://www.w3.org/2000/svg}"
 SIZES = {"name": (13.5, True), "step": (11, False), "fan": (11, False), "image": (11, False)}
@@ -130,3 +133,22 @@ def test_any_number_of_nodes_is_drawn(count: int) -> None:
 def test_the_picture_in_the_documentation_is_the_one_that_is_drawn(example: Drawing) -> None:
     page = Path(__file__).resolve().parents[3] / "docs" / "graph.svg"
     assert page.read_text(encoding="utf-8") == render(example) + "\n"
+
+
+def test_a_long_label_keeps_both_ends_and_the_arrow_between() -> None:
+    nodes = (DrawnNode("a", "execution"), DrawnNode("b", "execution"))
+    for source, target in (("s" * 60 + ".csv", "t" * 60), ("x", "t" * 90), ("s" * 90, "x")):
+        edge = DrawnEdge(0, 1, SocketType.OUTPUT, source, SocketType.INPUT, target)
+        label = make_label(bundles(Drawing("p", nodes, (edge,)))[0]).lines[0].text
+        first, arrow, last = label.partition(" → ")
+        assert arrow
+        assert first[0] == source[0]
+        assert last[-1] == target[-1]
+        assert text_width(label, LABEL_SIZE) <= LABEL_ROOM
+
+
+def test_the_sign_of_a_removed_edge_is_not_struck_through(everything: Drawing) -> None:
+    style = next(ET.fromstring(render(everything)).iter(f"{SVG}style")).text or ""
+    struck = [rule for rule in style.split("}") if "line-through" in rule]
+    assert struck
+    assert not any("text.removed" in rule for rule in struck)

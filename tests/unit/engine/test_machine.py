@@ -163,6 +163,34 @@ def test_a_limit_that_the_worker_sees_stops_the_node_once(reason: Reason) -> Non
     assert machine.handle(LimitReached("a", reason)) == []
 
 
+def test_a_stop_condition_ends_a_node_with_success_and_what_follows_runs() -> None:
+    machine = Machine(plan_of(CHAIN), slots=1)
+    advance(machine, machine.handle(Begun()), a="hang")
+    machine.handle(LimitReached("a", Reason.STOP_CONDITION))
+    actions = machine.handle(JobEnded("a", True, Reason.STOP_CONDITION, "it holds"))
+
+    assert actions[0] == Move("a", State.SUCCEEDED, Reason.STOP_CONDITION, "it holds")
+    assert any(isinstance(action, Bind) for action in actions)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told", "reason"),
+    [
+        (Reason.NO_OUTPUT, Reason.NO_OUTPUT, Reason.NO_OUTPUT),
+        (Reason.NO_OUTPUT, Reason.KILLED, Reason.NO_OUTPUT),
+        (Reason.NO_OUTPUT, Reason.OOM, Reason.OOM),
+        (Reason.STOP_CONDITION, Reason.EXIT, Reason.EXIT),
+        (Reason.STOP_CONDITION, Reason.OUTPUT, Reason.OUTPUT),
+    ],
+)
+def test_a_node_that_a_limit_met_too_late_fails_for_its_own_reason(asked: Reason, told: Reason, reason: Reason) -> None:
+    machine = Machine(plan_of({"a": ()}), slots=1)
+    advance(machine, machine.handle(Begun()), a="hang")
+    machine.handle(LimitReached("a", asked))
+
+    assert machine.handle(JobEnded("a", False, told))[0] == Move("a", State.FAILED, reason)
+
+
 def test_a_timer_that_fires_after_the_end_means_nothing() -> None:
     machine = Machine(plan_of({"a": ()}), slots=1)
     advance(machine, machine.handle(Begun()))

@@ -1,8 +1,10 @@
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+from runner.executors import secret
 from runner.executors.container import ContainerHandle
 from runner.executors.endpoint import EngineError, EngineGone
 from runner.job import View
@@ -212,3 +214,18 @@ def test_an_end_by_signal_is_the_engines_when_it_leaves_right_after(handle, monk
     threading.Timer(0.05, lambda: engine.states.insert(0, EngineGone("away"))).start()
 
     assert made.wait().reason is Reason.RUNTIME
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_secrets_stay_for_another_try_when_a_container_cannot_be_started(tmp_path, monkeypatch, started):
+    (tmp_path / "report").write_text("exit 0\n")
+    discarded = []
+    monkeypatch.setattr(secret, "discard", discarded.append)
+    mounts = {View().control: str(tmp_path), f"{View().control}/secrets": "/dev/shm/x/secrets"}
+    handle = ContainerHandle(Engine(state("exited")), "id", "image", mounts)
+    if started:
+        handle.start()
+        handle.wait()
+    handle.close()
+
+    assert discarded == ([Path("/dev/shm/x/secrets")] if started else [])

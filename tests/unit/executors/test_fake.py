@@ -188,3 +188,13 @@ def test_closing_twice_is_allowed(executor, stage):
     finish(handle)
 
     handle.close()
+
+
+def test_an_interactive_program_obeys_as_a_job_does(executor, stage, capfd):
+    staged = stage("true")
+
+    assert executor.interact(staged, ["print hello", "warn oh", "exit 3"]) == 3
+
+    assert capfd.readouterr() == ("hello\n", "oh\n")
+    assert executor.interacted == [staged]
+    assert executor.started == []

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as some
 
-from runner.executors.frames import skip, split
+from runner.executors.frames import skip, split, take_whole
 from runner.job import LogChunk
 
 
@@ -44,3 +44,15 @@ def test_what_was_seen_is_left_out_of_each_stream(pieces, seen):
     left = joined(skip(chunks, {"stdout": seen, "stderr": 0}))
 
     assert left == {"stdout": whole["stdout"][seen:], "stderr": whole["stderr"]}
+
+
+@given(some.lists(some.tuples(some.sampled_from([1, 2]), some.binary(max_size=40))), some.integers(1, 13))
+def test_whole_frames_are_taken_off_a_buffer_however_it_grows(pieces, size):
+    wire = b"".join(frame(number, data) for number, data in pieces)
+    buffer, taken = bytearray(), []
+    for start in range(0, len(wire), size):
+        buffer += wire[start : start + size]
+        taken += take_whole(buffer)
+
+    assert buffer == b""
+    assert taken == [LogChunk("stdout" if number == 1 else "stderr", data) for number, data in pieces]

@@ -1,10 +1,12 @@
 """From a planned node and what its upstreams left to a job."""
 
+from dataclasses import replace
+
 import pytest
 
 from runner.errors import ExitCode, MlrunError
 from runner.job import InputFile, JobInput, Network
-from runner.plan.bind import Left, Resolved, make_job, match_names, place_files, resolve, wildcard_root
+from runner.plan.bind import Left, Resolved, make_job, match_names, place_files, rename_single, resolve, wildcard_root
 from runner.plan.compile import compile_pipeline, compile_step
 from runner.plan.model import Arguments, Given, PlannedNode
 from runner.spec.model import Input, KeepDirectories
@@ -127,7 +129,7 @@ def test_an_edge_that_matches_nothing_is_an_error_unless_the_input_is_optional()
     assert resolve(node("[make.output.*.pkl, use.input.data]"), {"make": LEFT}).carried["data"] == ()
 
 
-def declared(keep: KeepDirectories, filename: str | None = None) -> Input:
+def declared(keep: KeepDirectories = KeepDirectories.NONE, filename: str | None = None) -> Input:
     return Input("data", node("").step.location, filename=filename, keep_directories=keep)
 
 
@@ -145,9 +147,32 @@ def test_files_keep_as_much_of_their_path_as_the_input_asks_for(keep: KeepDirect
 
 
 def test_filename_renames_a_single_file_only() -> None:
-    wish = declared(KeepDirectories.NONE, "one.csv")
-    assert [placed.name for placed in place_files(wish, (file("d/a.csv"),), "*")] == ["one.csv"]
-    assert len(place_files(wish, (file("a"), file("b")), "*")) == 2
+    wish = declared(filename="one.csv")
+    assert [given.name for given in rename_single(wish, (file("d/a.csv"),))] == ["one.csv"]
+    assert [given.name for given in rename_single(wish, (file("a"), file("b")))] == ["a", "b"]
+    assert rename_single(declared(), (file("a"),)) == (file("a"),)
+
+
+def test_a_file_that_is_moved_or_renamed_keeps_its_properties() -> None:
+    rich = replace(file("d/a.csv"), metadata={"rows": 3})
+    assert place_files(declared(), (rich,), "*")[0].metadata == {"rows": 3}
+    assert rename_single(declared(filename="x"), (rich,))[0].metadata == {"rows": 3}
+
+
+def test_filename_counts_all_edges_and_the_default_together() -> None:
+    """Two files of two edges under one name would be one file."""
+    text = TEXT.replace("{name: data,", "{name: data, filename: one.csv,").replace("OPTIONAL", "true")
+
+    def names(edges: str, mode: str, **fetched: tuple[InputFile, ...]) -> list[str]:
+        project = parse_project(text.replace("EDGES", edges).replace("MODE", mode).encode(), "valohai.yaml")
+        planned = compile_pipeline(project, project.pipelines["both"], Arguments("/here"), "/p").nodes["use"]
+        job = bound(planned, resolve(planned, {"make": LEFT}), **fetched)
+        return [given.name for given in job.inputs[0].files]
+
+    one, other = "[make.output.a.csv, use.input.data]", "[make.output.deep/b.csv, use.input.data]"
+    assert names(one, "replace") == ["one.csv"]
+    assert names(f"{one}, {other}", "replace") == ["a.csv", "b.csv"]
+    assert names(one, "append", data=(file("default.csv"),)) == ["default.csv", "a.csv"]
 
 
 @pytest.mark.parametrize(

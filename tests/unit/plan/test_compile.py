@@ -172,3 +172,56 @@ def test_the_plan_of_the_record_is_plain_json_data() -> None:
         ["make.output.*", "use.input.data"],
         ["make.parameter.seed", "use.parameter.seed"],
     ]
+
+
+KEYED = """
+- step:
+    name: a
+    image: busybox
+    command: 'true'
+    environment-variables:
+      - {name: KEY, default: dummy}
+      - {name: NEEDED, optional: false}
+      - {name: PLAIN, default: x}
+- step:
+    name: b
+    image: busybox
+    command: 'true'
+- pipeline:
+    name: p
+    nodes:
+      - {name: a, type: execution, step: a}
+      - name: b
+        type: execution
+        step: b
+        override: {environment-variables: [{name: EXTRA, default: from the file}]}
+    edges: []
+"""
+
+
+def test_a_step_gets_a_stored_secret_only_if_it_declares_the_variable() -> None:
+    given = Arguments("/here", granted=frozenset({"KEY", "NEEDED", "EXTRA", "UNKNOWN"}))
+    found = project(KEYED)
+    plan = compile_pipeline(found, found.pipelines["p"], given, "/root")
+
+    assert plan.nodes["a"].secrets == ("KEY", "NEEDED")
+    assert plan.nodes["a"].environment == {"PLAIN": "x"}
+    assert plan.nodes["b"].secrets == ("EXTRA",)
+    assert plan.nodes["b"].environment == {}
+
+
+def test_every_step_gets_the_secrets_of_an_env_file_and_what_is_said_openly_wins() -> None:
+    given = Arguments("/here", environment={"KEY": "open"}, secret=frozenset({"KEY", "NEEDED", "ANY"}))
+    found = project(KEYED)
+    plan = compile_pipeline(found, found.pipelines["p"], given, "/root")
+
+    assert plan.nodes["a"].secrets == ("ANY", "NEEDED")
+    assert plan.nodes["a"].environment == {"KEY": "open", "PLAIN": "x"}
+    assert plan.nodes["b"].secrets == ("ANY", "NEEDED")
+
+
+def test_a_required_variable_that_nothing_gives_is_refused_with_both_ways_to_give_it() -> None:
+    with pytest.raises(MlrunError) as refusal:
+        compile_step(project(KEYED).steps["a"], Arguments("/here", granted=frozenset({"KEY"})), "/root")
+    assert "mlrun secret set NEEDED" in (refusal.value.hint or "")
+    assert "--var NEEDED" in (refusal.value.hint or "")

@@ -9,7 +9,15 @@ from runner.errors import ExitCode, Location, MlrunError
 from runner.job import Value
 from runner.plan.compile import compile_step
 from runner.plan.model import Arguments, Given
-from runner.spec.command import build_script, check_template, interpolate_uri, placeholders, unknown_placeholders
+from runner.spec.command import (
+    build_script,
+    check_template,
+    find_braced,
+    interpolate_uri,
+    named_parameters,
+    placeholders,
+    unknown_placeholders,
+)
 from runner.spec.model import CommandItem, Parameter, ParameterType, Step
 from runner.spec.project import parse_project
 
@@ -195,6 +203,26 @@ def test_what_is_nearly_a_placeholder_is_found(text: str) -> None:
     assert unknown_placeholders(STEPS["golden"], [f"x {text}"]) == [(0, 2, text)]
 
 
+@pytest.mark.parametrize("text", ["{i}", "{ i }", "{{i}", "{s}"])
+def test_the_mere_name_of_a_parameter_in_braces_is_found(text: str) -> None:
+    assert unknown_placeholders(STEPS["golden"], [f"x --a {text}"]) == [(0, 6, text)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x ${i}",
+        "x {z}",
+        "python -c 'print(f\"{i}\")'",
+        "python -c 'print(\"{i}\".format(i=1))'",
+        "awk '{i}' x",
+        "{i,s}",
+    ],
+)
+def test_a_name_in_braces_that_the_shell_or_python_reads_is_left_alone(text: str) -> None:
+    assert unknown_placeholders(STEPS["golden"], [text]) == []
+
+
 @pytest.mark.parametrize("text", ["${parameter:-x}", "${param:0:3}", "{}", '{"value": 1}', "{a,b}", "{params}"])
 def test_braces_of_the_shell_are_left_alone(text: str) -> None:
     assert unknown_placeholders(STEPS["golden"], [text]) == []
@@ -220,3 +248,19 @@ def test_a_source_path_that_the_step_lacks_is_found() -> None:
 def test_only_what_may_need_quotes_is_risky(text: str, risky: bool) -> None:
     [found] = placeholders(STEPS["golden"], [CommandItem(text, Location("f", 1, 1))])
     assert found.risky is risky
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("x {parameter:a} {parameter-value:b} {parameters} {source-path}", {"a", "b"}),
+        ("{a {parameter:b}", set()),
+        ("{parameter:a}b}", {"a"}),
+        ("{parameter:a\n}", set()),
+        ("{parameter:} {parameter} {parameters:a}", set()),
+    ],
+)
+def test_the_names_in_a_text_are_those_that_a_run_replaces(text: str, names: set[str]) -> None:
+    assert named_parameters(find_braced([text])) == names
+    uri = interpolate_uri(text, Step("s", Location("f", 1, 1), "i", ()), {"a": "1", "b": "2"})
+    assert (uri != text) == bool(names)

@@ -50,6 +50,29 @@ def test_hostile_text_is_refused_and_never_a_traceback(text: str) -> None:
         Expression(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("loss = 0.1", "`==`"),
+        ("loss < 1 && x", "`and`"),
+        ("loss < 1 || x", "`or`"),
+        ("!x", "`not`"),
+        ("x != 1 &&", "`and`"),
+    ],
+)
+def test_operators_of_other_languages_are_told_with_the_ones_of_this(text: str, word: str) -> None:
+    with pytest.raises(BadExpression) as caught:
+        Expression(text)
+    assert word in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("text", ["loss <", "loss != ", "a >= b c"])
+def test_an_operator_of_this_language_is_not_to_blame(text: str) -> None:
+    with pytest.raises(BadExpression) as caught:
+        Expression(text)
+    assert caught.value.hint is None
+
+
 def test_nesting_is_bounded_as_with_valohai() -> None:
     assert Expression("+".join(["a"] * (MAX_DEPTH - 2))).names == {"a"}
     with pytest.raises(BadExpression, match="nested more than 8 deep"):

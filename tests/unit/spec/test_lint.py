@@ -145,8 +145,8 @@ def test_the_problems_of_one_item_are_those_between_its_lines() -> None:
         "- step:\n    name: d\n    image: b:1\n    command: c\n    y: 1\n"
     )
     found = lint(result)
-    assert [problem.location.line for problem in problems_within(result, found, result.steps["a"])] == [1]
-    assert [problem.location.line for problem in problems_within(result, found, result.steps["d"])] == [6]
+    within = problems_within(result, found, [result.steps["d"], result.steps["a"]])
+    assert [[problem.location.line for problem in one] for one in within] == [[6], [1]]
 
 
 def big_pipeline(edges: list[str]) -> Project:

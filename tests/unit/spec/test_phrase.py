@@ -5,7 +5,7 @@ import re
 import pytest
 
 from runner.spec.model import TaskType
-from runner.spec.phrase import describe, meant_key, meant_text, meant_word, quoting
+from runner.spec.phrase import MISSING, as_list, describe, meant_key, meant_text, meant_word, quoting
 from runner.spec.schema import load_schema
 from runner.spec.source import read_source
 
@@ -48,12 +48,52 @@ def test_long_text_is_cut() -> None:
         ("step", "timeout", "time-limit"),
         ("input", "URL", "default"),
         ("step", "imag", "image"),
+        ("parameter", "options", "choices"),
     ],
 )
 def test_a_key_of_another_tool_is_one_of_this_language(title: str, key: str, meant: str) -> None:
     known = DEFINITIONS[title]["properties"]
     assert meant in known
     assert meant_key(title, key, known) == f"did you mean `{meant}`?"
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "advice"),
+    [
+        ("step", "gpu", "resources: {devices:"),
+        ("step", "memory", "in megabytes below `resources`"),
+        ("step", "depends_on", "as nodes of a pipeline"),
+        ("task-parameter", "values", "as `items`"),
+        ("execution-node", "parameters", "below `override`"),
+        ("task-node", "inputs", "below `override`"),
+        ("edge", "a.output.x", "as a pair: `[a.output.x, …]`"),
+    ],
+)
+def test_a_key_that_belongs_elsewhere_is_told_where(kind: str, key: str, advice: str) -> None:
+    known = DEFINITIONS[kind]["properties"]
+    assert advice in str(meant_key(DEFINITIONS[kind]["title"], key, known))
+
+
+def test_nothing_is_overridden_by_a_deployment_node() -> None:
+    assert "override" not in str(
+        meant_key("deployment node", "parameters", DEFINITIONS["deployment-node"]["properties"])
+    )
+
+
+def test_what_is_said_of_titles_is_said_of_titles_that_exist() -> None:
+    titles = {definition.get("title") for definition in DEFINITIONS.values()}
+    assert {title for title, _ in MISSING} <= titles
+    assert {(title, key) for title, key in MISSING if key not in _required(title)} == set()
+
+
+def _required(title: str) -> set[str]:
+    return {key for found in DEFINITIONS.values() if found.get("title") == title for key in found.get("required", ())}
+
+
+def test_text_with_commas_is_proposed_as_a_list() -> None:
+    assert as_list("a, b") == "write a list: `[a, b]`"
+    assert as_list("a") == "write a list: `[a]`"
+    assert as_list("a,,b") is None
 
 
 def test_a_key_is_only_meant_where_it_is_known() -> None:

@@ -87,7 +87,7 @@ def test_a_step_is_typed_with_its_places() -> None:
     assert (step.time_limit, step.source_path, list(step.ignored)) == (
         5400.0,
         "a b.py",
-        ["mounts", "environment"],
+        ["environment"],
     )
     epochs, several, flag = step.parameters
     assert (epochs.type, epochs.default, epochs.minimum, epochs.maximum) == (ParameterType.INTEGER, 5, 1, 9)
@@ -182,14 +182,17 @@ def test_the_further_fields_of_a_step_are_typed() -> None:
     assert (step.stop_condition.text, str(step.stop_condition.location)) == ("loss < 0.1", "f.yaml:11:22")
     assert [item.on_demand for item in step.inputs] == [True, False]
     assert set(step.ignored) == {
-        "mounts",
-        "resources",
-        "no-output-timeout",
-        "stop-condition",
         "autorestart",
         "download",
     }
     assert str(step.ignored["download"]) == "f.yaml:13:27"
+
+
+@pytest.mark.parametrize(("blank", "line"), [(0, 2), (3, 5), (99, 101), (100, 1)])
+def test_a_command_begins_at_its_first_letter_or_behind_many_blank_lines_at_its_sign(blank: int, line: int) -> None:
+    blanks = "\n" * blank
+    step = project(f"- step:\n    name: a\n    image: b\n    command: |\n{blanks}      x\n").steps["a"]
+    assert step.command[0].location.line == line + 3
 
 
 def test_devices_that_are_none_differ_from_devices_left_out() -> None:
@@ -301,16 +304,6 @@ def test_a_policy_is_typed() -> None:
     assert (never.reuse, never.code) == (0, ("a.py",))
 
 
-def test_a_policy_for_a_step_that_does_not_exist_is_a_warning() -> None:
-    step = "- step: {name: train, image: i, command: c}\n"
-    [problem] = project(f"{step}- policy: {{step: trian}}\n").problems
-    assert (problem.code, problem.severity, str(problem.location)) == ("dangling-policy", "warning", "f.yaml:2:18")
-    assert problem.hint == "did you mean `train`?"
-    assert project(f"- policy: {{step: train}}\n{step}").problems == ()
-    broken = project("- policy: {step: bad}\n- step: {name: bad, image: i}\n")
-    assert [problem.code for problem in broken.problems] == ["missing-key"]
-
-
 @pytest.mark.parametrize(
     "item",
     [
@@ -348,7 +341,7 @@ def test_the_further_fields_of_a_pipeline_are_typed() -> None:
     assert (b.task, b.step, c.step) == ("sweep", None, None)
     assert (c.deployment, c.endpoints, c.aliases) == ("live", ("predict",), ("prod",))
     assert pipeline.reuse_executions is True
-    assert [name for name, _ in pipeline.ignored] == ["reuse-executions", "mounts", "environment", "configuration"]
+    assert [name for name, _ in pipeline.ignored] == ["reuse-executions", "environment", "configuration"]
 
 
 def test_reuse_that_nobody_speaks_of_differs_from_reuse_refused() -> None:
@@ -538,7 +531,7 @@ class TestFilesThatAreNone:
         assert "more than 4 MiB" in self.refused(tmp_path / "big").message
 
     def test_a_name_with_a_nul(self) -> None:
-        self.refused(Path("a\0b"))
+        assert "is no name of a file" in self.refused(Path("a\0b")).message
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
     def test_an_unreadable_file(self, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_place_behind_the_end_of_a_line_is_shown() -> None:
 
 
 def test_a_lone_surrogate_can_be_printed() -> None:
-    printable("a\udc80").encode()
+    assert printable("a\udc80").encode() == b"a\\x80"
 
 
 def test_json_has_every_field() -> None:

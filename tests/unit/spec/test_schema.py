@@ -352,6 +352,25 @@ def test_text_where_a_number_or_boolean_belongs_gets_a_hint_if_it_is_nearly_one(
     assert [given for _, given in said(STEP.format(field))] == [hint]
 
 
+@pytest.mark.parametrize(
+    ("fields", "hint"),
+    [
+        ("command: {run: x}", "write text, or a list of texts: `- python train.py`"),
+        ("command: x, outputs: model.pkl", "write a list: `- name: …` for each"),
+        ("command: x, inputs: 5", "write a list: `- name: …` for each"),
+        ("command: x, cache-volumes: a", "write a list: `[a]`"),
+        ("command: x, parameters: [{name: p, choices: 'a, b'}]", "write a list: `[a, b]`"),
+        ("command: x, parameters: [{name: p, choices: true}]", "write a list: `[true]`"),
+        ("command: x, resources: {cpu: 4}", "write the least that is needed, as in `cpu: {min: 2}`"),
+        ("command: x, resources: {memory: 8GB}", "in megabytes, as in `memory: {min: 8000}`"),
+        ("command: x, mounts: [{source: /a, destination: /b, src: /c}]", "did you mean `source`?"),
+    ],
+)
+def test_a_value_of_the_wrong_shape_is_told_with_what_to_write(fields: str, hint: str) -> None:
+    [problem] = problems(f"- step: {{name: a, image: 'b:1', {fields}}}\n")
+    assert hint in str(problem.hint)
+
+
 def test_an_entry_that_is_no_mapping_has_one_message() -> None:
     [(message, _)] = said("- pipeline: {name: p, edges: [], nodes: [train]}")[:1]
     assert message == "entry 1 of `nodes`, pipeline `p` is the text `train`, not a mapping"

@@ -104,7 +104,24 @@ def test_an_argument_that_cannot_be_known_is_told_with_its_place(
 ) -> None:
     error = refusal(script(arguments, before))
     assert said in error.message
+    assert error.hint
     assert error.location == Location("train.py", *place)
+
+
+@pytest.mark.parametrize(
+    ("before", "encoding"), [("", "utf-8"), ("\ufeff", "utf-8"), ("# coding: latin-1\r\n\f", "latin-1")]
+)
+def test_columns_count_characters(before: str, encoding: str) -> None:
+    text = f"{before}import valohai; é = 1; valohai.prepare(step='ö', image=x)\n"
+    location = refusal(text.encode(encoding)).location
+    assert location is not None
+    line = text.removeprefix("\ufeff").split("\n")[-2]
+    assert location.column == line.index("x)") + 1
+
+
+def test_columns_of_a_notebook_count_characters_of_its_cell() -> None:
+    error = refusal(notebook("%pip x\n'ä'; 'ö'", "import valohai\n'ß'; valohai.prepare(step=x)"), "n.ipynb")
+    assert str(error.location) == "n.ipynb[2]:2:27"
 
 
 def test_a_text_may_have_two_names() -> None:
@@ -186,7 +203,9 @@ def test_a_line_for_the_notebook_is_passed_over_wherever_it_stands(line: str) ->
     ids=range(7),
 )
 def test_what_is_no_notebook_is_refused(data: bytes) -> None:
-    assert "is not a Jupyter notebook" in refusal(data, "n.ipynb").message
+    error = refusal(data, "n.ipynb")
+    assert "is not a Jupyter notebook" in error.message
+    assert error.hint
 
 
 @TRIALS
@@ -419,6 +438,7 @@ def test_what_would_not_be_right_is_refused(before: str, arguments: str, said: s
         write_step(before.encode(), "valohai.yaml", read_script(script(arguments), "train.py"), "./train.py")
     assert said in caught.value.message
     assert caught.value.location is not None
+    assert caught.value.hint or before
     assert caught.value.code is ExitCode.SPEC
 
 

@@ -224,6 +224,19 @@ def test_a_read_only_file_costs_no_copy(objects: Objects, tmp_path: Path) -> Non
     assert shown.st_ino == objects.path(digest).stat().st_ino or objects._cloner.may_work()
 
 
+def test_not_even_the_first_read_only_file_is_copied_where_links_can_be_made(
+    objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(target: int, request: int, source: int) -> int:
+        raise OSError(errno.EOPNOTSUPP, "no reflinks here")
+
+    digest = objects.put_bytes(LARGE)
+    monkeypatch.setattr(fcntl, "ioctl", refuse)
+    monkeypatch.setattr(os, "sendfile", lambda *_: pytest.fail("it was copied"))
+    objects.materialise(digest, tmp_path / "shown", writable=False)
+    assert (tmp_path / "shown").stat().st_ino == objects.path(digest).stat().st_ino
+
+
 @pytest.mark.parametrize("reason", [errno.EMLINK, errno.EXDEV, errno.EPERM])
 def test_where_no_link_can_be_made_a_copy_is(
     objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int
@@ -407,3 +420,65 @@ def test_a_batch_is_walked_once_and_bounded(objects: Objects) -> None:
     assert [size for _, size in stored] == [len(b"%d" % number) for number in range(300)]
     assert max(open_files) - open_files[0] < 64
     assert objects.put_many([]) == []
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_gathered_is_durable_when_the_block_ends_also_by_an_exception(
+    objects: Objects, layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(objects_module, "sync_folder", synced.append)
+    contents = [str(number).encode() for number in range(600)]
+    for content in contents:
+        (tmp_path / hash_bytes(content)).write_bytes(content)
+    paths = {digest: tmp_path / digest for digest in map(hash_bytes, contents)}
+
+    def gather() -> None:
+        with objects.gathering() as together:
+            for digest, path in paths.items():
+                assert together.adopt(path)[0] == digest
+            assert synced == []
+            if fails:
+                raise ZeroDivisionError
+
+    if fails:
+        with pytest.raises(ZeroDivisionError):
+            gather()
+    else:
+        gather()
+    assert sorted(synced) == sorted({objects.path(digest).parent for digest in paths})
+    assert all(objects.verify(digest) for digest in paths)
+    synced.clear()
+    objects.put_bytes(contents[0])
+    assert synced == []
+
+
+def test_others_are_not_kept_waiting_for_a_gathering(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(objects_module, "sync_folder", synced.append)
+    with objects.gathering() as together:
+        with open(__file__, "rb") as file:
+            together.put_file(file.fileno())
+        digest = objects.put_bytes(b"of another job")
+        assert synced == [objects.path(digest).parent]
+        same = hash_bytes(Path(__file__).read_bytes())
+        with open(__file__, "rb") as file:
+            objects.put_file(file.fileno())
+        assert synced[1:] == [objects.path(same).parent]
+
+
+def test_a_folder_that_cannot_be_synced_acknowledges_nothing_of_a_gathering(
+    objects: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(folder: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(objects_module, "sync_folder", fail)
+    with pytest.raises(MlrunError) as caught, objects.gathering() as together:
+        together.put_bytes(b"x")
+    assert caught.value.code is ExitCode.STORE
+    monkeypatch.undo()
+    synced: list[Path] = []
+    monkeypatch.setattr(objects_module, "sync_folder", synced.append)
+    digest = objects.put_bytes(b"x")
+    assert synced == [objects.path(digest).parent]

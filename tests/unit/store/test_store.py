@@ -222,7 +222,9 @@ def spoil(index: Path, harm: str) -> None:
             index.write_bytes(b"\0" * 4096 + data[4096:])
         case _:
             with closing(sqlite3.connect(index)) as connection:
-                connection.executescript("DROP TABLE runs; DROP TABLE executions; DROP TABLE counters")
+                connection.executescript(
+                    "".join(f"DROP TABLE {name};" for name in ("runs", "executions", "counters", "data"))
+                )
                 connection.execute("PRAGMA user_version = 0")
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import uuid
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 from blake3 import blake3
 
 from runner.state import Reason, State
+from runner.store.catalog import data_of, write_listing
 from runner.store.identity import new_id
 from runner.store.record import ENTRY_TYPES
+from runner.store.ref import REF_ENTRY_TYPES
 from runner.store.store import Store
 
 Header = Callable[..., dict[str, Any]]
@@ -63,6 +66,33 @@ def test_another_program_can_read_a_run(store: Store, header: Header) -> None:
         assert index.execute("SELECT id, run, final FROM executions").fetchall() == [(id, writer.id, 1)]
 
 
+def test_another_program_can_read_the_names_and_knows_the_ids_of_data(store: Store, header: Header) -> None:
+    with store.begin_run(header("a")) as writer:
+        execution = new_id()
+        writer.append([{"type": "execution-created", "id": execution, "node": "a", "counter": 1, "job": {}}])
+        output = {"name": "\udcff", "digest": store.objects.put_bytes(b"x"), "size": 1, "metadata": {"k": [1]}}
+        writer.append([{"type": "execution-finished", "id": execution, "state": "succeeded", "outputs": [output]}])
+    (datum,) = data_of(store.find_execution(None, execution)[1])
+    named = blake3(f'["{execution}","'.encode() + b'\xff"]').hexdigest()
+    assert datum.id == str(uuid.uuid5(uuid.UUID("c4b52d3c-55a5-5f07-9b5a-8d2b5f0a7a11"), named))
+    with store.refs.changing({"user": "me", "execution": execution}) as change:
+        change.set_alias("Köln", datum)
+        change.make_version(("model", "m"), "v1", write_listing(store.objects, [datum]), [datum], {"tags": ["t"]})
+        change.alias_version(("model", "m"), "prod", "v1")
+    refs = store.layout.root / "refs"
+    entries = second_reader(refs / "log")
+    assert [entry["type"] for entry in entries] == ["alias-set", "version-made", "version-aliased"]
+    alias = json.loads((refs / "alias" / blake3("Köln".encode()).hexdigest()).read_bytes())
+    assert alias["datum"] == entries[0]["datum"]
+    assert alias["datum"]["id"] == datum.id
+    model = json.loads((refs / "model" / blake3(b"m").hexdigest()).read_bytes())
+    assert model["aliases"] == {"prod": "v1"}
+    (version,) = model["versions"]
+    assert (version["name"], version["files"], version["size"], version["by"]["user"]) == ("v1", 1, 1, "me")
+    listed = (refs.parent / "objects" / version["manifest"][:2] / version["manifest"]).read_bytes()
+    assert json.loads(listed.decode("utf-8", "surrogateescape")) == {"data": [alias["datum"]], "format": 1}
+
+
 def test_every_object_is_named_by_its_hash(store: Store) -> None:
     store.objects.put_many([b"", b"a", b"b" * 100_000])
     names = [path for path in store.layout.objects.rglob("*") if path.is_file()]
@@ -74,5 +104,6 @@ def test_every_object_is_named_by_its_hash(store: Store) -> None:
 def test_the_page_names_every_entry_state_reason_and_table() -> None:
 
     page = (Path(__file__).parents[3] / "docs" / "store-format.md").read_text(encoding="utf-8")
-    for word in (*ENTRY_TYPES, *State, *Reason, "counters", "runs", "executions", "owner", "inbox"):
+    tables = ("counters", "runs", "executions", "data")
+    for word in (*ENTRY_TYPES, *REF_ENTRY_TYPES, *State, *Reason, *tables, "owner", "inbox"):
         assert f"`{word}" in page, word

@@ -1,10 +1,11 @@
 import errno
+import json
 import os
 import socket
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from runner.digest import Digest, hash_bytes
 from runner.errors import ExitCode, MlrunError
 from runner.store.layout import Layout
 from runner.store.objects import Objects
-from runner.worker.collect import DEFAULT_LIMITS, Collected, Limits, collect
+from runner.store.record import OutputFile
+from runner.worker.collect import DEFAULT_LIMITS, Collected, Limits, Taken, collect
 from runner.worker.tree import remove_tree
 
 Collect = Callable[..., Collected]
@@ -33,8 +35,8 @@ def outputs(layout: Layout) -> Iterator[Path]:
 
 @pytest.fixture
 def run(layout: Layout, objects: Objects, outputs: Path) -> Collect:
-    def run(limits: Limits = DEFAULT_LIMITS, writer: Objects | None = None) -> Collected:
-        return collect(outputs, layout.work / "id" / "collected", writer or objects, limits)
+    def run(limits: Limits = DEFAULT_LIMITS, writer: Objects | None = None, taken: Sequence[Taken] = ()) -> Collected:
+        return collect(outputs, layout.work / "id" / "collected", writer or objects, limits, taken)
 
     return run
 
@@ -377,3 +379,147 @@ def test_a_folder_swapped_for_a_link_while_it_is_collected_gives_nothing_away(
         stop.set()
         thread.join()
     assert_untouched(secret, objects)
+
+
+def taken(*names: str, path: str = "model") -> list[Taken]:
+    return [Taken(path, OutputFile(name, hash_bytes(name.encode()), 5)) for name in names]
+
+
+def properties(collected: Collected) -> dict[str, object]:
+    return {output.name: output.metadata for output in collected.outputs}
+
+
+def test_a_sidecar_gives_its_file_properties_and_is_no_output(run: Collect, outputs: Path, layout: Layout) -> None:
+    (outputs / "sub").mkdir()
+    for name in ("model", "sub/\udcff"):
+        (outputs / name).write_bytes(b"x")
+        (outputs / f"{name}.metadata.json").write_text(json.dumps({"valohai.tags": ["a"], "of": name}))
+    collected = run()
+    assert properties(collected) == {
+        "model": {"valohai.tags": ["a"], "of": "model"},
+        "sub/\udcff": {"valohai.tags": ["a"], "of": "\ufffd".join(["sub/", ""])},
+    }
+    assert (collected.warnings, collected.failure) == ((), None)
+    assert list(layout.work.rglob("*metadata*")) == []
+    assert list((layout.work / "id" / "collected").iterdir()) == []
+
+
+def test_the_file_of_lines_adds_to_sidecars(run: Collect, outputs: Path) -> None:
+    for name in ("a", "b"):
+        (outputs / name).write_text(name)
+    (outputs / "a.metadata.json").write_text('{"k": 1, "only": true, "valohai.tags": ["x"]}')
+    lines = [{"file": name, "metadata": {"k": 2, "valohai.tags": ["y"]}} for name in ("a", "./b")]
+    (outputs / "valohai.metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    collected = run()
+    assert properties(collected) == {
+        "a": {"k": 2, "only": True, "valohai.tags": ["x", "y"]},
+        "b": {"k": 2, "valohai.tags": ["y"]},
+    }
+    assert collected.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "warning"),
+    [
+        ("model.metadata.json", "{", "is no JSON"),
+        ("model.metadata.json", "[]", "is no JSON object"),
+        ("model.metadata.json", " " * (2 << 20), "is larger than"),
+        ("other.metadata.json", "{}", "describes no output: there is no `other`"),
+        ("\x1b[2J.metadata.json", "{}", "describes no output"),
+        ("valohai.metadata.jsonl", "nothing", "line 1 is no JSON"),
+        ("sub/valohai.metadata.jsonl", "nothing", None),
+    ],
+)
+def test_what_is_no_sidecar_is_an_output_with_a_warning_and_no_failure(
+    run: Collect, outputs: Path, name: str, content: str, warning: str | None
+) -> None:
+    (outputs / "model").write_text("x")
+    (outputs / name).parent.mkdir(exist_ok=True)
+    (outputs / name).write_text(content)
+    collected = run()
+    assert sorted(names(collected)) == sorted(["model", name])
+    assert collected.failure is None
+    assert properties(collected)["model"] == {}
+    assert (warning or "") in " ".join(collected.warnings)
+    assert bool(collected.warnings) == (warning is not None)
+    assert all(text.isprintable() for text in collected.warnings)
+
+
+def test_a_line_about_no_output_and_a_bad_reserved_property_are_told(run: Collect, outputs: Path) -> None:
+    (outputs / "a").write_text("x")
+    lines = '{"file": "nothing", "metadata": {}}\n{"file": "a", "metadata": {"valohai.alias": 3, "k": 1}}\n{'
+    (outputs / "valohai.metadata.jsonl").write_text(lines)
+    collected = run()
+    assert properties(collected) == {"a": {"valohai.alias": 3, "k": 1}}
+    text = " ".join(collected.warnings)
+    assert "names `nothing`, which is no output" in text
+    assert "`valohai.alias` is no text" in text
+    assert "line 3 is no JSON" in text
+
+
+def test_the_bytes_of_all_properties_are_capped(run: Collect, outputs: Path) -> None:
+    for name in ("a", "b"):
+        (outputs / name).write_text(name)
+        (outputs / f"{name}.metadata.json").write_text(json.dumps({"k": "v" * 60}))
+    collected = run(Limits(properties=100))
+    assert [len(str(found)) > 2 for found in properties(collected).values()] == [True, False]
+    assert "more properties than one execution may have, 100 bytes" in collected.warnings[0]
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_only_a_regular_file_is_a_sidecar(run: Collect, outputs: Path, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "secret").write_text('{"secret": 1}')
+    (outputs / "a").write_text("x")
+    sidecar = outputs / "a.metadata.json"
+    match kind:
+        case "link":
+            sidecar.symlink_to(tmp_path / "secret")
+        case "pipe":
+            os.mkfifo(sidecar)
+        case _:
+            sidecar.mkdir()
+            (sidecar / "b").write_text("y")
+    collected = run()
+    assert properties(collected) == {"a": {}} | ({"a.metadata.json/b": {}} if kind == "folder" else {})
+    assert collected.failure is None
+
+
+def test_files_taken_while_the_step_ran_are_outputs_and_what_is_left_is_one_version_more(
+    run: Collect, outputs: Path
+) -> None:
+    (outputs / "model").write_text("last")
+    (outputs / "model~2").write_text("of the step's own making")
+    (outputs / "other").write_text("x")
+    collected = run(taken=taken("model", "model~2"))
+    assert names(collected) == ["model", "model~2", "model~2~2", "model~3", "other"]
+    by_name = {output.name: output.digest for output in collected.outputs}
+    assert by_name["model"] == hash_bytes(b"model")
+    assert by_name["model~3"] == hash_bytes(b"last")
+    assert by_name["model~2~2"] == hash_bytes(b"of the step's own making")
+
+
+def test_a_sidecar_describes_the_newest_version_of_its_file(run: Collect, outputs: Path) -> None:
+    (outputs / "model.metadata.json").write_text('{"k": 1}')
+    assert properties(run(taken=taken("model", "model~2"))) == {"model": {}, "model~2": {"k": 1}}
+
+
+def test_the_version_that_was_left_is_newer_than_those_that_were_taken(run: Collect, outputs: Path) -> None:
+    (outputs / "model.metadata.json").write_text('{"k": 1}')
+    (outputs / "model").write_text("x")
+    assert properties(run(taken=taken("model"))) == {"model": {}, "model~2": {"k": 1}}
+
+
+def test_files_taken_while_the_step_ran_count_towards_the_caps(run: Collect, outputs: Path) -> None:
+    (outputs / "a").write_text("x")
+    assert "at most 2 are collected" in str(run(Limits(entries=2), taken=taken("b", "c")).failure)
+
+
+def test_a_sidecar_without_rights_is_read_and_thousands_of_them_are_no_trouble(run: Collect, outputs: Path) -> None:
+    for number in range(1000):
+        (outputs / f"{number:04}").write_text("x")
+        sidecar = outputs / f"{number:04}.metadata.json"
+        sidecar.write_text(json.dumps({"n": number}))
+        sidecar.chmod(0)
+    collected = run()
+    assert [output.metadata for output in collected.outputs] == [{"n": number} for number in range(1000)]
+    assert collected.warnings == ()

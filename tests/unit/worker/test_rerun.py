@@ -2,7 +2,7 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -27,11 +27,14 @@ def own_view(workspace: Workspace) -> View:
 def kept(tmp_path: Path, objects: Objects) -> Callable[..., Path]:
     """The work folder of a job as a failure leaves it."""
 
-    def make(job: Job, executor: str, *, own: bool = False, below: str = "work") -> Path:
+    def make(
+        job: Job, executor: str, *, own: bool = False, below: str = "work", secrets: Mapping[str, str] | None = None
+    ) -> Path:
         workspace = Workspace.below(tmp_path / below / job.id)
         make_folders(workspace)
         view = own_view(workspace) if own else View()
         staged, _ = fill(job, workspace, view, Identity("sha256:" + "ab" * 32, {}), objects)
+        staged = replace(staged, secrets=secrets or {})
         wrapper.prepare(staged, view)
         write_rerun(staged, view, executor)
         return workspace.root
@@ -180,3 +183,52 @@ def test_it_says_what_it_does(kept: Kept, failing: Job) -> None:
     lines = (kept(failing, "docker") / NAME).read_text().splitlines()
     assert lines[0] == "#!/usr/bin/env bash"
     assert "by hand: bash rerun.sh" in lines[1]
+
+
+SHOWN = Script(('printf \'%s|\' "$TOKEN" "$OTHER"', "cat", "exit 4"))
+ODD = 'it\'s \\ "$(touch /tmp/pwned)" é'
+
+
+def test_secrets_are_asked_for_and_not_in_the_script(kept: Kept, job: Job) -> None:
+    root = kept(replace(job, script=SHOWN), "process", own=True, secrets={"TOKEN": "stored-before", "OTHER": "x"})
+    done = subprocess.run(
+        ["bash", NAME], cwd=root, input=f"{ODD}\nsecond\n", capture_output=True, text=True, timeout=60
+    )
+
+    assert (done.stdout, done.returncode) == (f"{ODD}|second|", 4)
+    assert "stored-before" not in (root / NAME).read_text()
+    assert not os.path.exists("/tmp/pwned")
+
+
+def test_a_secret_from_the_environment_is_not_asked_for(kept: Kept, job: Job) -> None:
+    root = kept(replace(job, script=SHOWN), "process", own=True, secrets={"TOKEN": "a", "OTHER": "b"})
+
+    assert rerun(root, TOKEN="one\ntwo", OTHER="").stdout == "one\ntwo||"
+
+
+def test_a_secret_that_is_not_given_ends_with_its_name(kept: Kept, job: Job) -> None:
+    root = kept(replace(job, script=SHOWN), "process", own=True, secrets={"TOKEN": "a"})
+    done = subprocess.run(["bash", NAME], cwd=root, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+    assert done.returncode == 2
+    assert "TOKEN" in done.stderr
+
+
+def test_a_sandbox_is_repeated_with_its_secrets(kept: Kept, job: Job) -> None:
+    if shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed")
+    root = kept(replace(job, script=SHOWN), "sandbox", secrets={"TOKEN": "a", "OTHER": "b"})
+    done = rerun(root, TOKEN=ODD, OTHER="x")
+    if "bwrap:" in done.stderr:
+        pytest.skip(done.stderr)
+
+    assert (done.stdout, done.returncode) == (f"{ODD}|x|", 4)
+
+
+def test_a_container_gets_its_secrets_through_its_standard_input(kept: Kept, job: Job) -> None:
+    root = kept(replace(job, script=SHOWN), "docker", secrets={"TOKEN": "a"})
+    text = (root / NAME).read_text()
+
+    assert "docker run --rm --init -i " in text
+    assert "--env TOKEN" not in text
+    assert text.rstrip().endswith("< <(secrets)")

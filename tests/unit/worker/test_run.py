@@ -21,6 +21,7 @@ from runner.metrics import MetricEvent
 from runner.state import Reason
 from runner.store.layout import Layout
 from runner.store.objects import Objects
+from runner.store.record import OutputFile
 from runner.worker import log as log_module
 from runner.worker.log import LogFiles, read_merged
 from runner.worker.run import Finished, clear, run_job
@@ -49,6 +50,9 @@ class Ear:
 
     def limit(self, reason: Reason) -> None:
         self.told.append(reason)
+
+    def taken(self, file: OutputFile) -> None:
+        self.told.append(file.name)
 
 
 Run = Callable[..., Finished]
@@ -302,11 +306,57 @@ def test_a_job_is_stopped_while_it_runs_and_its_outputs_are_kept(run: Run, layou
     assert os.listdir(layout.work) == []
 
 
+class Obeying(Ear):
+    """A listener that ends the job as soon as a limit asks for it, as the loop does."""
+
+    def __init__(self, stopper: Stopper) -> None:
+        super().__init__()
+        self._stopper = stopper
+
+    def limit(self, reason: Reason) -> None:
+        super().limit(reason)
+        self._stopper.stop(5, reason)
+
+
+def test_a_job_that_is_silent_for_too_long_has_failed_for_that_reason(run: Run) -> None:
+    stopper = Stopper()
+    finished = run("print one", "block", stopper=stopper, ear=Obeying(stopper), no_output_timeout=0.1)
+    assert finished.outcome == Outcome(Reason.NO_OUTPUT, 143, "it printed nothing for 0.1 s")
+    assert (finished.exit, finished.asked) == (ExitCode.STEP_FAILED, Reason.NO_OUTPUT)
+    assert finished.work is not None
+
+
+def test_a_stop_condition_that_holds_ends_a_job_with_success(run: Run) -> None:
+    stopper = Stopper()
+    lines = ('print {"loss": 2}', "write model w", 'print {"loss": 0.5}', "block")
+    finished = run(*lines, stopper=stopper, ear=Obeying(stopper), stop_condition="loss < 1")
+    assert finished.outcome == Outcome(Reason.STOP_CONDITION, 143, "`loss < 1` holds: loss = 0.5")
+    assert finished.outcome.succeeded
+    assert (finished.exit, finished.work) == (ExitCode.OK, None)
+    assert [output.name for output in finished.outputs] == ["model"]
+
+
+def test_a_success_by_a_stop_condition_whose_outputs_are_lost_is_none(run: Run) -> None:
+    stopper = Stopper()
+    lines = ('print {"loss": 0.5}', "block")
+    ear = Obeying(stopper)
+    finished = run(*lines, stopper=stopper, ear=ear, stop_condition="loss < 1", executor=Leaving(huge))
+    assert finished.outcome.reason is Reason.OUTPUT
+    assert finished.exit is ExitCode.OUTPUT
+
+
+def test_a_program_that_fails_by_itself_has_failed_whatever_its_stop_condition_says(run: Run) -> None:
+    stopper = Stopper()
+    executor = Late(Outcome(Reason.EXIT, 3, "the command failed (exit 3)"))
+    ear = Ear(lambda: stopper.stop(5, Reason.STOP_CONDITION))
+    finished = run("true", stopper=stopper, executor=executor, ear=ear)
+    assert (finished.outcome.reason, finished.outcome.exit_code) == (Reason.EXIT, 3)
+
+
 def test_another_thread_stops_a_job(run: Run) -> None:
     stopper = Stopper()
     timer = threading.Timer(0.05, stopper.stop, [0])
-    timer.start()
-    finished = run("stubborn", "block", stopper=stopper)
+    finished = run("stubborn", "block", stopper=stopper, ear=Ear(timer.start))
     timer.join()
     assert (finished.outcome.reason, finished.outcome.exit_code) == (Reason.STOP, 137)
 

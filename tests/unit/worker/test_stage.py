@@ -11,7 +11,7 @@ import yaml
 from runner.errors import ExitCode, MlrunError
 from runner.job import Identity, InputFile, Job, JobInput, Staged, View, Workspace
 from runner.store.objects import Objects
-from runner.worker.stage import MODIFIED, fill, make_folders
+from runner.worker.stage import MODIFIED, fill, inputs_document, make_folders
 
 Files = Callable[..., InputFile]
 Inputs = Callable[..., Job]
@@ -87,6 +87,15 @@ def test_a_step_that_works_in_our_folders_gets_copies(
     copy.chmod(0o644)
     copy.write_bytes(b"overwritten")
     assert objects.verify(file.digest)  # type: ignore[arg-type]
+
+
+def test_the_inputs_document_has_the_properties_and_the_checksums_that_are_known(input_file: Files) -> None:
+    plain, rich = input_file("a.csv", b"1"), replace(input_file("b.csv", b"2"), metadata={"rows": 3})
+    given = [JobInput("data", (plain, rich))]
+    document = inputs_document(given, View(), lambda digest: {"blake3": digest, "md5": digest[:32]})
+    first, second = document["data"]["files"]  # type: ignore[index]
+    assert (first["metadata"], second["metadata"]) == ([], [{"rows": 3}])
+    assert second["checksums"] == {"blake3": rich.digest, "md5": rich.digest[:32]}
 
 
 def test_the_inputs_document_says_where_the_step_sees_each_file(

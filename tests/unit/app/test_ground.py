@@ -1,9 +1,9 @@
-"""Joining the pieces of a run."""
+"""What is put right before a run starts."""
 
 from collections.abc import Iterator
 from typing import Any, cast
 
-from runner.app.run import end_leftovers
+from runner.app.ground import end_leftovers
 from runner.events import Event, Noticed
 from runner.job import Executor, LogChunk, Outcome
 from runner.state import Reason, State

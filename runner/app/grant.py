@@ -1,0 +1,255 @@
+"""What of this machine a run may have: the file only asks, the user's settings and options grant.
+
+Host folders, devices and a machine that is large enough are looked at before anything starts.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.errors import ExitCode, Location, MlrunError, spec_error
+from runner.escape import printable
+from runner.executors.device import GPU, shortage
+from runner.executors.endpoint import endpoints
+from runner.executors.limit import lacking, machine_memory
+from runner.job import HostMount
+from runner.plan.limit import MEGABYTE, Grant, allowance
+from runner.plan.model import Plan
+from runner.settings import Settings
+from runner.spec.model import Mount, Step
+
+ALL = "all"
+"""Among granted devices: whatever a file asks for."""
+
+EVERY = -1
+"""So many of a device: all that there are."""
+
+_SOCKETS = (
+    "/var/run/docker.sock",
+    "/run/docker.sock",
+    "/run/podman/podman.sock",
+    "/run/containerd/containerd.sock",
+    "/run/crio/crio.sock",
+    "/run/buildkit/buildkitd.sock",
+)
+"""Whoever may talk to one of these is root of the machine."""
+
+_SENSITIVE = ("/boot", "/dev", "/etc", "/proc", "/root", "/run", "/sys", "/var/lib")
+"""Folders that a permission for a folder around them does not cover."""
+
+_OURS = ("/valohai", "/inputs", "/outputs", "/proc", "/sys", "/dev")
+"""Where in a step nothing may be laid over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The grants of a plan by node, and what the user should know about them."""
+
+    nodes: Mapping[str, Grant]
+    notices: tuple[str, ...]
+
+
+def grant_plan(plan: Plan, settings: Settings, gpus: int | None = None) -> Granted:
+    """What each node of `plan` may have of this machine. `gpus` is how many each step gets whatever the file says.
+
+    Raises MlrunError with the place in the file: POLICY for what the user has not granted, EXECUTOR where the machine
+    has less than a step needs, INPUT for a folder that is not there.
+    """
+    notices: dict[str, None] = {}
+    doors = Doors.of(settings) if any(node.step.mounts for node in plan.nodes.values()) else None
+    nodes = {}
+    for name, node in plan.nodes.items():
+        mounts = tuple(doors.open(mount, node.step, notices) for mount in node.step.mounts) if doors else ()
+        nodes[name] = Grant(mounts, _devices(node.step, settings, gpus), settings.shm)
+        _check_machine(node.step, node.environment, nodes[name])
+    return Granted(nodes, tuple(notices))
+
+
+def unkept(plan: Plan, granted: Granted, executor: str) -> Iterator[str]:
+    """What of the bounds this executor cannot keep, in at most one sentence."""
+    said: dict[str, None] = {}
+    for name, node in plan.nodes.items():
+        asked = allowance(node.step, node.environment, granted.nodes[name])
+        said |= dict.fromkeys(lacking(executor, asked))
+    if said:
+        yield f"the executor {executor} cannot keep every limit: {'; '.join(said)}"
+
+
+def _devices(step: Step, settings: Settings, gpus: int | None) -> dict[str, int]:
+    """What of the devices that a step asks for it gets. Raises MlrunError (code POLICY)."""
+    devices = dict(step.resources.devices or {})
+    asked = [name for name in devices if name not in settings.devices and ALL not in settings.devices]
+    if gpus is not None:
+        asked = [name for name in asked if name != GPU]
+        devices[GPU] = gpus
+    if asked:
+        name = asked[0]
+        flag = f"--gpus {devices[name]}" if name == GPU else "--allow-devices"
+        message = f"step `{printable(step.name)}` asks for the device `{printable(name)}`, which you have not allowed"
+        hint = f'allow it with `{flag}`, or for good with `devices = ["{printable(name)}"]` in your settings'
+        raise _refused(message, step.location, hint)
+    return {name: count for name, count in devices.items() if count}
+
+
+def _check_machine(step: Step, environment: Mapping[str, str], grant: Grant) -> None:
+    """Refuse a step whose least this machine does not have."""
+    processors = os.sched_getaffinity(0)
+    memory = machine_memory()
+    cpus, megabytes = step.resources.cpu.minimum, step.resources.memory.minimum
+    if cpus is not None and cpus > len(processors):
+        _too_small(step, f"at least {cpus:g} CPUs, and this machine has {len(processors)}")
+    if megabytes is not None and megabytes * MEGABYTE > memory:
+        _too_small(step, f"at least {megabytes:g} MB of memory, and this machine has {memory // MEGABYTE} MB")
+    missing = [number for number in allowance(step, environment, grant).cpu_set if number not in processors]
+    if missing:
+        _too_small(step, f"processor {missing[0]}, and this machine gives {_numbers(processors)}")
+    if (said := shortage(grant.devices)) is not None:
+        _too_small(step, said, "run it on another machine, or without GPUs by `--gpus 0`")
+
+
+def _too_small(step: Step, said: str, hint: str = "run it on a larger machine, or ask for less in the file") -> None:
+    raise MlrunError(
+        f"step `{printable(step.name)}` needs {said}", code=ExitCode.EXECUTOR, location=step.location, hint=hint
+    )
+
+
+def _numbers(processors: Iterable[int]) -> str:
+    shown = sorted(processors)
+    return ", ".join(map(str, shown[:8])) + (f" and {len(shown) - 8} more" if len(shown) > 8 else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Which host folders are open: the user's `(folder, read_only)` pairs, and those that stay shut whatever they say.
+    All paths without links; `shut` are paths with the words for them, `sensitive` want a permission of their own."""
+
+    allowed: tuple[tuple[Path, bool], ...]
+    shut: tuple[tuple[Path, str], ...]
+    sensitive: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Doors":
+        """The doors of this machine and user."""
+        allowed = [(_real(door.path), door.read_only) for door in settings.mounts]
+        sockets = [(_real(path), "the socket of a container engine") for path in _sockets()]
+        return cls(
+            tuple(allowed),
+            (*sockets, (_real(settings.store), "the store of mlrun")),
+            tuple(map(_real, _sensitive())),
+        )
+
+    def open(self, mount: Mount, step: Step, notices: dict[str, None]) -> HostMount:
+        """The mount as the user grants it. Raises MlrunError."""
+        noun = f"step `{printable(step.name)}` asks for the mount `{printable(mount.source)}`"
+        _check_kind(mount, noun)
+        _check_target(mount, noun)
+        source = _source(mount, noun)
+        resolved = _real(source)
+        leads = "" if str(resolved) == os.path.normpath(source) else f", which leads to `{printable(str(resolved))}`"
+        for path, words in self.shut:
+            if _touch(resolved, path):
+                raise _refused(f"{noun}{leads}: no step may have {words}", mount.location, "mount another folder")
+        read_only = self._permission(resolved)
+        if read_only is None:
+            suffix = ":ro" if mount.readonly else ""
+            door = f"{resolved}{suffix}"
+            hint = f"allow it with `--allow-mount {printable(door)}`, or for good with `mounts` in your settings"
+            raise _refused(f"{noun}{leads}, which you have not allowed", mount.location, hint)
+        _check_file(resolved, noun, mount.location)
+        if read_only and not mount.readonly:
+            notices[f"`{printable(str(resolved))}` is mounted read-only, as you have allowed it"] = None
+        return HostMount(str(resolved), os.path.normpath(mount.destination), read_only or mount.readonly)
+
+    def _permission(self, path: Path) -> bool | None:
+        """Whether the user grants `path` for reading only (True) or writing too; None if not at all.
+
+        The innermost permission counts. One for a folder around a sensitive one covers neither that nor what holds it.
+        """
+        found = [
+            (len(door.parts), read_only)
+            for door, read_only in self.allowed
+            if path.is_relative_to(door) and (door == path or self._is_plain(path, door))
+        ]
+        return max(found)[1] if found else None
+
+    def _is_plain(self, path: Path, door: Path) -> bool:
+        return not any(_touch(path, secret) and not door.is_relative_to(secret) for secret in self.sensitive)
+
+
+def _touch(path: Path, other: Path) -> bool:
+    """Whether one of two paths lies in the other, or they are the same."""
+    return path.is_relative_to(other) or other.is_relative_to(path)
+
+
+def _real(path: str | Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _sockets() -> Iterator[str]:
+    yield from _SOCKETS
+    for endpoint in endpoints(os.environ):
+        if endpoint.socket is not None:
+            yield endpoint.socket
+    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    yield from (f"{runtime}/docker.sock", f"{runtime}/podman/podman.sock")
+
+
+def _sensitive() -> Iterator[str]:
+    """System folders, and what is hidden in the user's home: keys, tokens, settings."""
+    yield from _SENSITIVE
+    home = os.path.expanduser("~")
+    for name in (".ssh", ".gnupg", ".aws", ".config", ".docker", ".kube"):
+        yield os.path.join(home, name)
+    try:
+        yield from (entry.path for entry in os.scandir(home) if entry.name.startswith("."))
+    except OSError:
+        return
+
+
+def _check_kind(mount: Mount, noun: str) -> None:
+    hint = "mount it on this machine, and name its folder as `source`"
+    if mount.options:
+        raise spec_error(f"{noun} with `options`, which mlrun cannot keep", mount.location, hint)
+    if mount.type not in (None, "bind"):
+        raise spec_error(
+            f"{noun} of type `{printable(str(mount.type))}`, which mlrun cannot make", mount.location, hint
+        )
+
+
+def _check_target(mount: Mount, noun: str) -> None:
+    target = mount.destination
+    parts = target.split("/")
+    covers = [own for own in _OURS if _touch(Path(os.path.normpath(target)), Path(own))]
+    if ".." in parts or "\0" in target or covers:
+        hint = "mount it elsewhere, such as at `/mnt/data`"
+        raise spec_error(f"{noun} at `{printable(target)}`, where nothing can be mounted", mount.location, hint)
+
+
+def _source(mount: Mount, noun: str) -> str:
+    source = mount.source
+    if not source.startswith("/") or ".." in source.split("/") or "\0" in source:
+        hint = "write an absolute path without `..`"
+        raise _refused(f"{noun}, which is not an absolute path without `..`", mount.location, hint)
+    return source
+
+
+def _check_file(path: Path, noun: str, location: Location) -> None:
+    """Only folders and regular files are shown: a device has a word of its own, a socket speaks for somebody."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        hint = "make it, or change the file"
+        raise MlrunError(
+            f"{noun}, which cannot be mounted: {(error.strerror or str(error)).lower()}",
+            code=ExitCode.INPUT,
+            location=location,
+            hint=hint,
+        ) from error
+    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+        raise _refused(f"{noun}, which is neither a folder nor a file", location, "devices stand under `resources`")
+
+
+def _refused(message: str, location: Location, hint: str) -> MlrunError:
+    return MlrunError(message, code=ExitCode.POLICY, location=location, hint=hint)

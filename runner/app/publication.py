@@ -1,0 +1,180 @@
+"""Sets the names that the outputs of an execution ask for: aliases, and versions of datasets and models.
+
+Only those of an execution that succeeded: an alias such as `model-prod` must not move to what a failed step left. The
+properties are kept all the same, so the names can be set by hand later.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from runner.errors import MlrunError
+from runner.escape import printable
+from runner.job import Job
+from runner.state import State
+from runner.store.catalog import Catalog, data_of, outputs_as_data, write_listing
+from runner.store.datum import Datum
+from runner.store.ref import LATEST, Alias, Change, CollectionKind
+from runner.store.store import Store
+from runner.worker.run import Finished
+from runner.worker.sidecar import VersionRequest, wishes
+
+
+@dataclass(slots=True)
+class _Version:
+    """What all files that name one version ask for together."""
+
+    kind: CollectionKind
+    name: str
+    version: str
+    data: list[Datum] = field(default_factory=list)
+    base: tuple[str, str] | None = None
+    fresh: bool = False
+    exclude: list[str] = field(default_factory=list)
+    aliases: list[str] = field(default_factory=list)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, datum: Datum, request: VersionRequest) -> None:
+        """One more file."""
+        self.data.append(datum)
+        self.base = self.base or request.base
+        self.fresh |= request.fresh
+        self.exclude += (name for name in request.exclude if name not in self.exclude)
+        self.aliases += (name for name in request.aliases if name not in self.aliases)
+        self.notes |= request.notes
+
+    def __str__(self) -> str:
+        return f"{self.kind} version `{printable(f'{self.name}/{self.version}')}`"
+
+
+_Asked = tuple[Mapping[str, list[Datum]], list[_Version]]
+"""The data that want each alias, and the versions."""
+
+
+def publish(store: Store, user: str, job: Job, finished: Finished) -> Sequence[str]:
+    """Set the names, durably; gives what to tell the user about names that were not set. Never raises MlrunError."""
+    data = outputs_as_data(job.id, finished.outputs)
+    return _publish(store, user, job.id, _asked(data), succeeded=finished.outcome.succeeded)
+
+
+def catch_up(store: Store, user: str, run_ids: Iterable[str]) -> Sequence[str]:
+    """Set the names that executions of these runs ask for and did not get, because their runner died in between.
+
+    An alias that was set since then stays. Never raises MlrunError.
+    """
+    told: list[str] = []
+    with suppress(MlrunError):
+        done = {entry["by"].get("execution") for entry in store.refs.history()} if run_ids else set()
+        for run_id in run_ids:
+            for execution in store.run(run_id).executions.values():
+                if execution.state is State.SUCCEEDED and execution.id not in done:
+                    aliases, versions = _asked(data_of(execution))
+                    since = {name for name in aliases if _is_newer(store.refs.alias(name), execution.finished)}
+                    aliases = {name: data for name, data in aliases.items() if name not in since}
+                    told += _publish(store, user, execution.id, (aliases, versions), succeeded=True)
+    return told
+
+
+def _is_newer(alias: Alias | None, moment: str | None) -> bool:
+    return alias is not None and (moment is None or alias.time > moment)
+
+
+def _publish(store: Store, user: str, execution: str, asked: _Asked, *, succeeded: bool) -> Sequence[str]:
+    aliases, versions = asked
+    if not aliases and not versions:
+        return ()
+    if not succeeded:
+        names = [f"alias `{printable(name)}`" for name in aliases] + [str(version) for version in versions]
+        return (f"not set, because the execution did not succeed: {', '.join(names)}",)
+    told: list[str] = []
+    try:
+        with store.refs.changing({"user": user, "execution": execution}) as change:
+            for name, wanted in aliases.items():
+                newest = max(wanted, key=_age)
+                if len({_age(datum)[0] for datum in wanted}) > 1:
+                    got = f"`{printable(newest.name)}` gets it"
+                    told.append(f"{len(wanted)} outputs want the alias `{printable(name)}`: {got}")
+                _attempt(told, f"the alias `{printable(name)}`", change.set_alias, name, newest)
+            for version in versions:
+                _attempt(told, f"the {version}", _make, store, change, version)
+    except MlrunError as error:
+        told.append(f"names that the outputs ask for were not set: {error.message}")
+    return told
+
+
+def version_data(catalog: Catalog, version: VersionRequest, data: Sequence[Datum]) -> tuple[Datum, ...]:
+    """The files of a version to be made, by name: those of its base but the excluded ones, then `data`, which take the
+    place of files of the same name. Raises MlrunError (INPUT) for a base that does not exist."""
+    by_name: dict[str, Datum] = {}
+    if version.base is not None and not version.fresh:
+        name, base = version.base
+        for datum in catalog.version(version.kind, name, base or LATEST):
+            if not any(fnmatchcase(datum.name, pattern) for pattern in version.exclude):
+                by_name[datum.name] = datum
+    by_name |= {datum.name: datum for datum in data}
+    return tuple(by_name[name] for name in sorted(by_name))
+
+
+def _asked(data: Sequence[Datum]) -> _Asked:
+    aliases: dict[str, list[Datum]] = {}
+    versions: dict[tuple[str, str, str], _Version] = {}
+    for datum in data:
+        # What cannot be understood was told when the outputs were collected.
+        asked = wishes(datum.metadata, lambda _: None)
+        if asked.alias is not None:
+            aliases.setdefault(asked.alias, []).append(datum)
+        for request in asked.versions:
+            key = request.kind, request.name, request.version
+            versions.setdefault(key, _Version(*key)).add(datum, request)
+    return aliases, list(versions.values())
+
+
+def _make(store: Store, change: Change, asked: _Version) -> None:
+    request = VersionRequest(asked.kind, asked.name, asked.version, asked.base, asked.fresh, tuple(asked.exclude))
+    data = version_data(store.catalog, request, asked.data)
+    make_version(store, change, (asked.kind, asked.name), asked.version, data, asked.notes, asked.aliases)
+
+
+def make_version(
+    store: Store,
+    change: Change,
+    collection: tuple[CollectionKind, str],
+    version: str,
+    data: Sequence[Datum],
+    notes: Mapping[str, Any],
+    aliases: Sequence[str],
+) -> str:
+    """Add a version, the next number if it has no name, and set its aliases; gives its name. One that is there with
+    the very same files is left as it is. Raises MlrunError."""
+    found = change.collection(*collection)
+    manifest = write_listing(store.objects, data)
+    version = version or _next_number(found.names())
+    same = next((one for one in found.versions if one.name == version), None)
+    if same is None or same.manifest != manifest:
+        change.make_version(collection, version, manifest, data, notes)
+    for alias in aliases:
+        change.alias_version(collection, alias, version)
+    return version
+
+
+def _age(datum: Datum) -> tuple[str, int]:
+    """Path, and which of its versions a file is."""
+    path, _, number = datum.name.rpartition("~")
+    return (path, int(number)) if path and number.isascii() and number.isdecimal() else (datum.name, 1)
+
+
+def _next_number(names: Sequence[str]) -> str:
+    number = len(names) + 1
+    while f"v{number}" in names:
+        number += 1
+    return f"v{number}"
+
+
+def _attempt(told: list[str], what: str, work: Any, *arguments: Any) -> None:
+    """One name that cannot be set must not keep the others from being set."""
+    try:
+        work(*arguments)
+    except MlrunError as error:
+        told.append(f"{what} was not set: {error.message}")

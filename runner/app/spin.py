@@ -1,0 +1,75 @@
+"""A quick run of one step that nobody records: with all that a run has but the record, in a scratch folder."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from runner.app import scratch
+from runner.app.aside import Aside, Take
+from runner.app.ground import lay_ground
+from runner.app.request import Request
+from runner.app.run import (
+    exit_code,
+    make_context,
+    make_loop,
+    make_worker,
+    run_started,
+    stopped_by_signals,
+)
+from runner.events import Listener
+from runner.job import Job
+from runner.store.identity import new_id
+from runner.worker.run import Finished, JobListener
+from runner.worker.stopper import Stopper
+
+
+@dataclass(frozen=True, slots=True)
+class Spun:
+    """A quick run that is over: how its job ended, None if it never began, and the exit code of the command."""
+
+    finished: Finished | None
+    exit: int
+
+
+class Unrecorded:
+    """The recorder of a run that leaves no trace (see `runner.engine.loop.Recorder`)."""
+
+    def append(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Forget them."""
+
+    def new_execution_counter(self) -> int:
+        """Nothing is counted."""
+        return 0
+
+    def inbox(self) -> list[dict[str, Any]]:
+        """Nobody can name this run, and so ask it for anything."""
+        return []
+
+    def drop_log(self, execution_id: str) -> None:
+        """The log goes with the scratch folder."""
+
+
+def spin(request: Request, emit: Listener, take: Take) -> Spun:
+    """Run the plan of one step without recording it; `take` gets what it left in its outputs, also when it failed.
+
+    Raises MlrunError when it cannot start, and what `take` raises.
+    """
+    ground = lay_ground(request, emit)
+    id, ended = new_id(), list[Finished]()
+    with ground.store, scratch.scratch_folder(ground.store.layout.work) as folder:
+        aside = Aside(ground.store.objects, folder / "objects")
+        run = make_worker(request, ground, folder, lambda job: folder / "log", emit, aside)
+
+        def work(job: Job, stopper: Stopper, listener: JobListener) -> Finished:
+            ended.append(run(job, stopper, listener))
+            # The scratch folder goes as a whole, and nobody is told of what is in it.
+            return replace(ended[-1], work=None, leftover=None)
+
+        emit(run_started(request.plan, id, 0, ground.executor))
+        loop = make_loop(request, ground, Unrecorded(), make_context(request, ground, id, 0), work, emit)
+        with stopped_by_signals(loop) as caught:
+            end = loop.run()
+        finished = ended[0] if ended else None
+        if finished is not None and finished.outputs:
+            take(aside, finished.outputs)
+        return Spun(finished, exit_code(end.state, caught, loop))

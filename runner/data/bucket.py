@@ -1,0 +1,304 @@
+"""Inputs from object stores: `s3://`, `gs://` and `azure://`. The only home of fsspec, which is loaded when used.
+
+A key may hold wildcards: `*` within one level, `**` across levels. What arrived is not fetched again while the store
+says the same of it; a broken download is gone on with.
+"""
+
+import importlib.util
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from runner.data.download import Download, PassingFault, Version, try_again
+from runner.data.means import Means, Want
+from runner.digest import Digest
+from runner.errors import MlrunError
+from runner.job import InputFile
+from runner.plan.address import scheme
+from runner.plan.bind import place_files
+from runner.store.thread import side_by_side
+
+_PIECE = 16 << 20
+MOST_FILES = 100_000
+"""Files of one source; more are hardly meant."""
+
+_TIMEOUT = 30
+_SHORT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """An object store: `protocol` and `package` of fsspec, and where its credentials come from, in words."""
+
+    protocol: str
+    package: str
+    extra: str
+    credentials: str
+    account_first: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+    strangers: Mapping[str, Any] = field(default_factory=dict)
+    """The options with which nobody's credentials are used: public data needs none."""
+
+
+CLOUDS = {
+    "s3": Cloud(
+        "s3",
+        "s3fs",
+        "s3",
+        "`AWS_ACCESS_KEY_ID` with `AWS_SECRET_ACCESS_KEY`, and the profile `{profile}` (`AWS_PROFILE`) of `~/.aws`",
+        options={
+            "config_kwargs": {
+                "connect_timeout": _TIMEOUT,
+                "read_timeout": _TIMEOUT,
+                "retries": {"total_max_attempts": 1},
+            }
+        },
+        strangers={"anon": True},
+    ),
+    "gs": Cloud(
+        "gcs",
+        "gcsfs",
+        "gs",
+        "`GOOGLE_APPLICATION_CREDENTIALS`, and the login of `gcloud auth application-default login`",
+        strangers={"token": "anon"},
+    ),
+    "azure": Cloud(
+        "abfs",
+        "adlfs",
+        "azure",
+        "`AZURE_STORAGE_CONNECTION_STRING`, `AZURE_STORAGE_ACCOUNT_KEY`, `AZURE_STORAGE_SAS_TOKEN`, "
+        "`AZURE_CLIENT_ID` with `AZURE_TENANT_ID` and `AZURE_CLIENT_SECRET`, and the login of `az login`",
+        account_first=True,
+        options={"anon": False},
+        strangers={"anon": True},
+    ),
+}
+
+_NO_CREDENTIALS = frozenset(
+    {
+        "NoCredentialsError",
+        "PartialCredentialsError",
+        "ProfileNotFound",
+        "DefaultCredentialsError",
+        "ClientAuthenticationError",
+    }
+)
+"""Names of the errors by which the clouds' own libraries say that they found nobody to be."""
+_PASSING = ("ConnectionError", "TimeoutError", "HTTPClientError", "ServiceRequestError", "ClientConnectionError")
+
+
+def check(want: Want, means: Means) -> None:
+    """Refuse an address without a file, and a cloud whose library is not installed. Raises MlrunError (INPUT)."""
+    cloud = CLOUDS[scheme(want.uri)]
+    _address(want, cloud)
+    if importlib.util.find_spec(cloud.package) is None:
+        raise want.refused(
+            f"`{want.shown}` needs the package `{cloud.package}`, which is not installed",
+            f"`pip install 'mlrun-yaml[{cloud.extra}]'`, or a local file takes its place: {want.instead}",
+        )
+
+
+def fetch(want: Want, means: Means) -> tuple[InputFile, ...]:
+    """Download what the address names, several files at a time. Raises MlrunError (INPUT, DISK, STORE)."""
+    check(want, means)
+    files = _Bucket(want, means).fetch()
+    return place_files(want.declared, files, _address(want, CLOUDS[scheme(want.uri)])[2])
+
+
+def match(pattern: str, key: str) -> bool:
+    """Whether a key has the form of `pattern`. Pure."""
+    return _regex(pattern).fullmatch(key) is not None
+
+
+def _regex(pattern: str) -> re.Pattern[str]:
+    signs = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*"}
+    parts = re.split(r"(\*\*/|\*\*|\*)", pattern)
+    return re.compile("".join(signs.get(part) or re.escape(part) for part in parts), re.DOTALL)
+
+
+def _address(want: Want, cloud: Cloud) -> tuple[str, str, str]:
+    """Account (empty where there is none), bucket and key."""
+    text = want.uri.partition("://")[2]
+    account, text = text.partition("/")[::2] if cloud.account_first else ("", text)
+    bucket, _, key = text.partition("/")
+    if not bucket or not key or (cloud.account_first and not account):
+        form = "ACCOUNT/CONTAINER/BLOB" if cloud.account_first else "BUCKET/KEY"
+        raise want.refused(f"`{want.shown}` names no file", f"its form is `{scheme(want.uri)}://{form}`")
+    if "*" in bucket + account:
+        raise want.refused(f"`{want.shown}` has a wildcard before its first folder", "name the bucket")
+    return account, bucket, key
+
+
+class _Bucket:
+    """One source in one bucket."""
+
+    def __init__(self, want: Want, means: Means) -> None:
+        self._want = want
+        self._means = means
+        self._cloud = CLOUDS[scheme(want.uri)]
+        self._account, self._bucket, self._key = _address(want, self._cloud)
+        self._root = f"{scheme(want.uri)}://" + (f"{self._account}/" if self._account else "") + self._bucket
+        self._stranger = False
+        self._system = self._open()
+
+    def fetch(self) -> tuple[InputFile, ...]:
+        """All files that the key means, in the order of their keys."""
+        try:
+            found = self._asked(self._find)
+        except PassingFault as fault:
+            raise self._failed(fault.why) from fault
+        if not found:
+            what = "matches nothing" if "*" in self._key else "does not exist"
+            raise self._want.refused(f"`{self._want.shown}` {what}")
+        stored: dict[str, InputFile] = {}
+
+        def get(item: tuple[str, Version]) -> None:
+            stored[item[0]] = self._get(*item)
+
+        side_by_side(get, sorted(found.items()))
+        return tuple(stored[key] for key in sorted(stored))
+
+    def _open(self) -> Any:
+        import fsspec  # type: ignore[import-untyped]  # heavy, and only installed with an extra
+
+        options = {**self._cloud.options, **(self._cloud.strangers if self._stranger else {})}
+        if self._account:
+            options["account_name"] = self._account
+        try:
+            system = fsspec.filesystem(
+                self._cloud.protocol, skip_instance_cache=True, use_listings_cache=False, **options
+            )
+        except Exception as error:
+            raise self._translated(error) from error
+        if hasattr(system, "retries"):
+            system.retries = 1  # `try_again` knows what has arrived already
+        return system
+
+    def _find(self) -> dict[str, Version]:
+        """The keys that are meant, and what the store says of each."""
+        found: dict[str, Version] = {}
+        for path, about in self._walk(self._bucket, self._key.split("/")):
+            found[path.removeprefix(f"{self._bucket}/")] = _version(about)
+            if len(found) > MOST_FILES:
+                raise self._want.refused(f"`{self._want.shown}` means more than {MOST_FILES:,} files")
+        return found
+
+    def _walk(self, folder: str, parts: list[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """What `parts` mean below `folder`; only folders that can hold something of it are listed."""
+        part, *rest = parts
+        if "**" in part:
+            pattern = _regex("/".join(parts))
+            for path, about in self._system.find(folder, detail=True).items():
+                if pattern.fullmatch(path.removeprefix(f"{folder}/")):
+                    yield path, about
+        elif "*" not in part and rest:
+            yield from self._walk(f"{folder}/{part}", rest)
+        elif "*" not in part:
+            yield from self._one(f"{folder}/{part}")
+        else:
+            yield from self._level(folder, part, rest)
+
+    def _level(self, folder: str, part: str, rest: list[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        try:
+            listed = self._system.ls(folder, detail=True)
+        except FileNotFoundError:
+            return
+        for about in listed:
+            path = str(about["name"]).rstrip("/")
+            if not match(part, path.rpartition("/")[2]):
+                continue
+            if rest and about["type"] == "directory":
+                yield from self._walk(path, rest)
+            elif not rest and about["type"] == "file":
+                yield path, about
+
+    def _one(self, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        try:
+            about = self._system.info(path)
+        except FileNotFoundError:
+            return
+        if about["type"] != "file":
+            whole = self._want.shown.rstrip("/")
+            raise self._want.refused(f"`{self._want.shown}` is a folder", f"all files in it: `{whole}/**`")
+        yield path, about
+
+    def _get(self, key: str, version: Version) -> InputFile:
+        """One file, from the store or from what is here."""
+        uri = f"{self._root}/{key}"
+        place = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+        with Download(f"{place} {uri}", uri, self._means) as download:
+            try:
+                digest, size = try_again(
+                    lambda: self._asked(lambda: self._attempt(key, version, download)), lambda: download.offset
+                )
+            except PassingFault as fault:
+                raise self._failed(fault.why, uri) from fault
+        return InputFile(key, digest, size, uri)
+
+    def _attempt(self, key: str, version: Version, download: Download) -> tuple[Digest, int]:
+        landed = download.landed()
+        if landed is not None and version.tells and landed.version == version:
+            return landed.digest, landed.size
+        path, size = f"{self._bucket}/{key}", version.size or 0
+        if download.version != version:
+            download.begin(version)
+        while download.offset < size:
+            piece = self._system.cat_file(path, start=download.offset, end=min(size, download.offset + _PIECE))
+            if not piece:
+                raise PassingFault(f"{download.offset:,} of {size:,} bytes arrived")
+            download.append(piece)
+        if _version(self._system.info(path)) != version:
+            download.forget_part()
+            raise self._want.refused(f"`{self._root}/{key}` was changed while it was downloaded", "run it again")
+        return download.land()
+
+    def _asked(self, ask: Callable[[], Any]) -> Any:
+        """What `ask` gives. Who has no credentials asks as a stranger. Raises MlrunError or PassingFault."""
+        try:
+            return ask()
+        except (MlrunError, PassingFault):
+            raise
+        except Exception as error:
+            if not self._stranger and type(error).__name__ in _NO_CREDENTIALS:
+                self._stranger = True
+                self._system = self._open()
+                return self._asked(ask)
+            raise self._translated(error) from error
+
+    def _translated(self, error: Exception) -> MlrunError | PassingFault:
+        name = type(error).__name__
+        if isinstance(error, FileNotFoundError):
+            return self._want.refused(f"`{self._want.shown}` does not exist: {_words(error)}")
+        if isinstance(error, PermissionError) or name in _NO_CREDENTIALS:
+            looked = self._cloud.credentials.format(profile=os.environ.get("AWS_PROFILE") or "default")
+            why = "no credentials were found" if self._stranger or name in _NO_CREDENTIALS else _words(error)
+            return self._want.refused(
+                f"cannot read `{self._want.shown}`: {why}",
+                f"looked for: {looked}; or a local file takes its place: {self._want.instead}",
+            )
+        if isinstance(error, OSError) or any(kind.__name__.endswith(_PASSING) for kind in type(error).__mro__):
+            return PassingFault(_words(error))
+        return self._failed(_words(error))
+
+    def _failed(self, why: str, uri: str | None = None) -> MlrunError:
+        return self._want.refused(f"cannot download `{uri or self._want.shown}`: {why}")
+
+
+def _version(about: Mapping[str, Any]) -> Version:
+    """What a store says of a file. The clouds name the same things differently."""
+    etag = about.get("ETag") or about.get("etag")
+    modified = about.get("LastModified") or about.get("updated") or about.get("last_modified")
+    if isinstance(modified, datetime):
+        modified = modified.astimezone(UTC).isoformat()
+    size = about.get("size")
+    strong = str(etag or modified or "") or None
+    return Version(str(etag) if etag else None, None if etag else modified and str(modified), size, strong)
+
+
+def _words(error: Exception) -> str:
+    """The first line of what a library says, not too long."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:_SHORT] if lines else type(error).__name__

@@ -1,0 +1,27 @@
+"""Signals that ask for an end."""
+
+import os
+import signal
+
+import pytest
+
+from runner.app.interrupt import catching_signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_is_caught_and_counted_and_afterwards_means_what_it_meant(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    counts: list[int] = []
+    with catching_signals(counts.append) as caught:
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
+    assert caught == [number, number]
+    assert counts == [1, 2]
+    assert signal.getsignal(number) == before
+
+
+def test_signals_mean_what_they_meant_after_an_error_too() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyError), catching_signals(lambda count: None):
+        raise KeyError
+    assert signal.getsignal(signal.SIGTERM) == before
