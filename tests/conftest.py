@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 HERE = Path(__file__).parent
 UNGUARDED = {"e2e", "contract"}
@@ -22,6 +23,10 @@ UNGUARDED = {"e2e", "contract"}
 
 HOMES = ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "MLRUN_STORE")
 SETTINGS = ("MLRUN_EXECUTOR", "MLRUN_DEBUG", "DOCKER_HOST", "NO_COLOR", "TERM")
+
+# A slow machine is no failure of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

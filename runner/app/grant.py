@@ -6,15 +6,16 @@ Host folders, devices and a machine that is large enough are looked at before an
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from runner.app.secret import secrets_folder
 from runner.errors import ExitCode, Location, MlrunError, spec_error
 from runner.escape import printable
 from runner.executors.device import GPU, shortage
 from runner.executors.endpoint import endpoints
 from runner.executors.limit import lacking, machine_memory
-from runner.job import HostMount
+from runner.job import HostMount, Job, Network
 from runner.plan.limit import MEGABYTE, Grant, allowance
 from runner.plan.model import Plan
 from runner.settings import Settings
@@ -25,6 +26,12 @@ ALL = "all"
 
 EVERY = -1
 """So many of a device: all that there are."""
+
+_WIDER = (Network.NONE, Network.DEFAULT, Network.HOST)
+"""Each lets a step reach more than the one before."""
+
+_NOWHERE = Location("", 1, 1)
+"""Where in a file a record asks for something."""
 
 _SOCKETS = (
     "/var/run/docker.sock",
@@ -61,10 +68,38 @@ def grant_plan(plan: Plan, settings: Settings, gpus: int | None = None) -> Grant
     doors = Doors.of(settings) if any(node.step.mounts for node in plan.nodes.values()) else None
     nodes = {}
     for name, node in plan.nodes.items():
-        mounts = tuple(doors.open(mount, node.step, notices) for mount in node.step.mounts) if doors else ()
+        mounts = tuple(doors.open(mount, node.step.name, notices) for mount in node.step.mounts) if doors else ()
         nodes[name] = Grant(mounts, _devices(node.step, settings, gpus), settings.shm)
         _check_machine(node.step, node.environment, nodes[name])
     return Granted(nodes, tuple(notices))
+
+
+def grant_recorded(job: Job, settings: Settings) -> tuple[Job, tuple[str, ...]]:
+    """A recorded job with what the user grants it today, and what the user should know about that.
+
+    A record may come from elsewhere, so its host folders, devices and network are asked for once more, as by a file.
+    Raises MlrunError: POLICY, EXECUTOR, INPUT, SPEC; without a place, because a record has none.
+    """
+    notices: dict[str, None] = {}
+    doors = Doors.of(settings) if job.mounts else None
+    try:
+        mounts = tuple(
+            doors.open(Mount(mount.source, mount.target, _NOWHERE, mount.read_only), job.step, notices)
+            for mount in job.mounts
+            if doors is not None
+        )
+        for name, count in job.allowance.devices.items():
+            if not _is_granted(name, settings):
+                raise _device_refused(name, job.step, _NOWHERE, "--allow-devices")
+            if (said := shortage({name: count})) is not None:
+                raise MlrunError(f"step `{printable(job.step)}` needs {said}", code=ExitCode.EXECUTOR)
+    except MlrunError as error:
+        raise MlrunError(error.message, code=error.code, hint=error.hint) from None
+    if _WIDER.index(job.network) > _WIDER.index(settings.network):
+        message = f"step `{printable(job.step)}` had the network `{job.network}`, which you have not allowed"
+        hint = f'allow it with `--network {job.network}`, or for good with `network = "{job.network}"` in your settings'
+        raise MlrunError(message, code=ExitCode.POLICY, hint=hint)
+    return replace(job, mounts=mounts), tuple(notices)
 
 
 def unkept(plan: Plan, granted: Granted, executor: str) -> Iterator[str]:
@@ -80,17 +115,25 @@ def unkept(plan: Plan, granted: Granted, executor: str) -> Iterator[str]:
 def _devices(step: Step, settings: Settings, gpus: int | None) -> dict[str, int]:
     """What of the devices that a step asks for it gets. Raises MlrunError (code POLICY)."""
     devices = dict(step.resources.devices or {})
-    asked = [name for name in devices if name not in settings.devices and ALL not in settings.devices]
+    asked = [name for name in devices if not _is_granted(name, settings)]
     if gpus is not None:
         asked = [name for name in asked if name != GPU]
         devices[GPU] = gpus
     if asked:
         name = asked[0]
         flag = f"--gpus {devices[name]}" if name == GPU else "--allow-devices"
-        message = f"step `{printable(step.name)}` asks for the device `{printable(name)}`, which you have not allowed"
-        hint = f'allow it with `{flag}`, or for good with `devices = ["{printable(name)}"]` in your settings'
-        raise _refused(message, step.location, hint)
+        raise _device_refused(name, step.name, step.location, flag)
     return {name: count for name, count in devices.items() if count}
+
+
+def _is_granted(device: str, settings: Settings) -> bool:
+    return device in settings.devices or ALL in settings.devices
+
+
+def _device_refused(name: str, step: str, location: Location, flag: str) -> MlrunError:
+    message = f"step `{printable(step)}` asks for the device `{printable(name)}`, which you have not allowed"
+    hint = f'allow it with `{flag}`, or for good with `devices = ["{printable(name)}"]` in your settings'
+    return _refused(message, location, hint)
 
 
 def _check_machine(step: Step, environment: Mapping[str, str], grant: Grant) -> None:
@@ -106,7 +149,8 @@ def _check_machine(step: Step, environment: Mapping[str, str], grant: Grant) -> 
     if missing:
         _too_small(step, f"processor {missing[0]}, and this machine gives {_numbers(processors)}")
     if (said := shortage(grant.devices)) is not None:
-        _too_small(step, said, "run it on another machine, or without GPUs by `--gpus 0`")
+        without = ", or without GPUs by `--gpus 0`" if GPU in grant.devices else ""
+        _too_small(step, said, f"run it on another machine{without}")
 
 
 def _too_small(step: Step, said: str, hint: str = "run it on a larger machine, or ask for less in the file") -> None:
@@ -133,21 +177,24 @@ class Doors:
     def of(cls, settings: Settings) -> "Doors":
         """The doors of this machine and user."""
         allowed = [(_real(door.path), door.read_only) for door in settings.mounts]
-        sockets = [(_real(path), "the socket of a container engine") for path in _sockets()]
+        shut = [(_real(path), "the socket of a container engine") for path in _sockets()]
+        shut.append((_real(settings.store), "the store of mlrun"))
+        if os.path.exists(secrets := secrets_folder()):
+            shut.append((_real(secrets), "your secrets"))
         return cls(
             tuple(allowed),
-            (*sockets, (_real(settings.store), "the store of mlrun")),
+            tuple(shut),
             tuple(map(_real, _sensitive())),
         )
 
-    def open(self, mount: Mount, step: Step, notices: dict[str, None]) -> HostMount:
-        """The mount as the user grants it. Raises MlrunError."""
-        noun = f"step `{printable(step.name)}` asks for the mount `{printable(mount.source)}`"
+    def open(self, mount: Mount, step: str, notices: dict[str, None]) -> HostMount:
+        """The mount of a step as the user grants it. Raises MlrunError."""
+        noun = f"step `{printable(step)}` asks for the mount `{printable(mount.source)}`"
         _check_kind(mount, noun)
         _check_target(mount, noun)
         source = _source(mount, noun)
         resolved = _real(source)
-        leads = "" if str(resolved) == os.path.normpath(source) else f", which leads to `{printable(str(resolved))}`"
+        leads = "" if str(resolved) == source else f", which leads to `{printable(str(resolved))}`"
         for path, words in self.shut:
             if _touch(resolved, path):
                 raise _refused(f"{noun}{leads}: no step may have {words}", mount.location, "mount another folder")
@@ -160,7 +207,7 @@ class Doors:
         _check_file(resolved, noun, mount.location)
         if read_only and not mount.readonly:
             notices[f"`{printable(str(resolved))}` is mounted read-only, as you have allowed it"] = None
-        return HostMount(str(resolved), os.path.normpath(mount.destination), read_only or mount.readonly)
+        return HostMount(str(resolved), _plain(mount.destination), read_only or mount.readonly)
 
     def _permission(self, path: Path) -> bool | None:
         """Whether the user grants `path` for reading only (True) or writing too; None if not at all.
@@ -221,10 +268,13 @@ def _check_kind(mount: Mount, noun: str) -> None:
 def _check_target(mount: Mount, noun: str) -> None:
     target = mount.destination
     parts = target.split("/")
-    covers = [own for own in _OURS if _touch(Path(os.path.normpath(target)), Path(own))]
+    covers = [own for own in _OURS if _touch(Path(_plain(target)), Path(own))]
     if ".." in parts or "\0" in target or covers:
         hint = "mount it elsewhere, such as at `/mnt/data`"
         raise spec_error(f"{noun} at `{printable(target)}`, where nothing can be mounted", mount.location, hint)
+    if target.endswith((":ro", ":rw")):
+        hint = "write `source`, `destination` and `readonly: true` as keys"
+        raise spec_error(f"{noun} at `{printable(target)}`: a mount has no flags", mount.location, hint)
 
 
 def _source(mount: Mount, noun: str) -> str:
@@ -232,7 +282,12 @@ def _source(mount: Mount, noun: str) -> str:
     if not source.startswith("/") or ".." in source.split("/") or "\0" in source:
         hint = "write an absolute path without `..`"
         raise _refused(f"{noun}, which is not an absolute path without `..`", mount.location, hint)
-    return source
+    return _plain(source)
+
+
+def _plain(path: str) -> str:
+    """The path with single slashes: POSIX keeps two at the very beginning, and Linux sees nothing special in them."""
+    return os.path.normpath(f"/{path.lstrip('/')}")
 
 
 def _check_file(path: Path, noun: str, location: Location) -> None:

@@ -18,8 +18,11 @@ from runner.store.catalog import Catalog, data_of, outputs_as_data, write_listin
 from runner.store.datum import Datum
 from runner.store.ref import LATEST, Alias, Change, CollectionKind
 from runner.store.store import Store
-from runner.worker.run import Finished
+from runner.worker.report import Finished
 from runner.worker.sidecar import VersionRequest, wishes
+
+_MOST_NAMES = 1000
+"""Aliases and versions that one execution may set: each is a file that waits for the disk, and all others wait too."""
 
 
 @dataclass(slots=True)
@@ -32,8 +35,8 @@ class _Version:
     data: list[Datum] = field(default_factory=list)
     base: tuple[str, str] | None = None
     fresh: bool = False
-    exclude: list[str] = field(default_factory=list)
-    aliases: list[str] = field(default_factory=list)
+    exclude: dict[str, None] = field(default_factory=dict)
+    aliases: dict[str, None] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
 
     def add(self, datum: Datum, request: VersionRequest) -> None:
@@ -41,8 +44,8 @@ class _Version:
         self.data.append(datum)
         self.base = self.base or request.base
         self.fresh |= request.fresh
-        self.exclude += (name for name in request.exclude if name not in self.exclude)
-        self.aliases += (name for name in request.aliases if name not in self.aliases)
+        self.exclude |= dict.fromkeys(request.exclude)
+        self.aliases |= dict.fromkeys(request.aliases)
         self.notes |= request.notes
 
     def __str__(self) -> str:
@@ -85,6 +88,9 @@ def _publish(store: Store, user: str, execution: str, asked: _Asked, *, succeede
     aliases, versions = asked
     if not aliases and not versions:
         return ()
+    count = len(aliases) + sum(1 + len(version.aliases) for version in versions)
+    if count > _MOST_NAMES:
+        return (f"not set: the outputs ask for {count:,} names, and at most {_MOST_NAMES:,} are set for one execution",)
     if not succeeded:
         names = [f"alias `{printable(name)}`" for name in aliases] + [str(version) for version in versions]
         return (f"not set, because the execution did not succeed: {', '.join(names)}",)
@@ -134,7 +140,7 @@ def _asked(data: Sequence[Datum]) -> _Asked:
 def _make(store: Store, change: Change, asked: _Version) -> None:
     request = VersionRequest(asked.kind, asked.name, asked.version, asked.base, asked.fresh, tuple(asked.exclude))
     data = version_data(store.catalog, request, asked.data)
-    make_version(store, change, (asked.kind, asked.name), asked.version, data, asked.notes, asked.aliases)
+    make_version(store, change, (asked.kind, asked.name), asked.version, data, asked.notes, tuple(asked.aliases))
 
 
 def make_version(

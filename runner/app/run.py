@@ -15,7 +15,7 @@ from runner.app.input import compute_checksums, fetch_inputs, left_files, make_f
 from runner.app.interrupt import catching_signals
 from runner.app.pause import make_pause
 from runner.app.request import Request
-from runner.engine.loop import Binder, Loop, Publisher, Recorder, Worker, publish_nothing
+from runner.engine.loop import Binder, Callbacks, Loop, Publisher, Recorder, Worker, publish_nothing
 from runner.errors import ExitCode
 from runner.events import Listener, NodeShown, Noticed, RunEnded, RunStarted
 from runner.job import Executor, Job
@@ -27,7 +27,8 @@ from runner.state import State
 from runner.store.identity import new_id
 from runner.store.journal import timestamp
 from runner.store.record import Run
-from runner.worker.run import Finished, JobListener, run_job
+from runner.worker.report import Finished, JobListener
+from runner.worker.run import Equipment, run_job
 from runner.worker.stopper import Stopper
 from runner.worker.storage import ObjectStore
 
@@ -159,21 +160,23 @@ def make_worker(
 ) -> Worker:
     """What runs a bound job below `work_folder`; `log_folder` gives the folder of its log by its id, `objects` takes
     what it leaves, the store if there is none."""
-    pause = make_pause(ground.executor, request.settle, emit) if request.settle else None
+    equipment = Equipment(
+        executor=ground.executor,
+        objects=objects or ground.store.objects,
+        work=work_folder,
+        checksums=ground.store.checksums.known,
+        pause=make_pause(ground.executor, request.settle, emit) if request.settle else None,
+    )
 
     def work(job: Job, stopper: Stopper, listener: JobListener) -> Finished:
         return run_job(
             job,
-            executor=ground.executor,
-            identity=ground.images[job.image],
-            objects=objects or ground.store.objects,
-            work=work_folder,
-            log_folder=log_folder(job.id),
-            checksums=ground.store.checksums.known,
-            listener=listener,
-            stopper=stopper,
+            equipment,
+            ground.images[job.image],
+            log_folder(job.id),
+            listener,
+            stopper,
             secrets={name: request.secrets[name] for name in job.secrets},
-            pause=pause,
         )
 
     return work
@@ -191,16 +194,13 @@ def make_loop(
     """Join the loop with what binds, runs and remembers."""
     return Loop(
         request.plan,
+        Callbacks(make_binder(request, ground, context, emit), work, leave, publish),
         slots=request.settings.jobs or os.cpu_count() or 1,
         recorder=recorder,
-        bind=make_binder(request, ground, context, emit),
-        work=work,
         identities=ground.images,
         executor=ground.executor.name,
-        leave=leave,
         emit=emit,
         grace=request.settings.grace,
-        publish=publish,
     )
 
 

@@ -30,6 +30,10 @@ MAX_BYTES = 100_000
 
 _MAX_FILE = 4 << 20
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BLANKS = " \t"
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_EXPORT = re.compile(r"^export[ \t]+")
+_FORM = "write `NAME=VALUE`"
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -44,6 +48,11 @@ class Secrets:
     def values(self) -> Mapping[str, str]:
         """All of them; what was given for this run wins."""
         return {**self.stored, **self.given}
+
+
+def secrets_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where the user's secrets are kept, beside the settings; it need not exist."""
+    return settings_file(environment).parent / "secrets"
 
 
 def load_secrets(place: Place, files: Iterable[str] = ()) -> Secrets:
@@ -68,7 +77,7 @@ class SecretFile:
     @classmethod
     def of(cls, project: str, environment: Mapping[str, str] = os.environ) -> "SecretFile":
         """The file in the user's folder of settings, which need not exist."""
-        return cls(settings_file(environment).parent / "secrets" / f"{project}.json")
+        return cls(secrets_folder(environment) / f"{project}.json")
 
     def read(self) -> dict[str, str]:
         """Values by name; empty without a file. Raises MlrunError (POLICY, USAGE)."""
@@ -195,9 +204,9 @@ def read_variables(file: str, place: Place) -> dict[str, str]:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise usage_error(f"cannot read `--env-file {printable(file)}`: {why}") from None
     values: dict[str, str] = {}
-    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+    for number, line in enumerate(_LINE_END.split(text.removeprefix("\ufeff")), 1):
         try:
-            if (found := _variable(line.strip())) is not None and found[1]:
+            if (found := _variable(line.strip(_BLANKS))) is not None and found[1]:
                 values[found[0]] = check_value(*found)
         except MlrunError as error:
             raise usage_error(f"{printable(file)}:{number}: {error.message}", error.hint) from None
@@ -208,15 +217,16 @@ def _variable(line: str) -> tuple[str, str] | None:
     """Name and value of a line, None where there is nothing. Raises MlrunError, which never quotes a value."""
     if not line or line.startswith("#"):
         return None
-    name, equals, value = line.removeprefix("export ").partition("=")
-    name = name.strip()
+    name, equals, value = _EXPORT.sub("", line).partition("=")
+    name = name.strip(_BLANKS)
     if not _NAME.fullmatch(name):
         raise usage_error("this is no `NAME=VALUE`", hint="a name has letters, digits and `_`")
     check_name(name)
     if equals:
-        return name, _unquoted(name, value.strip())
+        return name, _unquoted(name, value.strip(_BLANKS))
     if name not in os.environ:
-        raise usage_error(f"`{name}` has no value here and none in your environment", hint=f"write `{name}=VALUE`")
+        # Not the word itself: a file with nothing but a token looks just the same.
+        raise usage_error("a word alone names a variable of your environment, and this one is not there", _FORM)
     return name, os.environ[name]
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from runner import __version__
 from runner.app import scratch
-from runner.app.aside import Aside, Take
 from runner.app.executor import choose_executor
+from runner.app.grant import grant_recorded
 from runner.app.ground import lay_ground, remove_scratch
 from runner.app.interrupt import catching_signals
+from runner.app.overlay import Overlay, Take
 from runner.app.pause import Ender, introduction
 from runner.app.request import Request
 from runner.app.run import make_binder, make_context
@@ -27,12 +28,13 @@ from runner.job import Executor, Identity, Job, Staged, View, Workspace
 from runner.plan.document import RunContext, execution_document, runtime_document
 from runner.provenance.host import describe_host, user_name
 from runner.settings import Settings
+from runner.state import FINAL
 from runner.store.identity import new_id
 from runner.store.record import Execution, Run
 from runner.store.store import Store
 from runner.worker.collect import collect
 from runner.worker.rerun import write_rerun
-from runner.worker.stage import fill, make_folders
+from runner.worker.stage import environment, fill, make_folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,8 @@ def enter_step(request: Request, visit: Visit, emit: Listener) -> int:
     with ground.store:
         (node,) = request.plan.nodes.values()
         job = make_binder(request, ground, make_context(request, ground, new_id(), 0), emit)(node, {}, 0)
-        place = _Place(ground.executor, ground.images[job.image], job, ground.store)
-        return place.enter(visit, f"step `{printable(job.step)}` as it would run now", emit)
+        session = _Session(ground.executor, ground.images[job.image], job, ground.store)
+        return session.enter(visit, f"step `{printable(job.step)}` as it would run now", emit)
 
 
 def enter_execution(
@@ -62,31 +64,43 @@ def enter_execution(
     """Run an interactive program where an execution ran, with its code, inputs, values and image; its exit code.
 
     With `as_left` it gets the folder that the failed execution left, and may change it. Raises MlrunError: IMAGE when
-    the image is gone, USAGE when the folder is, EXECUTOR and STORE.
+    the image is gone, USAGE when the folder is, POLICY for what the user does not grant it today, EXECUTOR and STORE.
     """
+    job, notices = grant_recorded(job_from_json(execution.id, execution.job), settings)
+    job = replace(job, documents=_documents(run, execution))
     executor, sentence = choose_executor(settings, Path(run.project.root))
-    emit(Noticed(sentence))
-    job = replace(job_from_json(execution.id, execution.job), documents=_documents(run, execution))
+    for notice in (sentence, *notices):
+        emit(Noticed(notice))
     identity = _find_identity(executor, execution, job.image, emit)
     title = f"execution {execution.counter} of step `{printable(job.step)}`"
     with Store.open(settings.store, create=True) as store:
         remove_leftovers()
         remove_scratch(executor, store)
-        place = _Place(executor, identity, job, store)
+        session = _Session(executor, identity, job, store)
+        left = _folder_left(store, execution)
         if not as_left:
-            if execution.work is not None and Path(execution.work).is_dir():
+            if left is not None:
                 emit(Noticed("its folder was kept: `--as-left` enters that instead of a fresh copy"))
-            return place.enter(visit, title, emit)
-        if execution.work is None or not Path(execution.work).is_dir():
+            return session.enter(visit, title, emit)
+        if left is None:
             raise usage_error(
                 f"the folder of execution {execution.counter} was not kept",
                 hint="only that of one that failed is; leave `--as-left` out for a fresh copy",
             )
-        return place.enter_left(Path(execution.work), visit, f"{title}, as it left its folder", emit)
+        return session.enter_left(left, visit, f"{title}, as it left its folder", emit)
+
+
+def _folder_left(store: Store, execution: Execution) -> Path | None:
+    """The work folder of an execution that is over, also of one whose runner was killed; None if it is gone.
+
+    Where it is, the store knows: a record that comes from elsewhere could name any folder.
+    """
+    folder = store.work_folder(execution.id)
+    return folder if execution.state in FINAL and folder.is_dir() and not folder.is_symlink() else None
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Session:
     """Where a job runs, or ran."""
 
     executor: Executor
@@ -117,14 +131,8 @@ class _Place:
         """Enter the folder of an execution as it is."""
         workspace = Workspace.below(root)
         view = self.executor.view(workspace)
-        environment = dict(self.job.environment) | {
-            "PYTHONUNBUFFERED": "1",
-            "VH_CONFIG_DIR": view.config,
-            "VH_INPUTS_DIR": view.inputs,
-            "VH_OUTPUTS_DIR": view.outputs,
-            "VH_REPOSITORY_DIR": view.repository,
-        }
-        return self._interact(Staged(self.job, workspace, environment, self.identity), view, visit, title, emit)
+        staged = Staged(self.job, workspace, environment(self.job, view), self.identity)
+        return self._interact(staged, view, visit, title, emit)
 
     def _interact(self, staged: Staged, view: View, visit: Visit, title: str, emit: Listener) -> int:
         missing = [name for name in staged.job.secrets if name not in visit.secrets]
@@ -151,13 +159,13 @@ class _Place:
                     Noticed(f"{files} in the outputs went with the folder; `-d DIR` copies them out, `--keep` keeps it")
                 )
             return
-        aside = Aside(self.store.objects, folder / "objects")
-        collected = collect(workspace.outputs, folder / "collected", aside)
+        overlay = Overlay(self.store.objects, folder / "objects")
+        collected = collect(workspace.outputs, folder / "collected", overlay)
         for warning in collected.warnings:
             emit(Noticed(warning))
         if collected.failure is not None:
             raise MlrunError(collected.failure, code=collected.code)
-        visit.take(aside, collected.outputs)
+        visit.take(overlay, collected.outputs)
 
 
 @contextmanager

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.app import scratch
-from runner.app.aside import Aside, Take
 from runner.app.ground import lay_ground
+from runner.app.overlay import Overlay, Take
 from runner.app.request import Request
 from runner.app.run import (
     exit_code,
@@ -19,7 +19,7 @@ from runner.app.run import (
 from runner.events import Listener
 from runner.job import Job
 from runner.store.identity import new_id
-from runner.worker.run import Finished, JobListener
+from runner.worker.report import Finished, JobListener
 from runner.worker.stopper import Stopper
 
 
@@ -57,8 +57,8 @@ def spin(request: Request, emit: Listener, take: Take) -> Spun:
     ground = lay_ground(request, emit)
     id, ended = new_id(), list[Finished]()
     with ground.store, scratch.scratch_folder(ground.store.layout.work) as folder:
-        aside = Aside(ground.store.objects, folder / "objects")
-        run = make_worker(request, ground, folder, lambda job: folder / "log", emit, aside)
+        overlay = Overlay(ground.store.objects, folder / "objects")
+        run = make_worker(request, ground, folder, lambda job: folder / "log", emit, overlay)
 
         def work(job: Job, stopper: Stopper, listener: JobListener) -> Finished:
             ended.append(run(job, stopper, listener))
@@ -71,5 +71,5 @@ def spin(request: Request, emit: Listener, take: Take) -> Spun:
             end = loop.run()
         finished = ended[0] if ended else None
         if finished is not None and finished.outputs:
-            take(aside, finished.outputs)
+            take(overlay, finished.outputs)
         return Spun(finished, exit_code(end.state, caught, loop))

@@ -1,8 +1,8 @@
 """What is wrong with a file, remembered by the file's digest: a file that has not changed is not checked again.
 
 Linting asks for everything, a run only whether what it was asked for is sound. Both remember their answers here, under
-a key of all that an answer depends on: the question, the bytes of the file, this program's own code and schema, and the
-versions of Python and of the libraries that read the file. The name by which a file was named is not part of it.
+a key of all that an answer depends on: the question, the bytes of the file, this program's own code and schema, the
+version of Python and the libraries that read the file. The name by which a file was named is not part of it.
 """
 
 import contextlib
@@ -11,7 +11,8 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import runner
@@ -26,8 +27,10 @@ MAX_BYTES = 256 << 10
 """A longer verdict is not kept: somebody who reads so many problems can wait for them."""
 
 _FOLDER = "verdict"
-_LIBRARIES = ("PyYAML", "jsonschema", "leval")
-"""The distributions whose words and readings are part of a verdict."""
+_SCHEMAS = "schemas"
+"""Where the schema is in a source checkout, beside the package; an installed one has it within."""
+_LIBRARIES = ("yaml", "jsonschema", "leval")
+"""The packages whose words and readings are part of a verdict."""
 
 
 def find_problems(data: bytes, file: str, cache: Path | None) -> list[Problem]:
@@ -99,32 +102,38 @@ def _remembered(
 def _program() -> str | None:
     """The identity of everything that judges a file; None where it cannot be known, and nothing is remembered.
 
-    The version alone would not do: in a source checkout the code changes and the version stays.
+    The version alone would not do: in a source checkout the code changes and the version stays. What tells one state of
+    a file from another is what git looks at, too: no content is read, as every run waits for this.
     """
-    # Not at the top: a run that finds its verdict needs it, `--help` does not.
-    from importlib import metadata
-
+    package = Path(runner.__file__).parent
     try:
-        code = list(_sources(Path(runner.__file__).parent))
-        versions = {name: metadata.version(name) for name in _LIBRARIES}
-    except (OSError, metadata.PackageNotFoundError):
+        code = [*_stamps(package), *_stamps(package.parent / _SCHEMAS)]
+        libraries = [_stamp(name, os.stat(_origin(name))) for name in _LIBRARIES]
+    except OSError:
         return None
-    return hash_json([runner.__version__, sys.version, versions, hash_pieces(code)]) if code else None
+    return hash_json([runner.__version__, sys.version, libraries, code]) if code else None
 
 
-def _sources(package: Path) -> Iterable[bytes]:
-    """Every module of this program, with its name, and the schema."""
-    for folder, below, names in os.walk(package):
-        below.sort()
+def _stamps(folder: Path) -> Iterator[list[str | int]]:
+    """Every module and schema below a folder, with what changes when it is written, even with its old time put back."""
+    for place, below, names in os.walk(folder):
+        below[:] = sorted(name for name in below if name != "__pycache__")
         for name in sorted(names):
-            if name.endswith(".py"):
-                path = Path(folder, name)
-                text = path.read_bytes()
-                yield f"{path.relative_to(package)} {len(text)}\n".encode()
-                yield text
-    from runner.spec.schema import schema_text
+            if name.endswith((".py", ".json")):
+                path = os.path.join(place, name)
+                yield _stamp(os.path.relpath(path, folder), os.stat(path))
 
-    yield schema_text().encode()
+
+def _origin(library: str) -> str:
+    """The file of a package that is not loaded for this. Raises OSError when there is none."""
+    spec = find_spec(library)
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError(library)
+    return spec.origin
+
+
+def _stamp(name: str, status: os.stat_result) -> list[str | int]:
+    return [name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 def _read(entry: Path, key: str, file: str) -> list[Problem] | None:

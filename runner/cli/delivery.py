@@ -89,7 +89,7 @@ def deliver(objects: Objects, outputs: Sequence[OutputFile], folder: Path, *, fo
     finally:
         os.close(top)
     same = tuple(name for name, what in found.items() if what is Found.SAME)
-    return Delivered(tuple(name for name in found if name not in same), same)
+    return Delivered(tuple(name for name, what in found.items() if what is not Found.SAME), same)
 
 
 def _check_name(name: str) -> None:

@@ -6,18 +6,14 @@ from typing import Annotated
 
 import typer
 
-from runner.app.earlier import apply_earlier, from_run
+from runner.app.origin import apply_inherited, from_run
 from runner.cli import launch
 from runner.cli.launch import Options
-from runner.cli.option import step_table
-from runner.cli.page import Page
+from runner.cli.step import StepName, step_help, understand_step
 from runner.cli.terminal import say
-from runner.errors import ExitCode, did_you_mean, usage_error
-from runner.escape import printable, printable_lines
+from runner.errors import ExitCode, usage_error
 from runner.plan.compile import compile_step
 from runner.plan.model import Given
-from runner.spec.model import Input, Parameter, ParameterType, Project, Step
-from runner.spec.project import select_step
 from runner.store.store import Store
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -49,9 +45,7 @@ EXAMPLES = """Examples:
 )
 def execute(
     context: typer.Context,
-    step: Annotated[
-        str | None, typer.Argument(metavar="STEP", help="A step of the file: its name or a unique start of it.")
-    ] = None,
+    step: StepName = None,
     rest: Annotated[
         list[str] | None,
         typer.Argument(metavar="[--PARAM VALUE…] [--INPUT URI…]", help="`mlrun exec STEP --help` lists them."),
@@ -92,13 +86,7 @@ def execute(
     `--param NAME=VALUE` and `--input NAME=URI` always work, whatever the names.
     """
     options = ExecOptions.of(context)
-    understood = launch.understand(
-        context,
-        options,
-        rest or [],
-        lambda project: choose_step(project, step, "exec"),
-        lambda project, chosen: step_table(chosen),
-    )
+    understood = understand_step(context, options, step, rest or [], "exec")
     if understood.parsed.help:
         print(step_help(understood.subject))
         return ExitCode.OK
@@ -114,59 +102,8 @@ def execute(
     if options.inputs_from is not None:
         given = arguments.nodes.get(chosen.name, Given())
         with Store.open(options.settings().store, create=False) as store:
-            earlier = from_run(store, understood.place.ref.id, options.inputs_from, chosen, options.node, given)
-        chosen, arguments = apply_earlier(earlier, chosen, arguments, say)
-        origin = earlier.origin
+            inherited = from_run(store, understood.place.ref.id, options.inputs_from, chosen, options.node, given)
+        chosen, arguments = apply_inherited(inherited, chosen, arguments, say)
+        origin = inherited.origin
     plan = replace(compile_step(chosen, arguments, str(understood.place.root)), origin=origin)
     return launch.launch(understood.place, understood.project, plan, options, secrets, pause=options.pause_on_failure)
-
-
-def choose_step(project: Project, name: str | None, verb: str) -> Step:
-    """The step that the command line names. Raises MlrunError (USAGE, SPEC)."""
-    if name is None:
-        raise usage_error(f"`mlrun {verb}` needs a STEP", hint=did_you_mean("", project.steps))
-    return select_step(project, name)
-
-
-def step_help(step: Step, verb: str = "exec") -> str:
-    """The text of `mlrun exec STEP --help`, or of another verb's: the step's own parameters and inputs."""
-    lines = [printable(f"usage: mlrun {verb} [OPTIONS] {step.name} [--PARAM VALUE…] [--INPUT URI…]"), ""]
-    lines += [printable_lines(step.description), ""] if step.description else []
-    page = Page([*lines, printable(f"image: {step.image}")])
-    page.table("Parameters:", [(_parameter_option(item), _parameter_text(item)) for item in step.parameters])
-    page.table("Inputs:", [(printable(f"--{item.name} URI"), _input_text(item)) for item in step.inputs])
-    return f"{page}\n\n`mlrun {verb} --help` explains the options that every step has."
-
-
-def _parameter_option(parameter: Parameter) -> str:
-    if parameter.type is ParameterType.FLAG:
-        return printable(f"--{parameter.name} / --no-{parameter.name}")
-    return printable(f"--{parameter.name} {parameter.type.upper()}")
-
-
-def _parameter_text(parameter: Parameter) -> str:
-    facts = []
-    if parameter.required:
-        facts.append("required")
-    if parameter.default is not None:
-        facts.append(f"default: {parameter.default}")
-    if parameter.choices:
-        facts.append("one of " + ", ".join(map(str, parameter.choices)))
-    if parameter.minimum is not None or parameter.maximum is not None:
-        facts.append(f"from {_bound(parameter.minimum)} to {_bound(parameter.maximum)}")
-    if parameter.multiple != "none":
-        facts.append("may be repeated")
-    return _with_facts(parameter.description, facts)
-
-
-def _bound(value: float | None) -> str:
-    return "any" if value is None else f"{value:g}"
-
-
-def _input_text(item: Input) -> str:
-    facts = ["default: " + ", ".join(item.default)] if item.default else ["optional" if item.optional else "required"]
-    return _with_facts(item.description, facts)
-
-
-def _with_facts(description: str | None, facts: list[str]) -> str:
-    return printable(" ".join([description or "", f"[{'; '.join(facts)}]" if facts else ""]).strip())

@@ -1,4 +1,4 @@
-"""What `exec` and `pipeline` share: their common options, the run itself on a display, and how its end is told."""
+"""What the verbs that run steps share: their common options, the run itself on a display, and how its end is told."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -74,7 +74,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the record of the run 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Our own options of `exec` and `pipeline`, before or after STEP or NAME."""
+    """Our own options of a verb that runs steps, before or after STEP or NAME."""
 
     image: str | None
     executor: str | None

@@ -3,14 +3,19 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from runner.app.aside import Aside, Take
+import typer
+
+from runner.app.overlay import Overlay, Take
 from runner.cli.delivery import deliver
 from runner.cli.terminal import say
 from runner.errors import MlrunError, usage_error
 from runner.escape import printable
 from runner.spec.phrase import counted
 from runner.store.record import OutputFile
+
+Force = Annotated[bool, typer.Option("--force", help="With -d, replace files in that folder.")]
 
 
 def check_folder(folder: str | None, *, force: bool) -> None:
@@ -19,11 +24,14 @@ def check_folder(folder: str | None, *, force: bool) -> None:
         if force:
             raise usage_error("`--force` needs `-d DIR`", hint="name the folder to copy into")
         return
-    path = Path(folder)
-    if path.exists() and not path.is_dir():
-        raise usage_error(f"`{printable(folder)}` is not a folder", hint="name one, or one that does not exist yet")
-    if not force and path.is_dir() and any(path.iterdir()):
-        raise usage_error(f"`{printable(folder)}` is not empty", hint="`--force` replaces files in it")
+    path, shown = Path(folder), printable(folder)
+    try:
+        if path.exists() and not path.is_dir():
+            raise usage_error(f"`{shown}` is not a folder", hint="name one, or one that does not exist yet")
+        if not force and path.is_dir() and any(path.iterdir()):
+            raise usage_error(f"`{shown}` is not empty", hint="`--force` replaces files in it")
+    except OSError as error:
+        raise usage_error(f"cannot write into `{shown}`: {error.strerror}", hint="name another folder") from None
 
 
 def salvage(folder: str | None, *, force: bool, purpose: str) -> Take:
@@ -32,7 +40,7 @@ def salvage(folder: str | None, *, force: bool, purpose: str) -> Take:
     What cannot be copied there is copied into a temporary folder, and then an error is raised that names it.
     """
 
-    def take(objects: Aside, outputs: Sequence[OutputFile]) -> None:
+    def take(objects: Overlay, outputs: Sequence[OutputFile]) -> None:
         if not outputs:
             return
         place = Path(folder) if folder is not None else Path(tempfile.mkdtemp(prefix=f"mlrun-{purpose}-"))

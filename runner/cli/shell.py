@@ -13,12 +13,14 @@ from runner.app.secret import Secrets
 from runner.app.session import Visit, enter_execution, enter_step
 from runner.cli import launch
 from runner.cli.display import PlainDisplay
-from runner.cli.exec import choose_step, step_help
 from runner.cli.launch import Options
-from runner.cli.option import Table, parse, step_table
-from runner.cli.salvage import check_folder, salvage
-from runner.cli.subject import Found, find_execution
+from runner.cli.option import Table, parse
+from runner.cli.salvage import Force, check_folder, salvage
+from runner.cli.step import step_help, understand_step
+from runner.cli.subject import Found, find_execution, open_store
 from runner.errors import ExitCode, MlrunError, usage_error
+from runner.escape import printable
+from runner.job import Network
 from runner.plan.compile import compile_step
 from runner.settings import executor_name
 from runner.store.record import Run
@@ -38,7 +40,7 @@ EXAMPLES = """Examples:
 _LEAST_ID = 8
 """Digits from which on a word that could be the start of an id is looked up as one."""
 
-_STEP_ONLY = ("image", "var", "commit", "yaml", "no_git", "keep_going", "network", "gpus")
+_STEP_ONLY = ("image", "var", "commit", "yaml", "no_git", "keep_going", "gpus")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def enter(
         str | None,
         typer.Option("--dir", "-d", metavar="DIR", help="Copy what is left in the outputs into this folder."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="With -d, replace files in that folder.")] = False,
+    force: Force = False,
     image: launch.Image = None,
     executor: launch.ExecutorOption = None,
     var: launch.Variables = None,
@@ -126,9 +128,14 @@ def _execution_named(text: str) -> Found | None:
     try:
         return find_execution(text)
     except MlrunError as error:
-        if error.code is not ExitCode.USAGE:
+        if error.code is not ExitCode.USAGE or _begins_ids(text):
             raise
         return None
+
+
+def _begins_ids(text: str) -> bool:
+    """Whether ids of executions begin like this: several, where a word that begins one is not enough."""
+    return any(str(row["id"]).startswith(text.lower()) for row in open_store().executions())
 
 
 def _enter_execution(
@@ -146,6 +153,11 @@ def _enter_execution(
             raise usage_error(
                 f"`{flag}` is for a STEP; execution {execution.counter} stays what it was", hint=f"leave `{flag}` out"
             )
+    if options.network and options.network != execution.job.get("network", Network.DEFAULT):
+        raise usage_error(
+            f"`--network {printable(options.network)}` is not the network that execution {execution.counter} had",
+            hint="it stays what it was; leave `--network` out",
+        )
     if options.as_left and (options.keep or options.folder):
         raise usage_error("`--as-left` works in the folder itself", hint="leave `--keep` and `-d` out")
     secrets = launch.secrets(_place_of(run), options) if execution.job.get("secrets") else Secrets()
@@ -171,13 +183,7 @@ def _place_of(run: Run) -> Place:
 def _enter_step(
     context: typer.Context, options: ShellOptions, name: str, words: Sequence[str], command: tuple[str, ...]
 ) -> int:
-    understood = launch.understand(
-        context,
-        options,
-        words,
-        lambda project: choose_step(project, name, "shell"),
-        lambda project, chosen: step_table(chosen),
-    )
+    understood = understand_step(context, options, name, words, "shell")
     options, step = understood.options, understood.subject
     if understood.parsed.help:
         print(step_help(step, "shell"))

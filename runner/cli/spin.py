@@ -8,18 +8,17 @@ from typing import Annotated
 
 import typer
 
-from runner.app.aside import Aside
-from runner.app.earlier import apply_earlier, from_execution, latest_execution
+from runner.app.origin import apply_inherited, from_execution, latest_execution
+from runner.app.overlay import Overlay
 from runner.app.spin import spin
 from runner.cli import launch
 from runner.cli.cell import value_text
 from runner.cli.display import PlainDisplay
-from runner.cli.exec import choose_step, step_help
 from runner.cli.launch import Options
-from runner.cli.option import step_table
 from runner.cli.relay import Relay
 from runner.cli.row import flattened
-from runner.cli.salvage import check_folder, salvage
+from runner.cli.salvage import Force, check_folder, salvage
+from runner.cli.step import StepName, step_help, understand_step
 from runner.cli.table import Column, text_table
 from runner.cli.terminal import put, say
 from runner.errors import ExitCode, usage_error
@@ -56,9 +55,7 @@ class SpinOptions(Options):
 )
 def execute(
     context: typer.Context,
-    step: Annotated[
-        str | None, typer.Argument(metavar="STEP", help="A step of the file: its name or a unique start of it.")
-    ] = None,
+    step: StepName = None,
     rest: Annotated[
         list[str] | None,
         typer.Argument(metavar="[--PARAM VALUE…] [--INPUT URI…]", help="As for `mlrun exec`; they win."),
@@ -71,7 +68,7 @@ def execute(
         str | None,
         typer.Option("--dir", "-d", metavar="DIR", help="Copy the outputs here, not into a temporary folder."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="With -d, replace files in that folder.")] = False,
+    force: Force = False,
     image: launch.Image = None,
     executor: launch.ExecutorOption = None,
     var: launch.Variables = None,
@@ -89,13 +86,7 @@ def execute(
     Nothing is recorded: the log is printed, the metrics come last, and the outputs are in a folder that is named at the
     end. What the command line gives wins.
     """
-    understood = launch.understand(
-        context,
-        SpinOptions.of(context),
-        rest or [],
-        lambda project: choose_step(project, step, "spin"),
-        lambda project, chosen: step_table(chosen),
-    )
+    understood = understand_step(context, SpinOptions.of(context), step, rest or [], "spin")
     options, chosen = understood.options, understood.subject
     if understood.parsed.help:
         print(step_help(chosen, "spin"))
@@ -105,16 +96,16 @@ def execute(
     secrets = launch.secrets(understood.place, options)
     with Store.open(options.settings().store, create=False) as store:
         run, execution = _find(store, understood.place.ref.id, chosen, options.of_execution)
-    earlier = from_execution(run, execution)
+    inherited = from_execution(run, execution)
     arguments = launch.arguments(options, understood.parsed, secrets)
-    now, arguments = apply_earlier(earlier, chosen, arguments, say)
-    plan = replace(compile_step(now, arguments, str(understood.place.root)), origin=earlier.origin)
+    now, arguments = apply_inherited(inherited, chosen, arguments, say)
+    plan = replace(compile_step(now, arguments, str(understood.place.root)), origin=inherited.origin)
     request = launch.make_request(understood.place, understood.project, plan, options, secrets)
     purpose = re.sub(r"[^A-Za-z0-9_.-]+", "-", chosen.name).strip("-.") or "spin"
     take = salvage(options.folder, force=options.force, purpose=purpose)
     with Relay(SpinDisplay(execution)) as display:
 
-        def take_last(objects: Aside, outputs: Sequence[OutputFile]) -> None:
+        def take_last(objects: Overlay, outputs: Sequence[OutputFile]) -> None:
             display.settle()
             take(objects, outputs)
 

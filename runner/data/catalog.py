@@ -3,16 +3,15 @@
 Nothing is fetched: the content is in the store. The origin is always the datum itself, whatever name led to it.
 """
 
-from typing import Literal
 from urllib.parse import unquote
 
-from runner.data.means import Catalog, CatalogDatum, Means, Want
+from runner.data.means import Catalog, Means, Want
 from runner.errors import MlrunError
 from runner.job import InputFile
 from runner.plan.address import scheme
 from runner.plan.bind import place_files
-
-_VERSION: dict[str, Literal["dataset", "model"]] = {"dataset": "dataset", "model": "model"}
+from runner.store.datum import Datum
+from runner.store.ref import KINDS, CollectionKind
 
 
 def check(want: Want, means: Means) -> None:
@@ -36,7 +35,7 @@ def fetch(want: Want, means: Means) -> tuple[InputFile, ...]:
     return place_files(want.declared, files, pattern)
 
 
-def _find(want: Want, catalog: Catalog) -> tuple[CatalogDatum, ...]:
+def _find(want: Want, catalog: Catalog) -> tuple[Datum, ...]:
     try:
         kind, name, version = _reference(want)
         return (catalog.datum(name),) if kind is None else catalog.version(kind, name, version)
@@ -48,12 +47,12 @@ def _find(want: Want, catalog: Catalog) -> tuple[CatalogDatum, ...]:
         ) from None
 
 
-def _reference(want: Want) -> tuple[Literal["dataset", "model"] | None, str, str]:
+def _reference(want: Want) -> tuple[CollectionKind | None, str, str]:
     """Kind, name and version. A datum has no kind here."""
     text = unquote(want.uri.partition("://")[2]).strip("/")
     if not text:
         raise want.refused(f"`{want.shown}` names nothing")
-    kind = _VERSION.get(scheme(want.uri))
+    kind = next((kind for kind in KINDS if kind == scheme(want.uri)), None)
     if kind is None:
         return None, text, ""
     name, _, version = text.rpartition("/")

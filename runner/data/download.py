@@ -128,7 +128,7 @@ class Download:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._told:
+        if self._told and kind is None:
             self._means.progress(self._shown, self._total or self.offset, self._total or self.offset)
         if self._part >= 0:
             empty = os.fstat(self._part).st_size == 0
@@ -146,7 +146,7 @@ class Download:
     def begin(self, version: Version) -> None:
         """Start over with a new content."""
         self.version, self.offset, self._total, self._checked = version, 0, version.size or 0, 0
-        with disk_errors(self._base, self._total):
+        with disk_errors(self._base.parent, self._total):
             os.ftruncate(self._part, 0)
             os.lseek(self._part, 0, os.SEEK_SET)
             if version.strong is not None:
@@ -157,7 +157,7 @@ class Download:
 
     def append(self, data: bytes) -> None:
         """Take the next bytes."""
-        with disk_errors(self._base, max(self._total - self.offset, len(data))):
+        with disk_errors(self._base.parent, max(self._total - self.offset, len(data))):
             write_all(self._part, data)
             self.offset += len(data)
             if not self._total and self.offset - self._checked >= _CHECK_EVERY:
@@ -211,7 +211,7 @@ class Download:
     def _leave_room(self, needs: int) -> None:
         status = os.fstatvfs(self._part)
         if status.f_bavail * status.f_frsize < needs:
-            raise disk_error(OSError(errno.ENOSPC, "no space"), self._base, self._total or self.offset)
+            raise disk_error(OSError(errno.ENOSPC, "no space"), self._base.parent, self._total or self.offset)
 
     def _file(self, kind: str) -> Path:
         return self._base.parent / f"{self._base.name}.{kind}"

@@ -29,6 +29,9 @@ _WINDOW = 60.0
 _LEAST = 1024
 """Less than so many bytes in a window of seconds is as good as nothing."""
 
+_MOST_WORDS = 300
+"""Characters of what a server says that are shown."""
+
 
 def check(want: Want, means: Means) -> None:
     """Refuse an address that can never be asked for. Raises MlrunError (INPUT)."""
@@ -69,7 +72,7 @@ def _attempt(want: Want, download: Download) -> tuple[Digest, int]:
             if error.code == 416 and download.offset:
                 download.forget_part()
                 raise PassingFault("the server has no more of it") from error
-            why = f"the server answered {error.code} {error.reason}"
+            why = f"the server answered {error.code} {_line(error.reason)}"
             if error.code in _PASSING:
                 raise PassingFault(why, _retry_after(error.headers)) from error
             hint = None
@@ -164,4 +167,10 @@ def _words(error: object) -> str:
         return f"the server sent nothing for {web.TIMEOUT:g} s"
     if isinstance(error, IncompleteRead):
         return "the connection broke off"
-    return str(getattr(error, "strerror", None) or error or type(error).__name__)
+    return _line(getattr(error, "strerror", None) or error) or type(error).__name__
+
+
+def _line(said: object) -> str:
+    """The first line of what a server or a library says, not too long."""
+    lines = str(said).strip().splitlines()
+    return lines[0][:_MOST_WORDS] if lines else ""

@@ -5,9 +5,10 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from runner.data.means import Means, Want
+from runner.data.pattern import MOST_PATHS, TooManyPaths, expand
 from runner.errors import ExitCode, MlrunError
 from runner.job import InputFile
 from runner.plan.address import scheme
@@ -44,16 +45,36 @@ def fetch(want: Want, means: Means) -> tuple[InputFile, ...]:
 def _paths(want: Want) -> tuple[str, list[str]]:
     """The absolute path or glob that a source means, and what it names on this machine."""
     source = want.source
-    text = unquote(urlsplit(source.uri).path) if scheme(source.uri) == "file" else source.uri
+    text = _path_of_uri(want) if scheme(source.uri) == "file" else source.uri
     if not text.strip():
         raise _nameless(want)
     pattern = os.path.join(source.folder, os.path.expanduser(text) if source.trusted else text)
-    found = [pattern] if os.path.lexists(pattern) else sorted(glob.glob(pattern, recursive=True))
+    found = [pattern] if os.path.lexists(pattern) else _expanded(want, pattern)
     if not found:
         raise _missing(want)
     for path in found:
         _check_inside(want, path)
     return pattern, found
+
+
+def _path_of_uri(want: Want) -> str:
+    """The path in a `file:` address (RFC 8089). Signs that are special in addresses of the web are not so in paths."""
+    host, slash, path = want.uri.partition("://")[2].partition("/")
+    if host not in ("", "localhost"):
+        hint = "write three slashes before a path that begins at the top, `file:///data/a.csv`, or the path alone"
+        raise want.refused(f"`{want.uri}` names a file of the machine `{host}`", hint)
+    return unquote(slash + path)
+
+
+def _expanded(want: Want, pattern: str) -> list[str]:
+    """What a glob names. One that begins outside the project is refused before any folder is listed."""
+    if not glob.has_magic(pattern):
+        return []
+    _check_inside(want, wildcard_root(pattern))
+    try:
+        return expand(pattern)
+    except TooManyPaths:
+        raise want.refused(f"`{want.shown}` names more than {MOST_PATHS:,} paths", "name a folder further in") from None
 
 
 def _check_inside(want: Want, path: str) -> None:
@@ -95,13 +116,23 @@ def _shown_name(want: Want, path: str, pattern: str) -> str:
 
 def _below(want: Want, path: str) -> Iterator[tuple[str, str]]:
     """Every file below a folder, and its path in that folder; links to folders are not followed."""
-    for folder, folders, names in os.walk(path):
-        folders.sort()
-        for name in sorted(names):
-            file = os.path.join(folder, name)
-            if os.path.islink(file):
-                _check_inside(want, file)
-            yield file, os.path.relpath(file, path)
+    waiting = [path]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            raise _unreadable(want, folder, error.strerror or str(error)) from error
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                continue
+            if entry.is_symlink():
+                if entry.is_dir():
+                    continue
+                _check_inside(want, entry.path)
+            yield entry.path, os.path.relpath(entry.path, path)
+        waiting += [entry.path for entry in reversed(found) if entry.is_dir(follow_symlinks=False)]
 
 
 class _Reader:
@@ -119,18 +150,18 @@ class _Reader:
             # Not to hang on a FIFO; for regular files the flag means nothing.
             fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            raise self._unreadable(path, error.strerror or str(error)) from error
+            raise _unreadable(self._want, path, error.strerror or str(error)) from error
         try:
             return self._store(fd, path, name)
         except OSError as error:
-            raise self._unreadable(path, error.strerror or str(error)) from error
+            raise _unreadable(self._want, path, error.strerror or str(error)) from error
         finally:
             os.close(fd)
 
     def _store(self, fd: int, path: str, name: str) -> InputFile:
         before = os.fstat(fd)
         if not stat.S_ISREG(before.st_mode):
-            raise self._unreadable(path, "not a regular file")
+            raise _unreadable(self._want, path, "not a regular file")
         objects = self._means.objects
         known = self.remembered.find(path, before)
         if known is not None and objects.has(known[0]) and objects.size(known[0]) == before.st_size:
@@ -142,9 +173,10 @@ class _Reader:
             self.remembered.note(path, after, digest, "")
         return InputFile(name, digest, size, path)
 
-    def _unreadable(self, path: str, why: str) -> MlrunError:
-        return MlrunError(
-            f"input `{self._want.declared.name}`: cannot read `{path}`: {why}",
-            code=ExitCode.INPUT,
-            hint="name files that can be read, or a folder without it",
-        )
+
+def _unreadable(want: Want, path: str, why: str) -> MlrunError:
+    return MlrunError(
+        f"input `{want.declared.name}`: cannot read `{path}`: {why}",
+        code=ExitCode.INPUT,
+        hint="name files that can be read, or a folder without it",
+    )

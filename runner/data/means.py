@@ -1,16 +1,18 @@
 """What fetching uses besides the address: the store, its cache, the catalog, and who is told. Pure types."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import Literal, Protocol
+from typing import Protocol
 
 from runner.digest import Digest
 from runner.errors import ExitCode, Location, MlrunError
 from runner.plan.address import public
 from runner.plan.model import Source
 from runner.spec.model import Input
+from runner.store.datum import Datum
+from runner.store.ref import CollectionKind
 
 
 class ObjectWriter(Protocol):
@@ -33,43 +35,14 @@ class ObjectWriter(Protocol):
         ...
 
 
-class CatalogDatum(Protocol):
-    """A file that an execution left, as the catalog gives it."""
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """Its path below the outputs folder."""
-        ...
-
-    @property
-    def digest(self) -> Digest:
-        """Its content."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        ...
-
-    @property
-    def metadata(self) -> Mapping[str, object]:
-        """The properties that it was given."""
-        ...
-
-
 class Catalog(Protocol):
     """Finds data by name. Both methods raise MlrunError (code INPUT) for what is not there."""
 
-    def datum(self, reference: str) -> CatalogDatum:
+    def datum(self, reference: str) -> Datum:
         """The datum with this id, alias or content digest."""
         ...
 
-    def version(self, kind: Literal["dataset", "model"], name: str, version: str) -> tuple[CatalogDatum, ...]:
+    def version(self, kind: CollectionKind, name: str, version: str) -> tuple[Datum, ...]:
         """The files of a version of a dataset or model; `latest` is the newest."""
         ...
 

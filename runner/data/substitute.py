@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from runner.errors import ExitCode, MlrunError, usage_error
 from runner.plan.address import public, scheme
@@ -24,7 +25,10 @@ class Substitutes:
     entries: Mapping[str, str]
 
     def find(self, uri: str) -> str | None:
-        """The address to use in place of `uri`: that of the whole address, else of its longest prefix. Pure."""
+        """The address to use in place of `uri`: that of the whole address, else of its longest prefix. Pure.
+
+        None if there is none, also where `..` would lead out of what the prefix stands for.
+        """
         shown = public(uri)
         for address in (uri, shown):
             if address in self.entries:
@@ -33,7 +37,11 @@ class Substitutes:
         if not prefixes:
             return None
         old = max(prefixes, key=len)
-        return self.entries[old].removesuffix("*") + shown.removeprefix(old.removesuffix("*"))
+        rest = shown.removeprefix(old.removesuffix("*"))
+        if ".." in unquote(rest).split("/"):
+            # The rest is the repository's word, and may name nothing but what the user has put behind the new prefix.
+            return None
+        return self.entries[old].removesuffix("*") + rest
 
 
 def substitutes_file(settings: Path) -> Path:

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from enum import IntEnum
 from http.client import HTTPConnection, HTTPMessage, HTTPResponse, HTTPSConnection
 from typing import IO, Any
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
 
 from runner.data.means import Want
-from runner.errors import ExitCode
+from runner.errors import ExitCode, MlrunError
 
 TIMEOUT = 30.0
 """Seconds without a byte after which a server counts as gone."""
@@ -44,9 +44,14 @@ def reach_of(address: str) -> Reach:
     return Reach.PUBLIC if ip.is_global else Reach.PRIVATE
 
 
+_IN_ADDRESSES = "%/?:@!$&'()*+,;=~|[]"
+"""Signs that may stand in a path or a query as they are; `%` is taken to begin an escape that is there already."""
+
+
 def without_login(parts: SplitResult) -> str:
-    """The address as a server gets it."""
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
+    """The address as a server gets it: blanks and letters beyond ASCII are escaped (RFC 3987, section 3.1)."""
+    path, query = (quote(part, safe=_IN_ADDRESSES, errors="surrogateescape") for part in (parts.path, parts.query))
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], path=path, query=query, fragment=""))
 
 
 def open_url(want: Want, headers: Mapping[str, str]) -> HTTPResponse:
@@ -61,13 +66,14 @@ def open_url(want: Want, headers: Mapping[str, str]) -> HTTPResponse:
     if parts.username is not None:
         request.add_unredirected_header("Authorization", _basic(parts))
     border = _Border(want)
+    border.look_at(parts.hostname)
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
         _Plain(border),
         _Secure(border),
         urllib.request.HTTPDefaultErrorHandler(),
-        _Redirects(want),
+        _Redirects(want, border),
         urllib.request.HTTPErrorProcessor(),
     ):
         opener.add_handler(handler)
@@ -97,13 +103,22 @@ class _Border:
     def connect(self, address: tuple[str, int], *arguments: Any, **options: Any) -> socket.socket:
         """`socket.create_connection`, to permitted machines."""
         host, port = address
-        literal = _literal(host)
-        if literal is not None:
-            self._check(literal, host)
+        self.look_at(host)
         connection = socket.create_connection((host, port), *arguments, **options)
         reach = self._check(connection.getpeername()[0], host, connection)
         self._last = reach
         return connection
+
+    def look_at(self, host: str | None) -> None:
+        """Refuse a numeric address that may not be asked, before anybody is: a proxy would ask in our place."""
+        literal = _literal(host) if host else None
+        if literal is not None and host:
+            self._check(literal, host)
+
+    def follow(self, host: str | None) -> None:
+        """Look at the target of a redirect; where a proxy has asked, nobody knows how near the sender is."""
+        self._last = Reach.THIS_MACHINE if self._last is None else self._last
+        self.look_at(host)
 
     def _check(self, ip: str, host: str, connection: socket.socket | None = None) -> Reach:
         reach = reach_of(ip)
@@ -170,8 +185,9 @@ class _Secure(urllib.request.HTTPSHandler):
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows to `http(s)://` only; logins, ours and the proxy's, stay with whom they are for."""
 
-    def __init__(self, want: Want) -> None:
+    def __init__(self, want: Want, border: _Border) -> None:
         self._want = want
+        self._border = border
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
@@ -191,10 +207,15 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage
     ) -> Any:
         target = headers.get("location") or headers.get("uri")
-        scheme = urlsplit(urljoin(req.full_url, target)).scheme if target else "http"
-        if scheme not in _SCHEMES:
+        parts = urlsplit(urljoin(req.full_url, target or ""))
+        try:
+            if parts.scheme not in _SCHEMES:
+                why = f"`{self._want.shown}` redirects to a `{parts.scheme}:` address"
+                raise self._want.refused(why, code=ExitCode.POLICY)
+            self._border.follow(parts.hostname)
+        except MlrunError:
             fp.close()
-            raise self._want.refused(f"`{self._want.shown}` redirects to a `{scheme}:` address", code=ExitCode.POLICY)
+            raise
         return super().http_error_302(req, fp, code, msg, headers)
 
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302

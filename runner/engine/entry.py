@@ -10,7 +10,7 @@ from typing import Any
 from runner.engine.machine import EndRun, Move
 from runner.job import Allowance, HostMount, Identity, InputFile, Job, JobInput, Network, Script
 from runner.store.record import OutputFile
-from runner.worker.run import Finished
+from runner.worker.report import Finished
 
 
 def node_moved(move: Move) -> dict[str, Any]:

@@ -43,7 +43,7 @@ from runner.plan.bind import Left
 from runner.plan.model import Plan, PlannedNode
 from runner.state import FINAL, Reason, State
 from runner.store.record import OutputFile
-from runner.worker.run import Finished, JobListener, clear
+from runner.worker.report import Finished, JobListener, clear
 from runner.worker.stopper import Stopper
 
 _RECORDED_WITHIN = 10.0
@@ -91,6 +91,16 @@ def publish_nothing(job: Job, finished: Finished) -> Sequence[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Callbacks:
+    """What the loop has others do; `leave` says what a finished job leaves for the nodes downstream."""
+
+    bind: Binder
+    work: Worker
+    leave: Callable[[Job, Finished], Left]
+    publish: Publisher = publish_nothing
+
+
+@dataclass(frozen=True, slots=True)
 class _Taken:
     """A running job left a file that is in the store; whoever tells waits until that is recorded."""
 
@@ -109,29 +119,25 @@ class Loop:
     def __init__(
         self,
         plan: Plan,
+        calls: Callbacks,
         *,
         slots: int,
         recorder: Recorder,
-        bind: Binder,
-        work: Worker,
         identities: Mapping[str, Identity],
         executor: str,
-        leave: Callable[[Job, Finished], Left],
         emit: Listener,
         grace: float,
-        publish: Publisher = publish_nothing,
     ) -> None:
+        """`slots` jobs run at the same time, by the executor of that name, in what `identities` has by image; `grace`
+        is the seconds that a program gets to end when it is stopped."""
         self._plan = plan
         self._machine = Machine(plan, slots)
         self._recorder = recorder
-        self._bind = bind
-        self._work = work
+        self._calls = calls
         self._identities = identities
         self._executor = executor
-        self._leave = leave
         self._emit = emit
         self._grace = grace
-        self._publish = publish
         self._arrived: SimpleQueue[Stimulus | _Taken | _Bug] = SimpleQueue()
         self._timers: list[tuple[float, str]] = []
         self._jobs: dict[str, Job] = {}
@@ -233,13 +239,13 @@ class Loop:
             entries.append(entry.execution_started(job, self._executor, identity))
         elif job and finished and action.state in FINAL:
             entries.append(entry.execution_finished(job, action, finished))
-            self._left[name] = self._leave(job, finished)
+            self._left[name] = self._calls.leave(job, finished)
             events += [Noticed(warning, name) for warning in finished.warnings]
         events.append(self._changed(action, finished if action.state in FINAL else None))
 
     def _published(self, name: str) -> Sequence[str]:
         job, finished = self._jobs.get(name), self._finished.get(name)
-        return self._publish(job, finished) if job and finished else ()
+        return self._calls.publish(job, finished) if job and finished else ()
 
     def _changed(self, move: Move, finished: Finished | None) -> NodeChanged:
         return NodeChanged(
@@ -286,7 +292,7 @@ class Loop:
 
     def _bind_node(self, node: PlannedNode, upstream: Mapping[str, Left], counter: int) -> None:
         try:
-            job = self._bind(node, upstream, counter)
+            job = self._calls.bind(node, upstream, counter)
         except MlrunError as error:
             self._exits[node.name] = error.code
             reason = _REASONS.get(error.code, Reason.INPUT)
@@ -296,8 +302,8 @@ class Loop:
         self._arrived.put(NodeBound(node.name, job.time_limit))
 
     def _run_job(self, name: str) -> None:
-        listener = _Relay(name, self._arrived, self._emit)
-        finished = self._work(self._jobs[name], self._stoppers[name], listener)
+        listener = _JobListener(name, self._arrived, self._emit)
+        finished = self._calls.work(self._jobs[name], self._stoppers[name], listener)
         self._finished[name] = finished
         outcome = finished.outcome
         if not outcome.succeeded and finished.asked is not Reason.STOP:
@@ -316,8 +322,8 @@ class Loop:
             thread.join(timeout=self._grace)
 
 
-class _Relay:
-    """Passes on what a worker tells: the start to the loop, the rest to the listeners."""
+class _JobListener:
+    """Passes on what a worker tells of one job: what decides something to the loop, the rest to the listeners."""
 
     def __init__(self, node: str, arrived: "SimpleQueue[Stimulus | _Taken | _Bug]", emit: Listener) -> None:
         self._node = node

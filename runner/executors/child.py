@@ -236,7 +236,7 @@ class ChildHandle(ABC):
     def _outcome(self, code: int) -> Outcome:
         report = wrapper.read_report(self._control)
         exit_code = self._exit_code
-        if self._stopped:
+        if self._stopped and not report.is_own_end(exit_code):
             return Outcome(Reason.STOP, exit_code, "stopped on request")
         if self._guard.verdict is not None and report.exit_code is None:
             return self._guard.verdict

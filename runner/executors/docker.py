@@ -1,7 +1,8 @@
 """Runs steps in containers of Docker or Podman.
 
-Knows what a step's container looks like and which engine to use. How one runs and ends is in `container`; requests are
-in `engine`. Neither is imported before a socket was seen that takes connections: the SDK costs more than a whole step.
+Knows which engine to use. What it is asked for is in `creation`, how a container runs and ends in `container`, how
+requests are made in `engine`. The last two are not imported before a socket was seen that takes connections: the SDK
+costs more than a whole step.
 """
 
 import os
@@ -12,32 +13,26 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from runner.errors import ExitCode, MlrunError
 from runner.executors import interaction, terminal, wrapper
-from runner.executors.device import GPU, device_files
+from runner.executors.creation import LABEL, NO_INIT, container_config, quirks_of, refuse_unkept, start_error
 from runner.executors.endpoint import EngineError, EngineGone, Trouble, endpoints, trouble
 from runner.executors.image import PullMeter, pull_error, split_reference
-from runner.executors.limit import machine_memory, most_tasks, own_limits
 from runner.executors.mount import VIEW, Mount, check_granted, make_inputs, mounts
 from runner.executors.podman import differences
 from runner.executors.secret import delivering, lending
 from runner.executors.site import Site
-from runner.job import Allowance, Handle, Identity, Network, Probe, PullProgress, Staged, View, Workspace
+from runner.job import Handle, Identity, Probe, PullProgress, Staged, View, Workspace
 
 if TYPE_CHECKING:
     from runner.executors.engine import Engine
 
 _PREFIX = "mlrun-"
-_LABEL = "mlrun.execution"
 _STORE_LABEL = "mlrun.store"
 _LEAVE_SECONDS = 5.0
 """Between the end of a conversation and the end of its container; one that somebody has left is ended then."""
-
-NO_INIT, OWN_LIMITS = "no-init", "own-limits"
-_DROPPED = ("MKNOD", "NET_RAW", "AUDIT_WRITE")
-"""Capabilities that ordinary images do not need; a device node left in an output folder could be opened outside."""
 
 T = TypeVar("T")
 
@@ -208,7 +203,7 @@ class DockerExecutor:
 
         with self._asking("look for a container") as engine:
             found = engine.inspect(_PREFIX + id)
-        if found is None or (found["Config"].get("Labels") or {}).get(_LABEL) != id:
+        if found is None or (found["Config"].get("Labels") or {}).get(LABEL) != id:
             return None
         folders = {str(mount["Destination"]): str(mount["Source"]) for mount in found.get("Mounts") or ()}
         has_init = bool(found["HostConfig"].get("Init"))
@@ -217,8 +212,8 @@ class DockerExecutor:
     def mine(self) -> frozenset[str]:
         """See `runner.job.Executor`. Raises MlrunError (code EXECUTOR)."""
         with self._asking("list containers") as engine:
-            found = engine.labelled([_LABEL, f"{_STORE_LABEL}={self._site.store}"])
-        return frozenset(str(container["Labels"][_LABEL]) for container in found)
+            found = engine.labelled([LABEL, f"{_STORE_LABEL}={self._site.store}"])
+        return frozenset(str(container["Labels"][LABEL]) for container in found)
 
     def close(self) -> None:
         """Close idle connections; the next call opens them again."""
@@ -230,7 +225,7 @@ class DockerExecutor:
         """The parent of the inputs and the control files, usable for whatever user the image names; the command, which
         `prepare` gives for an owner of what the step makes."""
         check_granted(staged)
-        _refuse_unkept(staged.job.allowance, engine)
+        refuse_unkept(staged.job.allowance, engine)
         workspace, user = staged.workspace, str(staged.identity.details.get("user") or "")
         is_root = user.partition(":")[0] in ("", "0", "root")
         owner = "" if os.getuid() == 0 or not is_root or engine.rootless else f"{os.getuid()}:{os.getgid()}"
@@ -285,111 +280,6 @@ class DockerExecutor:
                 return engine
         said = next((found for found in troubles if not found.missing), troubles[0])
         raise MlrunError(said.sentence, code=ExitCode.EXECUTOR, hint=said.hint)
-
-
-def container_config(
-    staged: Staged, laid: Iterable[Mount], argv: Sequence[str], quirks: frozenset[str], *, podman: bool
-) -> dict[str, Any]:
-    """What is asked of the engine for one step (POST /containers/create). Pure but for this process's own limits.
-
-    Mounts are never written as `source:target` text, and their sources must exist. The log driver is the engine's
-    plain one: it is what the log is read from after a crash of the runner. `quirks` is what this engine cannot do.
-    """
-    job = staged.job
-    variables = dict(staged.environment)
-    has_init = NO_INIT not in quirks
-    if has_init:
-        # The init process passes a signal to the whole group, so that it reaches the program and not only the shell.
-        variables["TINI_KILL_PROCESS_GROUP"] = "1"
-    host: dict[str, Any] = {
-        "Init": has_init,
-        "CapDrop": list(_DROPPED),
-        "SecurityOpt": ["no-new-privileges", *(["label=disable"] if podman else [])],
-        "LogConfig": {"Type": "json-file", "Config": {}},
-        **bounds(job.allowance),
-        "Mounts": [
-            {"Type": "bind", "Source": str(mount.source), "Target": mount.target, "ReadOnly": mount.read_only}
-            for mount in laid
-        ],
-    }
-    if job.network is not Network.DEFAULT:
-        host["NetworkMode"] = job.network.value
-    if OWN_LIMITS in quirks:
-        host["Ulimits"] = own_limits()
-    return {
-        "Image": staged.identity.id,
-        "Entrypoint": list(argv[:1]),
-        "Cmd": list(argv[1:]),
-        "Env": [f"{name}={value}" for name, value in variables.items()],
-        "WorkingDir": VIEW.repository,
-        "Labels": {_LABEL: job.id, "mlrun.image": job.image},
-        "HostConfig": host,
-    }
-
-
-def bounds(asked: Allowance) -> dict[str, Any]:
-    """The part of a container's `HostConfig` that bounds what a step may use.
-
-    Memory and swap together are no more than the memory: a step that wants more is ended, not slowed down. Without a
-    size of its own `/dev/shm` gets half of the machine's memory, as outside a container, in place of 64 MB.
-    """
-    host: dict[str, Any] = {"PidsLimit": most_tasks()}
-    if asked.cpu_set:
-        host["CpusetCpus"] = ",".join(map(str, asked.cpu_set))
-    elif asked.cpus is not None:
-        # An engine refuses more than there are.
-        host["NanoCpus"] = int(min(asked.cpus, os.cpu_count() or asked.cpus) * 10**9)
-    if asked.memory is not None:
-        host["Memory"] = host["MemorySwap"] = asked.memory
-    host["ShmSize"] = asked.shm if asked.shm is not None else machine_memory() // 2
-    if count := asked.devices.get(GPU):
-        host["DeviceRequests"] = [{"Driver": "", "Count": count, "Capabilities": [["gpu"]]}]
-    others = device_files({name: number for name, number in asked.devices.items() if name != GPU})
-    if others:
-        host["Devices"] = [{"PathOnHost": path, "PathInContainer": path, "CgroupPermissions": "rwm"} for path in others]
-    return host
-
-
-def _refuse_unkept(asked: Allowance, engine: "Engine") -> None:
-    """Refuse what an engine would drop with no more than a warning. Raises MlrunError (code EXECUTOR)."""
-    wanted = {
-        "MemoryLimit": (asked.memory is not None, "memory"),
-        "CpuCfsQuota": (asked.cpus is not None and not asked.cpu_set, "CPUs"),
-        "CPUSet": (bool(asked.cpu_set), "the choice of CPUs"),
-    }
-    for name, (is_asked, noun) in wanted.items():
-        if is_asked and engine.info.get(name) is False:
-            raise MlrunError(
-                f"{engine.title} cannot bound {noun} here",
-                code=ExitCode.EXECUTOR,
-                hint="it needs control groups (rootless engines: version 2, delegated); else `--executor sandbox`",
-            )
-
-
-def start_error(image: str, error: EngineError) -> MlrunError:
-    """The error for a step whose container could not be made or started, with the engine's own words."""
-    if error.status == 0:
-        hint = "is it still running? else use `--executor sandbox`"
-        return MlrunError(f"the container engine does not answer: {error.words}", code=ExitCode.EXECUTOR, hint=hint)
-    if error.status == 404 and "image" in error.words.lower():
-        hint = "fetch it again, or use `--executor sandbox`"
-        return MlrunError(f"image `{image}` is no longer on this machine", code=ExitCode.IMAGE, hint=hint)
-    if "/bin/sh" in error.words:
-        hint = "steps are shell commands: use an image with a shell"
-        return MlrunError(f"image `{image}` has no working `/bin/sh`: {error.words}", code=ExitCode.IMAGE, hint=hint)
-    advice = 'set `network = "host"` or `"none"` in your settings' if "network" in error.words else None
-    return MlrunError(f"the container cannot be started: {error.words}", code=ExitCode.EXECUTOR, hint=advice)
-
-
-def quirks_of(words: str) -> frozenset[str]:
-    """What an engine that refused to start a container with these `words` must be spared: an engine's small init
-    program may be missing, and Podman asks for limits that it may not give where it lacks the right."""
-    found = set()
-    if "docker-init" in words or "catatonit" in words:
-        found.add(NO_INIT)
-    if "rlimit" in words:
-        found.add(OWN_LIMITS)
-    return frozenset(found)
 
 
 def _check_sources(laid: Iterable[Mount]) -> None:

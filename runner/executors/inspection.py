@@ -49,7 +49,7 @@ def read_outcome(inspection: Mapping[str, Any], report: Report, watch: Watch) ->
     limit = int(inspection.get("HostConfig", {}).get("Memory") or 0)
     if status in _NEVER_STARTED:
         return Outcome(Reason.START, None, said or "the container was made but never started")
-    if watch.stopped:
+    if watch.stopped and not report.is_own_end(code):
         return Outcome(Reason.STOP, code, "stopped on request", oom)
     if status not in _ENDED:
         return Outcome(Reason.RUNTIME, None, f"the container engine says the container is `{status}`", oom)

@@ -178,7 +178,7 @@ class Callers:
                 "distributions": sorted(f"{name}=={version}" for name, (version, _) in python.packages.items()),
                 "editable": sorted(python.editable),
                 "system_packages": system,
-                "platform": platform.platform(),
+                "platform": _platform(),
             },
         )
 
@@ -255,6 +255,16 @@ class Callers:
     def _in_checkout(self, path: str) -> bool:
         checkout = self._site.checkout
         return checkout is not None and Path(path).resolve().is_relative_to(checkout.resolve())
+
+
+def _platform() -> str:
+    """Kernel, machine and C library, without the program that `platform.platform` starts."""
+    system = os.uname()
+    try:
+        library = (os.confstr("CS_GNU_LIBC_VERSION") or "").replace(" ", "")
+    except (OSError, ValueError):
+        library = ""
+    return "-".join([system.sysname, system.release, system.machine, *(["with", library] if library else [])])
 
 
 def _from_json(answer: Mapping[str, object]) -> Interpreter:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from runner.errors import ExitCode, MlrunError
+from runner.escape import printable
 from runner.executors import interaction, wrapper
 from runner.executors.child import ChildHandle, jobs_below
 from runner.executors.interpreter import LAYER, Callers
@@ -142,12 +143,8 @@ class ProcessExecutor:
             )
         check_granted(staged)
         workspace, view = staged.workspace, self.view(staged.workspace)
-        if not self._has_mounts and any(mount.source != mount.target for mount in staged.job.mounts):
-            raise MlrunError(
-                "a plain process of an ordinary user sees a host folder only where it is",
-                code=ExitCode.EXECUTOR,
-                hint="use `--executor sandbox` or `--executor docker`",
-            )
+        if not self._has_mounts:
+            _check_places(staged)
         home = workspace.scratch / "home"
         try:
             inputs = make_inputs(staged) if self._has_mounts else workspace.inputs
@@ -204,6 +201,19 @@ class ProcessExecutor:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_CHECK_SECONDS)
             return done.returncode == 0
         return False
+
+
+def _check_places(staged: Staged) -> None:
+    """Refuse host folders that only a mount could show as they were granted. Raises MlrunError (code EXECUTOR)."""
+    for mount in staged.job.mounts:
+        if mount.source == mount.target and not mount.read_only:
+            continue
+        cannot = "be kept from writing to a host folder" if mount.read_only else "see a host folder elsewhere"
+        raise MlrunError(
+            f"a plain process of an ordinary user cannot {cannot}: `{printable(mount.source)}`",
+            code=ExitCode.EXECUTOR,
+            hint="use `--executor sandbox` or `--executor docker`",
+        )
 
 
 def supervisor_command(id: str, request: int, leash: int, status: int) -> list[str]:

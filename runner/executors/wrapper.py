@@ -34,7 +34,7 @@ case $4 in
 *) if command -v bash >/dev/null 2>&1; then bash "$4" "$1"; else /bin/sh "$4" "$1"; fi ;;
 esac
 rc=$?
-echo "exit $rc" 2>/dev/null >>"${1%/*}/report"
+echo "exit $rc${asked:+ asked}" 2>/dev/null >>"${1%/*}/report"
 [ -z "$2" ] || chown -hR "$2" "$3" 2>/dev/null
 exit $rc
 """
@@ -66,10 +66,16 @@ _REPORT_LIMIT = 4096
 @dataclass(frozen=True, slots=True)
 class Report:
     """What the wrapper left behind: the script's own code, None when the wrapper itself was killed, and the command
-    that ended it as (number from 1, count, first line of its text), None when that is not known."""
+    that ended it as (number from 1, count, first line of its text), None when that is not known; whether the wrapper
+    was asked to stop before the script had ended."""
 
     exit_code: int | None
     command: tuple[int, int, str] | None
+    asked: bool = False
+
+    def is_own_end(self, code: int | None) -> bool:
+        """Whether a script that ended with `code` had done so before anybody asked it to."""
+        return self.exit_code is not None and self.exit_code == code and not self.asked
 
 
 def prepare(staged: Staged, view: View, owner: str = "") -> list[str]:
@@ -103,18 +109,18 @@ def _point_at_secrets(control: Path, view: View, id: str) -> None:
 def read_report(control: Path) -> Report:
     """Read what the wrapper left in `control`; never raises, whatever the step wrote there."""
     noted = _read_regular(control / "report").decode("utf-8", "replace")
-    code: int | None = None
+    code, asked = None, False
     body, _, last = noted.rstrip("\n").rpartition("\n")
-    if found := re.fullmatch(r"exit (\d{1,3})", last):
-        code = int(found[1])
+    if found := re.fullmatch(r"exit (\d{1,3})( asked)?", last):
+        code, asked = int(found[1]), found[2] is not None
     else:
         body = noted
     _, _, listed = _read_regular(control / "prelude").rpartition(_LIST.encode())
     try:
         commands = [(int(line), str(item)) for line, item in json.loads(listed)]
     except (ValueError, TypeError):
-        return Report(code, None)
-    return Report(code, _failed_command(body, commands))
+        return Report(code, None, asked)
+    return Report(code, _failed_command(body, commands), asked)
 
 
 def sentence(report: Report, exit_code: int) -> str:

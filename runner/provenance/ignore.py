@@ -36,11 +36,13 @@ class Ignore:
 
     def leaves_out_folder(self, path: bytes) -> bool:
         """Whether the folder at `path` is left out with everything in it."""
-        known = self._folders.get(path)
-        if known is None:
-            parent, _, name = path.rpartition(b"/")
-            known = name == _ALWAYS or self.leaves_out_folder(parent) or self._matches(path, folder=True)
-            self._folders[path] = known
+        unknown: list[bytes] = []
+        while (known := self._folders.get(path)) is None:
+            unknown.append(path)
+            path = path.rpartition(b"/")[0]
+        for folder in reversed(unknown):
+            known = known or folder.rpartition(b"/")[2] == _ALWAYS or self._matches(folder, folder=True)
+            self._folders[folder] = known
         return known
 
     def _matches(self, path: bytes, *, folder: bool) -> bool:

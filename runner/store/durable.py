@@ -6,7 +6,6 @@ a rename that was already reported (see `docs/store-format.md`).
 
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,7 +55,7 @@ def make_folder(folder: Path) -> None:
 
 def temporary_name() -> str:
     """A file name that nobody else uses and that every reader of the store passes over."""
-    return f".new-{os.getpid()}-{secrets.token_hex(8)}"
+    return f".new-{os.getpid()}-{os.urandom(8).hex()}"
 
 
 def create(path: Path, mode: int = 0o600) -> int:

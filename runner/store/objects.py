@@ -2,15 +2,16 @@
 
 Every write follows one protocol (`docs/store-format.md`): exclusive temporary file, bytes in a loop, hash meanwhile,
 mode 0444, fsync, size check, rename, fsync of the folder. Only then is an object acknowledged. After a failed fsync a
-file is given up, never synced again: fsync(2) reports a lost write once.
+file is given up, never synced again: fsync(2) reports a lost write once. Many small files are synced together.
 """
 
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -20,11 +21,18 @@ from runner.store.copy import Cloner, TreeCopier
 from runner.store.durable import create, disk_error, disk_errors, make_folder, sync_folder, temporary_name, write_all
 from runner.store.thread import side_by_side
 from runner.store.tree import TreeEntry, encode_tree, read_manifest
+from runner.store.volume import Volume, check_written
 
 _PIECE = 4 << 20
 _SMALL = 1 << 20
 """Up to this size a file is read whole, so that content which is there already is never written again."""
+_MANY = 64
+"""From so many small files on, one sync of the file system may be faster than one of each."""
 _LINK_FALLBACK = frozenset({errno.EMLINK, errno.EXDEV, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP})
+
+
+_Waiting = tuple[Path, Digest, int]
+"""A small file that becomes an object when its gathering ends: where it is, its digest and size."""
 
 
 class Objects:
@@ -39,20 +47,31 @@ class Objects:
         self._scratch = scratch
         self._durable: set[Digest] = set()
         self._gathered: set[Digest] | None = None
+        self._waiting: list[_Waiting] = []
         self._cloner = Cloner()
 
     @contextmanager
     def gathering(self) -> Iterator[Self]:
-        """The same objects for taking in many at once: each is whole when its method returns, but all that the block
-        stores is durable only when it ends, also by an exception. Much faster, as each folder is synced once."""
+        """The same objects for taking in many at once: what the block stores is there and durable only when it ends,
+        also by an exception. Much faster, as each folder is synced once, and many small files together.
+
+        A small file that is adopted stays at its path until then, and for ever if the end of the block fails.
+        """
         together = copy(self)
-        together._gathered = set()
-        try:
-            yield together
-        finally:
-            with disk_errors(self._root):
-                side_by_side(sync_folder, {self.path(digest).parent for digest in together._gathered})
-            self._durable.update(together._gathered)
+        together._gathered, together._waiting = set(), []
+        with disk_errors(self._root):
+            volume = Volume(self._root)
+        with volume:
+            try:
+                yield together
+            finally:
+                try:
+                    together._take_waiting(volume)
+                finally:
+                    with disk_errors(self._root):
+                        folders = {digest[:2] for digest in together._gathered}
+                        side_by_side(sync_folder, [self._root / name for name in folders])
+                    self._durable.update(together._gathered)
 
     def path(self, digest: Digest) -> Path:
         """Where the object is, or would be."""
@@ -179,6 +198,8 @@ class Objects:
                 if not stat.S_ISREG(status.st_mode):
                     raise MlrunError(f"`{path}` is not a regular file", code=ExitCode.OUTPUT)
                 if status.st_nlink == 1 and status.st_uid == os.geteuid():
+                    if self._gathered is not None and status.st_size < _SMALL:
+                        return self._adopt_later(fd, path, status.st_size)
                     adopted = self._adopt(fd, path)
                     if adopted is not None:
                         return adopted
@@ -268,7 +289,7 @@ class Objects:
             path.unlink()
             return digest, size
         if os.fstat(fd).st_size != size:
-            raise OSError(errno.EIO, "the file changed while it was read", str(path))
+            raise _changed(path)
         try:
             self._rename(path, digest)
         except OSError as error:
@@ -277,6 +298,47 @@ class Objects:
             return None
         self._confirm(digest)
         return digest, size
+
+    def _adopt_later(self, fd: int, path: Path, size: int) -> tuple[Digest, int]:
+        os.fchmod(fd, 0o444)
+        data = os.read(fd, size + 1)
+        if len(data) != size:
+            raise _changed(path)
+        digest = hash_bytes(data)
+        self._waiting.append((path, digest, size))
+        return digest, size
+
+    def _take_waiting(self, volume: Volume) -> None:
+        """Adopt the small files. The first failure ends it; those that are not objects then stay where they are."""
+        waiting = self._waiting
+        if len(waiting) >= _MANY and volume.pays(len(waiting), sum(size for _, _, size in waiting)):
+            with disk_errors(self._root):
+                volume.sync()
+            for file in waiting:
+                self._take(file, check_written)
+        else:
+            # Each file waits for the disk, so several wait together.
+            side_by_side(partial(self._take, sync=os.fsync), waiting)
+
+    def _take(self, file: _Waiting, sync: Callable[[int], None]) -> None:
+        path, digest, size = file
+        with disk_errors(path):
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                sync(fd)
+                if self._is_stored(digest, size):
+                    path.unlink()
+                    return
+                try:
+                    self._rename(path, digest)
+                except OSError as error:
+                    if error.errno != errno.EXDEV:
+                        raise
+                    self.put_file(fd)
+                    path.unlink()
+            finally:
+                os.close(fd)
+        self._confirm(digest)
 
     def _is_stored(self, digest: Digest, size: int) -> bool:
         """Whether the object is there, whole and durable. Another process may be about to sync its name: so do we."""
@@ -370,6 +432,10 @@ def _damaged(digest: Digest, what: str) -> MlrunError:
         code=ExitCode.STORE,
         hint="put the file back from a backup, or run again what made it",
     )
+
+
+def _changed(path: Path) -> OSError:
+    return OSError(errno.EIO, "the file changed while it was read", str(path))
 
 
 def _pieces(fd: int) -> Iterator[bytes]:

@@ -190,6 +190,8 @@ class Story:
         self._nodes: dict[str, NodeRecord] = {}
         self._executions: dict[str, Execution] = {}
         self._attempts: dict[str, list[str]] = {}
+        self._taken: dict[str, list[OutputFile]] = {}
+        """What executions that have not ended have left so far."""
 
     def run(self) -> Run:
         """The run so far. Raises BrokenJournal when it was not created yet."""
@@ -197,7 +199,7 @@ class Story:
             name: replace(node, executions=tuple(self._attempts[name])) if name in self._attempts else node
             for name, node in self._nodes.items()
         }
-        return replace(self.header(), nodes=nodes, executions=dict(self._executions))
+        return replace(self.header(), nodes=nodes, executions={id: self.execution(id) for id in self._executions})
 
     def header(self) -> Run:
         """The run without what became of its nodes and executions. Raises BrokenJournal when it was not created yet."""
@@ -207,7 +209,8 @@ class Story:
 
     def execution(self, id: str) -> Execution:
         """One execution as it is by the last entry. Raises KeyError."""
-        return self._executions[id]
+        execution = self._executions[id]
+        return replace(execution, outputs=tuple(self._taken[id])) if id in self._taken else execution
 
     def add(self, entry: Entry) -> None:
         """Tell one more entry. Raises BrokenJournal for one that does not follow."""
@@ -234,10 +237,11 @@ class Story:
         elif kind == "execution-started":
             self._change(entry, state=State.RUNNING, started=entry["time"])
         elif kind == "output-taken":
-            outputs = (*self._executions[entry["id"]].outputs, OutputFile(**entry["output"]))
-            self._change(entry, outputs=outputs)
+            self._taken.setdefault(self._executions[entry["id"]].id, []).append(OutputFile(**entry["output"]))
         elif kind == "execution-finished":
-            self._change(entry, **_finished(entry))
+            # Who records the end of a run that lost its owner knows of no outputs but those that were taken before.
+            before = {"outputs": tuple(self._taken.pop(entry["id"], ()))}
+            self._change(entry, **before | _finished(entry))
         elif kind == "run-finished":
             self._run = replace(
                 self._run,
@@ -290,7 +294,6 @@ def _run_created(entry: Entry) -> Run:
 
 def _finished(entry: Entry) -> dict[str, Any]:
     log = entry.get("log")
-    # Who records the end of a run that lost its owner knows of no outputs but those that were taken before.
     outputs = {"outputs": tuple(OutputFile(**one) for one in entry["outputs"])} if "outputs" in entry else {}
     return {
         **outputs,

@@ -261,7 +261,10 @@ class Change:
         _check(name, kind)
         _check(version, "version")
         found = self.collection(kind, name)
-        if version == LATEST or version in found.names():
+        if version == LATEST:
+            shown = f"`{LATEST}` is always the newest version of {kind} `{printable(name)}`"
+            raise MlrunError(f"{shown}, so none can have this name", code=ExitCode.USAGE)
+        if version in found.names():
             shown = f"{kind} `{printable(name)}` has a version `{printable(version)}`"
             raise MlrunError(f"{shown} already, and versions do not change", code=ExitCode.USAGE)
         entry = {

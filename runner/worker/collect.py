@@ -9,7 +9,7 @@ other outputs (`runner.worker.sidecar`) are read and consumed.
 import errno
 import os
 import stat
-from collections.abc import Container, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,15 +21,18 @@ from runner.store.durable import disk_error
 from runner.store.record import OutputFile
 from runner.store.thread import side_by_side
 from runner.worker.description import Descriptions, most_bytes
+from runner.worker.name import Names
 from runner.worker.sidecar import LINES, is_description, merged
 from runner.worker.storage import ObjectWriter
-from runner.worker.told import Told
+from runner.worker.tally import Tally
 from runner.worker.tree import make_accessible
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NOT_MOVABLE = frozenset({errno.EXDEV, errno.EACCES, errno.EPERM})
 _CAPABILITY = "security.capability"
+_SMALL = 64 << 10
+"""Up to this size a file is hashed faster than it is handed to another thread."""
 
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
@@ -76,15 +79,6 @@ class Taken:
     file: OutputFile
 
 
-def version_name(path: str, used: Container[str]) -> str:
-    """The name of one more file from `path` when the names in `used` are given: `path`, `path~2`, `path~3`, …"""
-    name, number = path, 1
-    while name in used:
-        number += 1
-        name = f"{path}~{number}"
-    return name
-
-
 def collect(
     outputs: Path,
     aside: Path,
@@ -110,11 +104,12 @@ def collect(
 @dataclass(slots=True, eq=False)
 class _Found:
     """A file on its way: `source` is where it lies aside, or an open descriptor of one that could not be moved; `name`
-    is what it will be recorded as."""
+    is what it will be recorded as, and a `quick` one is taken in no time."""
 
     path: bytes
     name: str
     source: Path | int
+    quick: bool
     stored: OutputFile | None = None
     problem: str | None = None
 
@@ -130,14 +125,14 @@ class _Collector:
         self._objects = objects
         self._limits = limits
         self._taken = taken
-        self._used = {one.file.name for one in taken}
+        self._names = Names(one.file.name for one in taken)
         self._bytes = sum(one.file.size for one in taken)
         self._seen = len(taken)
         self._found: list[_Found] = []
         self._sidecars: list[_Found] = []
         self._descriptions = Descriptions(limits.properties)
-        self._refused = Told("was left out")
-        self._lost = Told("is lost")
+        self._refused = Tally("was left out")
+        self._lost = Tally("is lost")
 
     def run(self, outputs: Path) -> None:
         """Walk and store. Raises MlrunError and OSError when nothing more can be stored."""
@@ -147,8 +142,8 @@ class _Collector:
             with self._objects.gathering() as objects:
                 store = partial(self._store, objects)
                 with closing(self._files(outputs)) as files:
-                    # Each file waits for the disk, so several wait together.
-                    side_by_side(store, files)
+                    # A file that waits for the disk or is hashed for long lets others go on.
+                    side_by_side(store, _slow(files, store))
                 side_by_side(store, self._useless_sidecars())
         finally:
             os.close(self._aside_fd)
@@ -156,6 +151,8 @@ class _Collector:
     def report(self, outputs: Path, error: MlrunError | None) -> Collected:
         """What came of it; files that are not in the store go back to where the step left them."""
         for found in (*self._found, *self._sidecars):
+            if error is not None and isinstance(found.source, Path) and os.path.lexists(found.source):
+                found.stored = None
             if found.stored is None:
                 self._put_back(outputs, found)
             if found.problem is not None:
@@ -174,8 +171,8 @@ class _Collector:
         stored = [one.file for one in self._taken]
         stored += (found.stored for found in self._found if found.stored is not None)
         described = (
-            replace(file, metadata=merged(file.metadata, self._descriptions.of(file.name)))
-            if self._descriptions.of(file.name)
+            replace(file, metadata=merged(file.metadata, properties))
+            if (properties := self._descriptions.of(file.name))
             else file
             for file in stored
         )
@@ -264,9 +261,9 @@ class _Collector:
             self._lost.add(path, f"cannot be read ({_reason(error)})")
             return None
         self._bytes += found.st_size
-        recorded = version_name(os.fsdecode(path), self._used)
-        self._used.add(recorded)
-        return _Found(path, recorded, source)
+        recorded = self._names.give(os.fsdecode(path))
+        own = found.st_nlink == 1 and found.st_uid == os.geteuid() and isinstance(source, Path)
+        return _Found(path, recorded, source, own and found.st_size <= _SMALL)
 
     def _take_away(self, folder_fd: int, name: bytes) -> Path | int:
         """The file moved aside, or open where it cannot be moved. Raises OSError."""
@@ -301,6 +298,15 @@ class _Collector:
         if isinstance(found.source, Path):
             with suppress(OSError):
                 os.rename(found.source, os.fsencode(outputs) + b"/" + found.path)
+
+
+def _slow(files: Iterator[_Found], store: Callable[[_Found], None]) -> Iterator[_Found]:
+    """The files that are worth a thread; `store` is called for the others."""
+    for found in files:
+        if found.quick:
+            store(found)
+        else:
+            yield found
 
 
 def _sortable(entry: os.DirEntry[str]) -> tuple[bytes, bool]:

@@ -16,7 +16,7 @@ from runner.worker.sidecar import (
     read_sidecar,
     wishes,
 )
-from runner.worker.told import Told
+from runner.worker.tally import Tally
 
 
 def most_bytes(name: str) -> int:
@@ -30,13 +30,13 @@ class Descriptions:
     def __init__(self, most: int) -> None:
         self._most = most
         self._bytes = 0
-        self._found: dict[str, dict[str, Any]] = {}
-        self._kept = Told("is kept as an output")
-        self._ignored = Told("is ignored in this")
+        self._found: dict[str, list[Mapping[str, Any]]] = {}
+        self._kept = Tally("is kept as an output")
+        self._ignored = Tally("is ignored in this")
 
     def of(self, name: str) -> Mapping[str, Any]:
         """The properties of an output."""
-        return self._found.get(name, {})
+        return merged(*self._found.get(name, ()))
 
     def take(self, name: str, data: bytes, known: Mapping[str, str]) -> bool:
         """Read a sidecar or the file of lines; whether it did its work and can go. `known` are the outputs: their
@@ -79,4 +79,4 @@ class Descriptions:
             return
         self._bytes += size
         wishes(properties, lambda why: self._ignored.add(source, f"has a property without effect: {why}"))
-        self._found[name] = merged(self._found.get(name, {}), properties)
+        self._found.setdefault(name, []).append(properties)

@@ -22,8 +22,9 @@ from runner.digest import Digest, canonical_json, hash_pieces
 from runner.errors import MlrunError
 from runner.job import JobInput
 from runner.store.record import OutputFile
-from runner.worker.collect import DEFAULT_LIMITS, Limits, Taken, version_name
+from runner.worker.collect import DEFAULT_LIMITS, Limits, Taken
 from runner.worker.lookout import Lookout
+from runner.worker.name import Names
 from runner.worker.sidecar import SIDECAR_BYTES, SUFFIX, BadProperties, Properties, is_description, read_sidecar
 from runner.worker.storage import ObjectWriter
 from runner.worker.tree import remove_tree
@@ -106,7 +107,7 @@ class Live:
         self._wake = (-1, -1)
         self._stopping = False
         self._taken: list[Taken] = []
-        self._used: set[str] = set()
+        self._names = Names()
         self._doubtful: list[_Doubtful] = []
         self._waiting: dict[bytes, tuple[_Look, float]] = {}
         self._tries: dict[bytes, int] = {}
@@ -202,8 +203,7 @@ class Live:
         return False
 
     def _record(self, path: bytes, digest: Digest, size: int, properties: Properties) -> None:
-        file = OutputFile(version_name(os.fsdecode(path), self._used), digest, size, properties)
-        self._used.add(file.name)
+        file = OutputFile(self._names.give(os.fsdecode(path)), digest, size, properties)
         self._bytes += size
         self._taken.append(Taken(os.fsdecode(path), file))
         self._tell(file)

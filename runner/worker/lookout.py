@@ -8,6 +8,8 @@ import select
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from runner.worker import inotify
@@ -92,19 +94,16 @@ class Lookout:
             yield from self._walk_all()
 
     def _named(self, found: set[tuple[bytes, bytes]]) -> Iterator[Candidate]:
-        opened, fd = b"", -1
-        try:
-            for prefix, name in sorted(found):
-                if fd < 0 or prefix != opened:
-                    if fd >= 0:
-                        os.close(fd)
-                        fd = -1
-                    with suppress(OSError):
-                        opened, fd = prefix, self._open(prefix)
-                if fd >= 0:
+        """These names, where their folders still are."""
+        for prefix, names in groupby(sorted(found), key=itemgetter(0)):
+            try:
+                fd = self._open(prefix)
+            except OSError:
+                continue
+            try:
+                for _, name in names:
                     yield fd, prefix, name
-        finally:
-            if fd >= 0:
+            finally:
                 os.close(fd)
 
     def _walk_all(self) -> Iterator[Candidate]:
@@ -114,16 +113,14 @@ class Lookout:
         self._walk_seconds = time.monotonic() - began
 
     def _walk(self, top: int, prefix: bytes) -> Iterator[Candidate]:
-        """All files below an open folder, which is closed here; each folder is watched before it is read."""
+        """All files below an open folder, which is closed here."""
         stack = [(top, prefix)]
         left = self._entries
         try:
             while stack:
                 fd, prefix = stack.pop()
                 try:
-                    self._watch(fd, prefix)
-                    with os.scandir(fd) as entries:
-                        found = [(os.fsencode(one.name), one.is_dir(follow_symlinks=False)) for one in entries]
+                    found = self._list(fd, prefix)
                     left -= len(found)
                     if left < 0:
                         return
@@ -131,15 +128,21 @@ class Lookout:
                         if not is_folder:
                             yield fd, prefix, name
                         elif prefix.count(b"/") < self._depth:
-                            with suppress(OSError):
-                                stack.append((os.open(name, _FOLDER, dir_fd=fd), prefix + name + b"/"))
-                except OSError:
-                    continue
+                            stack += _opened(fd, prefix, name)
                 finally:
                     os.close(fd)
         finally:
             for fd, _ in stack:
                 os.close(fd)
+
+    def _list(self, fd: int, prefix: bytes) -> list[tuple[bytes, bool]]:
+        """The entries of an open folder, which is watched before it is read, and which of them are folders."""
+        try:
+            self._watch(fd, prefix)
+            with os.scandir(fd) as entries:
+                return [(os.fsencode(one.name), one.is_dir(follow_symlinks=False)) for one in entries]
+        except OSError:
+            return []
 
     def _open(self, prefix: bytes) -> int:
         """The folder at a path below the top. Raises OSError."""
@@ -166,3 +169,11 @@ class Lookout:
         if self._inotify is not None:
             self._inotify.close()
             self._inotify = None
+
+
+def _opened(folder: int, prefix: bytes, name: bytes) -> list[tuple[int, bytes]]:
+    """A folder in an open one, and its path; nothing where it is none any more."""
+    try:
+        return [(os.open(name, _FOLDER, dir_fd=folder), prefix + name + b"/")]
+    except OSError:
+        return []

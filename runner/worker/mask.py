@@ -266,14 +266,17 @@ def _written(value: bytes) -> Iterator[bytes]:
     """The value as it is, and as text in which it stands escaped or quoted."""
     yield value
     text = value.decode("utf-8", "surrogateescape")
-    for escaped in (quote(text, safe="", errors="surrogateescape"), quote(text, errors="surrogateescape")):
+    for kept in ("", "/", "!'()*"):
+        escaped = quote(text, safe=kept, errors="surrogateescape")
         yield escaped.encode()
         yield re.sub(r"%..", lambda match: match[0].lower(), escaped).encode()
     yield quote_plus(text, errors="surrogateescape").encode()
     for written in (
-        json.dumps(text)[1:-1],
-        json.dumps(text, ensure_ascii=False)[1:-1],
+        *_in_json(json.dumps(text)[1:-1]),
+        *_in_json(json.dumps(text, ensure_ascii=False)[1:-1]),
         repr(text)[1:-1],
+        ascii(text)[1:-1],
+        repr(value)[2:-1],
         html.escape(text),
         shell_quote(text),
         text.replace("'", "'\\''"),
@@ -282,6 +285,13 @@ def _written(value: bytes) -> Iterator[bytes]:
         re.sub(r'(["$`\\])', r"\\\1", text),
     ):
         yield written.encode("utf-8", "surrogateescape")
+
+
+def _in_json(text: str) -> Iterator[str]:
+    """JSON text as Python, PHP and Go write it: with a slash as it is or escaped, and with HTML's signs as numbers."""
+    yield text
+    yield text.replace("/", "\\/")
+    yield re.sub("[<>&]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _base64(value: bytes) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from runner.digest import canonical_json
 from runner.escape import printable
 from runner.store.ref import CollectionKind, name_problem
 
@@ -100,13 +101,16 @@ def read_lines(data: bytes, warn: Warn) -> Iterator[tuple[str, Properties]]:
             warn(f"line {number} {error}")
 
 
-def merged(first: Mapping[str, Any], then: Mapping[str, Any]) -> Properties:
-    """Both; where they differ the later wins, but tags and versions add up."""
-    together = {**first, **then}
+def merged(*layers: Mapping[str, Any]) -> Properties:
+    """All of them; where they differ the later wins, but tags and versions add up. In linear time."""
+    together: Properties = {}
+    for layer in layers:
+        together |= layer
     for key in _LISTS:
-        if key in first and key in then:
-            values = [*_as_list(first[key]), *_as_list(then[key])]
-            together[key] = [value for place, value in enumerate(values) if value not in values[:place]]
+        given = [layer[key] for layer in layers if key in layer]
+        if len(given) > 1:
+            values = (value for one in given for value in _as_list(one))
+            together[key] = list({canonical_json(value): value for value in values}.values())
     return together
 
 

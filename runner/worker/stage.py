@@ -12,6 +12,7 @@ from runner.digest import Digest
 from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
 from runner.job import Identity, InputFile, Job, JobInput, Staged, View, Workspace
+from runner.spec.tree import shorten
 from runner.store.durable import create, disk_errors, write_all
 from runner.worker.document import to_json, to_yaml
 from runner.worker.storage import ObjectReader
@@ -21,6 +22,8 @@ MODIFIED = 1_000_000_000 * 10**9
 what a step does cannot depend on when it was staged."""
 
 _CACHE = "__pycache__"
+_MOST_BYTES = 255
+"""Of one word of a path, on all usual file systems of Linux (NAME_MAX)."""
 _DATUM = "datum://"
 _URIS = ("http://", "https://", _DATUM)
 """What a file's `uri` may be; anything else is told as the datum of its content."""
@@ -67,7 +70,7 @@ def fill(
     tree = (entry for entry in objects.read_tree(Digest(job.snapshot)) if _CACHE not in entry.path.split("/"))
     objects.copy_tree(tree, workspace.repository, MODIFIED)
     _write_documents({**job.documents, "inputs": inputs_document(placed, view, checksums)}, workspace.config)
-    return Staged(job, workspace, _environment(job, view), identity), warnings
+    return Staged(job, workspace, environment(job, view), identity), warnings
 
 
 def inputs_document(inputs: list[JobInput], view: View, checksums: KnownChecksums = only_blake3) -> dict[str, object]:
@@ -90,8 +93,9 @@ def _file(name: str, file: InputFile, view: View, checksums: KnownChecksums) -> 
     }
 
 
-def _environment(job: Job, view: View) -> Mapping[str, str]:
-    """Our folders win over anything the step declares: a wrong one would lose its outputs."""
+def environment(job: Job, view: View) -> Mapping[str, str]:
+    """The variables of a step that sees `view`. Our folders win over anything that it declares: a wrong one would lose
+    its outputs."""
     return {
         "PYTHONUNBUFFERED": "1",
         **job.environment,
@@ -131,18 +135,19 @@ def _check_name(name: str, input: str, parts: int | None = None) -> None:
     found = name.split("/")
     if not _can_be_path(name, found) or (parts is not None and len(found) != parts):
         raise MlrunError(
-            f"input `{printable(input)}` cannot have a file at `{printable(name)}`",
+            f"input `{printable(input)}` cannot have a file at `{shorten(printable(name))}`",
             code=ExitCode.INPUT,
-            hint="a name is a relative path without `..`, the name of an input one word of it",
+            hint=f"a name is a relative path without `..`, each word of it at most {_MOST_BYTES} bytes; "
+            "the name of an input is one word",
         )
 
 
 def _can_be_path(name: str, parts: list[str]) -> bool:
     try:
-        os.fsencode(name)
+        short = max(len(os.fsencode(part)) for part in parts) <= _MOST_BYTES
     except UnicodeEncodeError:
         return False
-    return "\0" not in name and {"", ".", ".."}.isdisjoint(parts)
+    return short and "\0" not in name and {"", ".", ".."}.isdisjoint(parts)
 
 
 def _folders(name: str) -> Iterator[str]:

@@ -263,6 +263,19 @@ def test_stopping_kills_who_ignores_it(bench):
     assert time.monotonic() - began < 20
 
 
+def test_a_program_that_fails_before_it_is_asked_to_stop_has_failed(bench):
+    def late(handle: Handle, chunk: LogChunk) -> None:
+        end = time.monotonic() + 60
+        while b"\nexit 5\n" not in (staged.workspace.control / "report").read_bytes() and time.monotonic() < end:
+            time.sleep(0.001)
+        handle.stop(20)
+
+    staged = bench.stage("echo ready", "exit 5")
+    result = bench.finish(staged, late)
+
+    assert (result.outcome.reason, result.outcome.exit_code) == (Reason.EXIT, 5)
+
+
 def test_stopping_without_grace_kills(bench):
     result = bench.run(
         "trap 'echo saved >$VH_OUTPUTS_DIR/saved' TERM", "echo ready", IDLE,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import ExitCode, MlrunError
-from runner.executors import child, docker, sandbox
+from runner.executors import child, creation, sandbox
 from runner.executors.guard import descendants
 from runner.job import Allowance, HostMount, Staged
 from runner.state import Reason
@@ -151,7 +151,7 @@ def test_more_processors_than_there_are_mean_all_of_them(bench):
 
 
 def test_a_step_that_multiplies_without_end_is_stopped_by_a_limit(bench, monkeypatch):
-    for module in (child, docker, sandbox):
+    for module in (child, creation, sandbox):
         monkeypatch.setattr(module, "most_tasks", lambda: 60)
     many = "i=0; while [ $i -lt 400 ]; do sleep 20 & i=$((i + 1)); done; wait"
     outcome = bench.run(many).outcome
@@ -164,7 +164,7 @@ def test_a_step_that_multiplies_without_end_is_stopped_by_a_limit(bench, monkeyp
 
 
 def test_a_step_that_doubles_itself_is_ended_and_nothing_of_it_is_left(bench, monkeypatch):
-    for module in (child, docker, sandbox):
+    for module in (child, creation, sandbox):
         monkeypatch.setattr(module, "most_tasks", lambda: 300)
     # Twice as many each time, but not without end: this machine is shared.
     staged = bench.stage("f() { [ $1 -ge 10 ] || { f $(($1 + 1)) & f $(($1 + 1)) & sleep 5; }; }", "f 0", "sleep 5")
@@ -253,6 +253,21 @@ def test_a_mount_into_a_folder_of_this_machine_hides_nothing_else_of_a_plain_pro
     assert result.outcome.succeeded
     assert b"own\n" in result.stdout
     assert not os.path.lexists("/usr/local/own")
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_plain_process_that_cannot_mount_gets_no_folder_that_must_not_change(bench, folder, read_only, monkeypatch):
+    if bench.name != "process":
+        pytest.skip("about plain processes")
+    monkeypatch.setitem(vars(bench.executor), "_has_mounts", False)
+    staged = allowed(bench.stage(f"echo new >'{folder}/new'"), HostMount(str(folder), str(folder), read_only))
+
+    if read_only:
+        with pytest.raises(MlrunError, match="cannot be kept from writing") as caught:
+            bench.executor.start(staged)
+        assert caught.value.code is ExitCode.EXECUTOR
+    else:
+        assert bench.finish(staged).outcome.succeeded
 
 
 # --- variables that have power over programs

@@ -157,6 +157,18 @@ def test_a_failed_execution_can_be_entered_as_it_left_its_folder(project):
     assert project.show("latest")["state"] == "failed"
 
 
+def test_the_folder_of_an_execution_whose_runner_was_killed_can_be_entered(make):
+    project = make("- step: {name: a, image: busybox, command: 'echo x > made.txt; echo made; sleep 600'}\n")
+    run = project.start("exec", "a")
+    run.until("made")
+    running = project.refused("shell", "latest", "--as-left", "--", "cat", "made.txt", code=2)
+    run.signal(signal.SIGKILL)
+    run.end()
+
+    assert "was not kept" in running
+    assert project.succeeds("shell", "latest", "--as-left", "--", "cat", "made.txt").out == "x\n"
+
+
 def test_a_folder_that_was_not_kept_cannot_be_entered(project):
     project.succeeds("exec", "train")
 
@@ -172,6 +184,7 @@ def test_a_folder_that_was_not_kept_cannot_be_entered(project):
         (["shell", "99"], "there is no execution `99`"),
         (["shell", "tarin"], "did you mean `train`?"),
         (["shell", "latest", "--image", "x", "--", "true"], "is for a STEP"),
+        (["shell", "latest", "--network", "host", "--", "true"], "is not the network that execution 1 had"),
         (["shell", "latest", "--C", "1", "--", "true"], "has no option `--C`"),
         (["shell", "latest", "--"], "no command behind `--`"),
         (["shell", "train", "--as-left", "--", "true"], "is for an EXECUTION"),
@@ -187,6 +200,20 @@ def test_what_makes_no_sense_is_refused(project, words, said):
     assert said in project.refused(*words, code=2)
 
 
+def test_a_recorded_mount_is_asked_for_once_more(make, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "x").write_text("seen\n")
+    project = make(f"- step: {{name: a, image: busybox, command: 'true', mounts: ['{data}:/mnt/d']}}\n")
+    project.succeeds("exec", "--allow-mount", data, "a")
+
+    said = project.refused("shell", "latest", "--", "cat", "/mnt/d/x", code=40)
+    done = project.mlrun("shell", "latest", "--allow-mount", data, "--", "cat", "/mnt/d/x")
+
+    assert f"`--allow-mount {data}`" in said
+    assert (done.code, done.out) == (0, "seen\n"), str(done)
+
+
 def test_an_id_names_an_execution_from_anywhere(project, tmp_path):
     project.succeeds("exec", "train")
     id = project.show("latest")["id"]
@@ -197,6 +224,16 @@ def test_an_id_names_an_execution_from_anywhere(project, tmp_path):
 
 
 # --- a step
+
+
+def test_the_start_of_several_ids_is_no_step(project, tmp_path):
+    for _ in range(3):
+        project.succeeds("exec", "fine")
+    # The first digits of an id are its minute, and a minute may begin between two of three.
+    ids = sorted(row["id"][:8] for row in project.succeeds("list", "--json").json())
+
+    for folder in (None, tmp_path):
+        assert "could be any of" in project.refused("shell", ids[1], "--", "true", code=2, folder=folder)
 
 
 def test_a_step_is_entered_as_it_would_run_now(project, tmp_path):

@@ -54,6 +54,11 @@ def writer_process(root: Path) -> tuple[int, int]:
     return child, receive
 
 
+def object_files(root: Path) -> list[Path]:
+    """Everything that stands where an object does."""
+    return [path for path in (root / "objects").rglob("*") if path.is_file() and not path.name.startswith(".new-")]
+
+
 def check(root: Path, acknowledged: Iterator[str] | list[str]) -> None:
     """Everything acknowledged is whole; everything else is recognisably unfinished; nothing needs a repair."""
     with Store.open(root, create=False) as store:
@@ -72,9 +77,8 @@ def check(root: Path, acknowledged: Iterator[str] | list[str]) -> None:
                 assert store.objects.verify(Digest(facts[0])), line
             elif kind == "run":
                 assert len(read(store.layout.run(facts[0]).journal)) >= int(facts[1]), line
-        for path in store.layout.objects.rglob("*"):
-            if path.is_file() and not path.name.startswith(".new-"):
-                assert store.objects.verify(Digest(path.name)), path
+        for path in object_files(root):
+            assert store.objects.verify(Digest(path.name)), path
         known = {id for id, _ in after}
         assert {path.name for path in store.layout.runs.iterdir()} == known
         assert not store.rebuild()
@@ -118,10 +122,10 @@ def traced(root: Path, calls: str, fault: str, point: int) -> tuple[int, list[st
     return done.returncode, done.stdout.splitlines()
 
 
-def points(last: int) -> list[int]:
+def points(last: int, count: int = POINTS) -> list[int]:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
-    return sorted(random.Random(seed).sample(range(1, last + 1), POINTS))
+    return sorted(random.Random(seed).sample(range(1, last + 1), count))
 
 
 @needs_strace
@@ -155,6 +159,24 @@ def test_a_failed_call_is_reported_and_nothing_lost_is_acknowledged(
         code, acknowledged = traced(root, calls, f"error={error}", point)
         # The index may fail alone at an end that is in the journal already: then the run goes on.
         assert code == 0 or code in expected, acknowledged
+        check(root, acknowledged)
+
+
+@needs_strace
+@pytest.mark.parametrize("fault", ["error=EIO", "signal=KILL"])
+@pytest.mark.parametrize("calls", ["syncfs", "sync_file_range"])
+def test_small_files_synced_together_are_never_acknowledged_when_that_fails(
+    tmp_path: Path, calls: str, fault: str
+) -> None:
+    root = tmp_path / "store"
+    Store.open(root, create=True).close()
+    for point in [1] if calls == "syncfs" else points(70, 2):
+        before = len(object_files(root))
+        code, acknowledged = traced(root, calls, fault, point)
+        assert code in (KILLED if "KILL" in fault else {ExitCode.STORE})
+        others = sum(line.startswith("object") for line in acknowledged)
+        assert others == 8
+        assert len(object_files(root)) - before == others + point - 1
         check(root, acknowledged)
 
 

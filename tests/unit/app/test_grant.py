@@ -1,14 +1,16 @@
 """What the user grants, on folders of their own."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runner.app import grant as grant_module
-from runner.app.grant import Granted, grant_plan, unkept
+from runner.app.grant import Granted, grant_plan, grant_recorded, unkept
 from runner.errors import ExitCode, MlrunError
-from runner.job import HostMount
+from runner.job import Allowance, HostMount, Job, Network, Script
 from runner.plan.compile import compile_step
 from runner.plan.model import Arguments, Plan
 from runner.settings import Door, Settings, open_door
@@ -157,12 +159,38 @@ def test_a_name_that_moves_the_cursor_is_shown_escaped(top: Path, settings: Sett
     assert "\x1b" not in caught.value.message + (caught.value.hint or "")
 
 
-@pytest.mark.parametrize("target", ["/valohai", "/valohai/outputs/x", "/inputs", "/proc/1", "/dev/shm", "/mnt/../proc"])
+OURS = ("/valohai", "/valohai/outputs/x", "/inputs", "/proc/1", "/dev/shm", "/mnt/../proc", "//valohai/x", "///proc")
+
+
+@pytest.mark.parametrize("target", OURS)
 def test_nothing_is_laid_over_our_own_folders(target: str, top: Path, settings: Settings) -> None:
     given = Settings(store=settings.store, mounts=(Door(str(top)),))
     with pytest.raises(MlrunError, match="where nothing can be mounted") as caught:
         grant_plan(plan(f"mounts: ['/srv:{target}']"), given)
     assert caught.value.code is ExitCode.SPEC
+
+
+def test_a_flag_of_docker_is_not_taken_for_a_part_of_the_path(top: Path, settings: Settings) -> None:
+    with pytest.raises(MlrunError, match="a mount has no flags") as caught:
+        grant_plan(plan("mounts: ['/srv:/mnt/x:ro']"), settings)
+    assert (caught.value.code, "readonly: true" in str(caught.value.hint)) == (ExitCode.SPEC, True)
+
+
+def test_slashes_too_many_change_nothing(top: Path, settings: Settings) -> None:
+    data = top / "data"
+    data.mkdir()
+    given = Settings(store=settings.store, mounts=(Door(str(data)),))
+    asked = plan(f"mounts: [{{source: '/{data}//', destination: '//mnt//x/'}}]")
+    assert grant_plan(asked, given).nodes["a"].mounts == (HostMount(str(data), "/mnt/x", False),)
+
+
+def test_the_users_secrets_are_never_granted(top: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(top / "config"))
+    secrets = top / "config" / "mlrun" / "secrets"
+    secrets.mkdir(parents=True)
+    for place in (secrets, secrets.parent, top / "config"):
+        error = refused(place, settings, Door(str(top)), Door(str(place)))
+        assert (error.code, "your secrets" in error.message) == (ExitCode.POLICY, True)
 
 
 def test_devices_are_granted_by_name_by_all_or_by_a_number(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,9 +214,74 @@ def test_a_number_of_gpus_grants_no_other_device(settings: Settings) -> None:
         grant_plan(asks, settings, gpus=0)
 
 
+def test_only_who_lacks_gpus_is_told_to_go_without(settings: Settings) -> None:
+    given = Settings(store=settings.store, devices=("all",))
+    with pytest.raises(MlrunError, match=r"`example\.com/npu`") as caught:
+        grant_plan(plan("resources: {devices: {example.com/npu: 1}}"), given)
+    assert "--gpus" not in str(caught.value.hint)
+
+
 def test_an_executor_that_cannot_keep_a_limit_says_so_in_one_sentence(settings: Settings) -> None:
     asks = plan("resources: {cpu: {max: 0.5}, memory: {max: 100}}")
     granted = grant_plan(asks, settings)
     assert list(unkept(asks, granted, "docker")) == []
     (said,) = unkept(asks, granted, "process")
     assert "0.5 CPUs are rounded up to 1; `/dev/shm` is that of the machine" in said
+
+
+def recorded(**fields: Any) -> Job:
+    return replace(Job("id", "a", "b", Script(("c",)), "0" * 64, {}, (), {}), **fields)
+
+
+def test_a_recorded_mount_is_granted_once_more_and_not_wider_than_today(top: Path, settings: Settings) -> None:
+    data = top / "data"
+    data.mkdir()
+    job = recorded(mounts=(HostMount(str(data), "/mnt/x", False),))
+
+    with pytest.raises(MlrunError, match="which you have not allowed") as caught:
+        grant_recorded(job, settings)
+    assert (caught.value.code, caught.value.location) == (ExitCode.POLICY, None)
+    assert f"--allow-mount {data}" in str(caught.value.hint)
+
+    granted, notices = grant_recorded(job, replace(settings, mounts=(Door(str(data), read_only=True),)))
+    assert granted.mounts == (HostMount(str(data), "/mnt/x", True),)
+    assert len(notices) == 1
+
+
+def test_a_record_opens_no_door_that_a_file_cannot(top: Path, settings: Settings) -> None:
+    (top / "store").mkdir()
+    (top / "link").symlink_to(top / "store")
+    given = replace(settings, mounts=(Door(str(top)),))
+    for mount in (
+        HostMount(str(top / "store"), "/mnt/x", True),
+        HostMount(str(top / "link"), "/mnt/x", True),
+        HostMount("/dev", "/mnt/x", True),
+        HostMount(str(top / "data" / ".." / "store"), "/mnt/x", True),
+    ):
+        with pytest.raises(MlrunError) as caught:
+            grant_recorded(recorded(mounts=(mount,)), given)
+        assert caught.value.code is ExitCode.POLICY
+
+
+def test_recorded_devices_are_granted_once_more(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grant_module, "shortage", lambda devices: None)
+    job = recorded(allowance=Allowance(devices={"nvidia.com/gpu": 2}))
+    with pytest.raises(MlrunError, match="which you have not allowed") as caught:
+        grant_recorded(job, settings)
+    assert caught.value.code is ExitCode.POLICY
+    assert "--allow-devices" in str(caught.value.hint)
+    assert grant_recorded(job, replace(settings, devices=("all",)))[0].allowance == job.allowance
+
+
+@pytest.mark.parametrize("network", Network)
+def test_a_recorded_network_is_not_wider_than_the_users(network: Network, settings: Settings) -> None:
+    order = [Network.NONE, Network.DEFAULT, Network.HOST]
+    for given in order:
+        job = recorded(network=network)
+        if order.index(network) <= order.index(given):
+            assert grant_recorded(job, replace(settings, network=given))[0] == job
+        else:
+            with pytest.raises(MlrunError, match="which you have not allowed") as caught:
+                grant_recorded(job, replace(settings, network=given))
+            assert caught.value.hint is not None
+            assert f"--network {network}" in caught.value.hint

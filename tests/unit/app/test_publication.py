@@ -15,7 +15,7 @@ from runner.store.datum import datum_id
 from runner.store.identity import new_id
 from runner.store.record import Code, OutputFile, ProjectRef
 from runner.store.store import Store
-from runner.worker.run import Finished
+from runner.worker.report import Finished
 
 
 @pytest.fixture
@@ -221,3 +221,16 @@ def test_what_failed_before_the_runner_died_gets_no_names(store: Store, died: An
     run, _ = died({"valohai.alias": "prod"}, state="failed")
     assert catch_up(store, "me", [run]) == []
     assert store.refs.aliases() == []
+
+
+@pytest.mark.parametrize("outcome", [Outcome(Reason.EXIT, 0), Outcome(Reason.EXIT, 1)], ids=["succeeded", "failed"])
+def test_an_execution_that_asks_for_too_many_names_gets_none_and_one_short_sentence(
+    store: Store, outcome: Outcome
+) -> None:
+    wanted = [{"uri": f"dataset://d{number}/v1", "targeting_aliases": ["prod"]} for number in range(501)]
+    outputs = {"a": {"valohai.dataset-versions": wanted}}
+
+    (said,) = publish(store, "me", a_job(), finished(store, outputs, outcome))
+
+    assert said == "not set: the outputs ask for 1,002 names, and at most 1,000 are set for one execution"
+    assert store.refs.history() == []

@@ -126,15 +126,19 @@ def test_a_file_of_variables_is_read_as_others_read_it(place: Place, monkeypatch
 
 
 @pytest.mark.parametrize(
-    "line", ["s3cret", "a b=s3cret", "A='s3cret", 'A="s3cret', "VH_JOB_ID=s3cret", "=s3cret", "A=s3cret\0"]
+    "line", ["s3cret", "a b=s3cret", "A='s3cret", 'A="s3cret', "VH_JOB_ID=s3cret", "=s3cret", "A=s3cret\0", "hf_s3cret"]
 )
 def test_a_line_that_is_no_variable_is_refused_by_its_number_without_its_value(place: Place, line: str) -> None:
     with pytest.raises(MlrunError) as refusal:
         read_variables(written(place, f"OK=1\n{line}\n"), place)
     assert refusal.value.code is ExitCode.USAGE
     assert "variables:2: " in refusal.value.message
-    if not line.startswith("s3cret"):
-        assert "s3cret" not in f"{refusal.value} {refusal.value.hint}"
+    assert "s3cret" not in f"{refusal.value} {refusal.value.hint}"
+
+
+def test_only_line_ends_end_a_line(place: Place) -> None:
+    text = "A=one\u2028two\x0bthree\u00a0\rB=\x1cx\nexport\tC=1\r\n"
+    assert read_variables(written(place, text), place) == {"A": "one\u2028two\x0bthree\u00a0", "B": "\x1cx", "C": "1"}
 
 
 def test_a_missing_file_is_named(place: Place) -> None:

@@ -1,8 +1,9 @@
 """A verdict is remembered, and never a stale, foreign or broken one."""
 
-import importlib
+import importlib.util
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -107,13 +108,23 @@ def test_other_code_of_the_same_version_does_not_believe_it(
 
 
 def test_other_versions_and_another_schema_do_not_believe_it(
-    cache: Path, looked: list[str], monkeypatch: pytest.MonkeyPatch
+    cache: Path, looked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes = (
+    copy = tmp_path / "copy"
+    shutil.copytree(Path(runner.__file__).parent, copy / "runner", ignore=shutil.ignore_patterns("__pycache__"))
+    schema, library = copy / "schemas" / "valohai.json", tmp_path / "leval.py"
+    schema.parent.mkdir()
+    schema.write_text("{}")
+    library.write_text("")
+    found = {name: importlib.util.find_spec(name) for name in ("yaml", "jsonschema")}
+    found["leval"] = importlib.util.spec_from_file_location("leval", library)
+    monkeypatch.setattr(runner, "__file__", str(copy / "runner" / "__init__.py"))
+    monkeypatch.setattr(verdict, "find_spec", found.get)
+    changes: tuple[Callable[[], object], ...] = (
         lambda: None,
         lambda: monkeypatch.setattr(runner, "__version__", "99.0"),
-        lambda: monkeypatch.setattr("importlib.metadata.version", lambda name: "99.0"),
-        lambda: monkeypatch.setattr("runner.spec.schema.schema_text", lambda: "{}"),
+        lambda: library.write_text("1"),
+        lambda: schema.write_text("[]"),
         lambda: monkeypatch.setattr("sys.version", "99.0"),
     )
     for change in changes:
@@ -128,7 +139,14 @@ def test_a_program_that_does_not_know_itself_remembers_nothing(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "__file__", str(tmp_path / "archive.zip" / "__init__.py"))
-    monkeypatch.setattr(verdict, "_sources", lambda package: ())
+    verdict._program.cache_clear()
+    assert find_problems(GOOD, "f.yaml", cache) == []
+    verdict._program.cache_clear()
+    assert not cache.exists()
+
+
+def test_a_program_without_one_of_its_libraries_remembers_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdict, "find_spec", lambda name: None)
     verdict._program.cache_clear()
     assert find_problems(GOOD, "f.yaml", cache) == []
     verdict._program.cache_clear()

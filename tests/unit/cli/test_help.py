@@ -1,7 +1,7 @@
 """The help of a step and of a pipeline, which says what a file says."""
 
-from runner.cli.exec import step_help
 from runner.cli.pipeline import pipeline_help
+from runner.cli.step import step_help
 from runner.spec.model import Project
 from runner.spec.project import parse_project
 

@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from http.client import BadStatusLine
 from pathlib import Path
 from typing import Any
 
@@ -300,6 +301,39 @@ def test_a_file_of_a_repository_may_not_ask_for_a_clouds_credentials(want: Wants
     assert refusal(want(f"http://{host}/latest/meta-data/"), means).code is ExitCode.POLICY
 
 
+def test_no_proxy_is_asked_for_a_clouds_credentials(
+    server: Any, page: Any, want: Wants, means: Means, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://{server.address}")
+    assert refusal(want("http://169.254.169.254/x"), means).code is ExitCode.POLICY
+    assert server.requests == []
+    server.pages["http://files.example/x"] = page.of(redirect="http://169.254.169.254/x")
+    assert refusal(want("http://files.example/x", trusted=True), means).code is ExitCode.POLICY
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"), [("/a b/ü.csv", "/a%20b/%C3%BC.csv"), ("/a%20b/%C3%BC.csv", "/a%20b/%C3%BC.csv")]
+)
+def test_an_address_may_have_blanks_and_letters_of_any_language(
+    server: Any, page: Any, want: Wants, means: Means, written: str, asked: str
+) -> None:
+    server.pages[asked] = page.of()
+    assert fetch(want(server.url(written + "?q=ä ö")), means)[0].name == "ü.csv"
+    assert server.requests[0][0] == f"{asked}?q=%C3%A4%20%C3%B6"
+
+
+def test_a_server_speaks_in_one_line(
+    server: Any, page: Any, want: Wants, means: Means, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.pages["/x"] = page.of(redirect="/x")
+    assert "\n" not in refusal(want(server.url("/x")), means).message
+    monkeypatch.setattr(
+        web, "open_url", lambda want, headers: (_ for _ in ()).throw(BadStatusLine("hi\r\nrun succeeded"))
+    )
+    assert "run succeeded" not in refusal(want(server.url("/x")), means).message
+
+
 def test_a_redirect_from_a_public_server_may_not_lead_inward(
     server: Any, page: Any, want: Wants, means: Means, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -378,6 +412,7 @@ def test_a_download_that_no_disk_holds_is_refused_before_it_is_written(
     server.pages["/x"] = page.of(b"", length=False, headers={"Content-Length": str(10**18)})
     error = refusal(want(server.url("/x")), means)
     assert error.code is ExitCode.DISK
+    assert "has 0" not in error.message
     assert left_over(means) == []
 
 
@@ -416,6 +451,16 @@ def test_progress_is_told_of_what_takes_long(
     assert told.progress[0][0] == server.url("/x")
     assert told.progress[-1] == (server.url("/x"), len(BIG), len(BIG))
     assert {total for _, _, total in told.progress} == {len(BIG)}
+
+
+def test_what_fails_is_never_told_as_whole(
+    server: Any, page: Any, want: Wants, means: Means, told: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.data.download._FIRST_WORD", 0.0)
+    server.pages["/x"] = page.of(BIG, breaks=[1000] * 50)
+    refusal(want(server.url("/x")), means)
+    assert told.progress
+    assert (server.url("/x"), len(BIG), len(BIG)) not in told.progress
 
 
 def test_what_is_quick_is_done_in_silence(

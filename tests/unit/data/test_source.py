@@ -2,13 +2,14 @@
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
+from runner.data import pattern
 from runner.data.means import Means
 from runner.data.source import MODULES, Fetcher
 from runner.data.substitute import Substitutes
@@ -17,7 +18,9 @@ from runner.errors import ExitCode, Location, MlrunError
 from runner.job import InputFile
 from runner.plan.model import Source
 from runner.spec.model import Input, KeepDirectories
+from runner.store.datum import Datum
 from runner.store.objects import Objects
+from runner.store.ref import CollectionKind
 
 HERE = Location("valohai.yaml", 7, 5)
 Fetch = Callable[..., tuple[InputFile, ...]]
@@ -83,9 +86,68 @@ def test_a_folder_keeps_its_own_structure(project: Project) -> None:
     assert project.names("data") == ["a.csv", "c.txt", "deep/b.csv"]
 
 
+def test_a_folder_may_be_deeper_than_python_can_recurse(project: Project, root: Path) -> None:
+    here = root / "deep"
+    here.mkdir()
+    fd = os.open(here, os.O_RDONLY)
+    for _ in range(1100):
+        os.mkdir("d", dir_fd=fd)
+        inner = os.open("d", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = inner
+    os.close(os.open("x", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
+    os.close(fd)
+
+    assert project.names("deep") == ["d/" * 1100 + "x"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
+def test_a_folder_that_may_not_be_read_is_not_taken_for_an_empty_one(project: Project, root: Path) -> None:
+    (root / "closed" / "inner").mkdir(parents=True)
+    (root / "closed" / "inner").chmod(0)
+
+    assert "inner" in project.refusal("closed").message
+
+
 def test_a_file_uri_is_a_path(project: Project, root: Path) -> None:
     assert project.names(f"file://{root}/data/a.csv") == ["a.csv"]
     assert project.names(f"FILE://{root}/data/a.csv") == ["a.csv"]
+
+
+def test_an_address_of_a_file_may_have_any_sign_and_names_this_machine(project: Project, root: Path) -> None:
+    (root / "data" / "a?b#c d.csv").write_text("x")
+    assert project.names(f"file://{root}/data/a?b#c%20d.csv") == ["a?b#c d.csv"]
+    assert project.names(f"file://localhost{root}/data/?.csv") == ["a.csv"]
+    error = project.refusal("file://data/a.csv")
+    assert "the machine `data`" in error.message
+    assert "file:///" in str(error.hint)
+
+
+def test_links_that_lead_in_circles_do_not_make_a_glob_endless(
+    project: Project, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two", "three"):
+        (root / "data" / name).symlink_to(".")
+    assert project.names("data/**/*.csv") == ["a.csv", "b.csv"]
+    assert project.names("data/**/**/deep/**") == ["b.csv"]
+    monkeypatch.setattr(pattern, "MOST_PATHS", 1000)
+    assert "more than" in project.refusal("data/" + "*/" * 40 + "*.csv").message
+
+
+def test_a_glob_that_begins_outside_the_project_is_refused_before_it_is_searched(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pattern, "_names", lambda folder: pytest.fail(f"{folder} was listed"))
+    for uri in ("/**/*.csv", "../**/*", "data/../../*"):
+        assert project.refusal(uri).code is ExitCode.POLICY
+
+
+def test_hidden_files_match_only_a_pattern_that_begins_with_a_dot(project: Project, root: Path) -> None:
+    (root / "data" / ".hidden").mkdir()
+    (root / "data" / ".hidden" / "x.csv").write_text("x")
+    assert project.names("data/**/*.csv") == ["a.csv", "b.csv"]
+    assert project.names("data/.*/x.csv") == ["x.csv"]
+    assert project.names("*/[ab].csv") == ["a.csv"]
 
 
 def test_several_sources_come_in_their_order(project: Project) -> None:
@@ -292,27 +354,18 @@ def test_a_step_sees_the_bytes_whose_digest_is_recorded_whatever_writes_meanwhil
 # --- data of earlier executions
 
 
-@dataclass(frozen=True)
-class Datum:
-    id: str
-    name: str
-    digest: Digest
-    size: int
-    metadata: Mapping[str, object] = field(default_factory=dict)
-
-
 class Shelf:
     """A catalog of two data."""
 
-    first = Datum("0000-1", "models/a.pkl", Digest("a" * 64), 1, {"accuracy": 0.9})
-    second = Datum("0000-2", "b.pkl", Digest("b" * 64), 2)
+    first = Datum("0000-1", "models/a.pkl", Digest("a" * 64), 1, "0000", {"accuracy": 0.9})
+    second = Datum("0000-2", "b.pkl", Digest("b" * 64), 2, "0000")
 
     def datum(self, reference: str) -> Datum:
         if reference in {self.first.id, "best", self.first.digest}:
             return self.first
         raise MlrunError(f"there is no datum `{reference}`", code=ExitCode.INPUT, hint="did you mean `best`?")
 
-    def version(self, kind: Literal["dataset", "model"], name: str, version: str) -> tuple[Datum, ...]:
+    def version(self, kind: CollectionKind, name: str, version: str) -> tuple[Datum, ...]:
         if (kind, name, version) in {("dataset", "team/flowers", "latest"), ("model", "net", "v1")}:
             return self.first, self.second
         raise MlrunError(f"there is no {kind} `{name}`", code=ExitCode.INPUT)
@@ -370,6 +423,12 @@ def test_a_mapped_file_that_is_not_there_says_who_put_it_there(project: Project)
     project.map["s3://b/k"] = "/tmp/no/such/file"
     error = project.refusal("s3://b/k")
     assert error.hint == "`mlrun inputs map` put it there"
+
+
+def test_a_mapped_prefix_opens_nothing_around_it(project: Project, root: Path) -> None:
+    project.map["data/"] = f"{root}/data/"
+    assert project.names("data/a.csv") == ["a.csv"]
+    assert project.refusal("data/../../secret").code is ExitCode.POLICY
 
 
 def test_mapped_and_plain_sources_lie_in_one_folder(project: Project, root: Path) -> None:

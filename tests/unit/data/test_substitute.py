@@ -35,6 +35,12 @@ def test_the_whole_address_wins_then_the_longest_prefix(uri: str, instead: str |
     assert Substitutes(entries).find(uri) == instead
 
 
+@pytest.mark.parametrize("rest", ["../../.ssh/id_rsa", "x/../../y", "..", "%2e%2e/y", "x/%2E./../y"])
+def test_a_repository_does_not_get_out_of_what_a_prefix_stands_for(rest: str) -> None:
+    assert Substitutes({"s3://b/": "/home/me/data/", "s3://*": "file:///home/me/"}).find(f"s3://b/{rest}") is None
+    assert Substitutes({"s3://b/": "/home/me/data/"}).find("s3://b/a..b/c") == "/home/me/data/a..b/c"
+
+
 def test_what_stands_for_an_address_is_not_looked_up_again() -> None:
     assert Substitutes({"s3://a": "s3://b", "s3://b": "s3://c"}).find("s3://a") == "s3://b"
 

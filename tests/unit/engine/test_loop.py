@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runner.digest import hash_bytes
-from runner.engine.loop import Loop
+from runner.engine.loop import Callbacks, Loop, publish_nothing
 from runner.engine.machine import EndRun
 from runner.errors import ExitCode, Location, MlrunError
 from runner.events import Event, NodeChanged
@@ -19,7 +19,7 @@ from runner.plan.model import Plan, PlannedNode
 from runner.spec.model import CommandItem, Step
 from runner.state import Reason, State
 from runner.store.record import LogRef
-from runner.worker.run import Finished, JobListener
+from runner.worker.report import Finished, JobListener
 from runner.worker.stopper import Stopper
 
 HERE = Location("valohai.yaml", 1, 1)
@@ -96,18 +96,21 @@ def until_stopped(job: Job, stopper: Stopper, listener: JobListener) -> Finished
 
 def loop_of(plan: Plan, journal: Journal, work: Work = succeed, **changes: Any) -> tuple[Loop, list[Event]]:
     events: list[Event] = []
+    calls = Callbacks(
+        bind=changes.pop("bind", lambda node, upstream, counter: job_of(node)),
+        work=work,
+        leave=lambda job, done: Left(metrics=done.metrics),
+        publish=changes.pop("publish", publish_nothing),
+    )
     settings: dict[str, Any] = {
         "slots": 2,
         "recorder": journal,
-        "bind": lambda node, upstream, counter: job_of(node),
-        "work": work,
         "identities": {"image": Identity("sha256:1", {})},
         "executor": "fake",
-        "leave": lambda job, done: Left(metrics=done.metrics),
         "emit": events.append,
         "grace": 1.0,
     }
-    return Loop(plan, **(settings | changes)), events
+    return Loop(plan, calls, **(settings | changes)), events
 
 
 def test_a_chain_is_recorded_move_by_move() -> None:

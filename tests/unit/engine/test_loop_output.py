@@ -10,7 +10,7 @@ from runner.plan.bind import Left
 from runner.plan.model import PlannedNode
 from runner.state import State
 from runner.store.record import OutputFile
-from runner.worker.run import Finished, JobListener
+from runner.worker.report import Finished, JobListener
 from runner.worker.stopper import Stopper
 
 from .test_loop import Journal, finished, job_of, loop_of, plan_of

@@ -165,7 +165,7 @@ def test_an_engine_with_a_trouble_of_its_own_is_asked_again(handle):
 
 def test_stopping_asks_first_and_kills_later(handle):
     engine = Engine(state("exited", 143), attached=[])
-    made = handle(engine, report="exit 143\n")
+    made = handle(engine, report="exit 143 asked\n")
     made.stop(0.05)
     time.sleep(0.3)
     list(made.logs())

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from runner.executors.docker import bounds
+from runner.executors.creation import bounds
 from runner.executors.guard import Guard, descendants
 from runner.executors.limit import (
     bound_processors,

@@ -188,6 +188,14 @@ def test_a_list_of_commands_that_makes_no_sense_names_none(tmp_path, commands):
     assert read_report(tmp_path) == Report(3, None)
 
 
+def test_the_report_tells_whether_the_script_ended_before_it_was_asked_to(run):
+    _, own = run("exit 3")
+    _, asked = run('kill -TERM "$PPID"; sleep 0.1; exit 3')
+
+    assert (own.exit_code, own.asked) == (3, False)
+    assert (asked.exit_code, asked.asked) == (3, True)
+
+
 def test_a_report_that_is_no_file_is_not_opened(tmp_path):
     os.mkfifo(tmp_path / "report")
     assert read_report(tmp_path) == Report(None, None)

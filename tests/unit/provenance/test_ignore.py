@@ -94,3 +94,9 @@ def test_caches_of_python_are_always_left_out() -> None:
     ignore = Ignore(b"!__pycache__")
     assert ignore.leaves_out(b"a/__pycache__/x.pyc")
     assert not ignore.leaves_out(b"a/pycache/x.py")
+
+
+def test_folders_may_lie_deeper_than_python_can_recurse() -> None:
+    deep = b"d/" * 5000
+    assert not Ignore().leaves_out(deep + b"x")
+    assert Ignore(b"d/d/d/\n").leaves_out(deep + b"x")

@@ -17,6 +17,7 @@ from runner.store import objects as objects_module
 from runner.store.layout import Layout
 from runner.store.objects import Objects
 from runner.store.tree import TreeEntry
+from runner.store.volume import Volume
 
 LARGE = os.urandom(1 << 16) * 80 + b"end"
 
@@ -482,3 +483,129 @@ def test_a_folder_that_cannot_be_synced_acknowledges_nothing_of_a_gathering(
     monkeypatch.setattr(objects_module, "sync_folder", synced.append)
     digest = objects.put_bytes(b"x")
     assert synced == [objects.path(digest).parent]
+
+
+@pytest.fixture
+def together(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Many small files are synced together, on every disk; gives what is done with disk and names, in order."""
+    calls: list[str] = []
+    rename, fsync = os.rename, os.fsync
+
+    def note(source: Path, target: str) -> None:
+        rename(source, target)
+        calls.append("rename")
+
+    def sync(fd: int) -> None:
+        fsync(fd)
+        calls.append("folder" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file")
+
+    monkeypatch.setattr(os, "rename", note)
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Volume, "pays", lambda *_: True)
+    monkeypatch.setattr(Volume, "sync", lambda _: calls.append("volume"))
+    monkeypatch.setattr(objects_module, "check_written", lambda _: calls.append("check"))
+    return calls
+
+
+def small_files(folder: Path, count: int = 100) -> dict[Path, bytes]:
+    contents = {folder / f"small {number}": str(number).encode() for number in range(count)}
+    for path, content in contents.items():
+        path.write_bytes(content)
+    return contents
+
+
+def test_many_small_files_are_on_the_disk_before_the_first_gets_its_name(
+    objects: Objects, tmp_path: Path, together: list[str]
+) -> None:
+    contents = small_files(tmp_path)
+    with objects.gathering() as gathering:
+        for path in contents:
+            gathering.adopt(path)
+        assert together == []
+    assert together[:201] == ["volume", *["check", "rename"] * 100]
+    assert set(together[201:]) == {"folder"}
+    assert all(objects.read(hash_bytes(content)) == content for content in contents.values())
+    assert not any(path.exists() for path in contents)
+
+
+@pytest.mark.parametrize("count", [3, 100])
+def test_small_files_are_synced_one_by_one_if_they_are_few_or_it_does_not_pay(
+    objects: Objects, tmp_path: Path, together: list[str], monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr(Volume, "pays", lambda *_: count == 3)
+    contents = small_files(tmp_path, count)
+    with objects.gathering() as gathering:
+        for path in contents:
+            gathering.adopt(path)
+    assert together.count("file") == count == together.count("rename")
+    assert {"volume", "check"}.isdisjoint(together)
+    assert all(objects.verify(hash_bytes(content)) for content in contents.values())
+
+
+def test_nothing_becomes_an_object_when_the_disk_loses_writes(
+    objects: Objects, layout: Layout, tmp_path: Path, together: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Volume) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Volume, "sync", fail)
+    contents = small_files(tmp_path)
+    before = files(layout)
+    with pytest.raises(MlrunError) as caught, objects.gathering() as gathering:
+        for path in contents:
+            gathering.adopt(path)
+    assert caught.value.code is ExitCode.STORE
+    assert {path: path.read_bytes() for path in contents} == contents
+    assert files(layout) == before
+
+
+def test_a_small_file_whose_writes_were_lost_stays_where_it_is(
+    objects: Objects, tmp_path: Path, together: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = small_files(tmp_path)
+    bad = tmp_path / "small 50"
+
+    def check(fd: int) -> None:
+        if os.path.samestat(os.fstat(fd), bad.stat()):
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(objects_module, "check_written", check)
+    with pytest.raises(MlrunError) as caught, objects.gathering() as gathering:
+        for path in contents:
+            gathering.adopt(path)
+    assert caught.value.code is ExitCode.STORE
+    for path, content in contents.items():
+        assert path.exists() is not objects.has(hash_bytes(content))
+    assert bad.exists()
+    assert objects.verify(hash_bytes(b"49"))
+
+
+def test_equal_small_files_become_one_object(objects: Objects, tmp_path: Path, together: list[str]) -> None:
+    contents = small_files(tmp_path)
+    for path in contents:
+        path.write_bytes(b"the same")
+    with objects.gathering() as gathering:
+        assert len({gathering.adopt(path) for path in contents}) == 1
+    assert together.count("rename") == 1
+    assert objects.read(hash_bytes(b"the same")) == b"the same"
+    assert not any(path.exists() for path in contents)
+
+
+def test_small_files_on_another_file_system_are_copied_when_a_gathering_ends(
+    objects: Objects, tmp_path: Path, together: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = small_files(tmp_path)
+    rename = os.rename
+
+    def refuse(source: Path, target: str) -> None:
+        if source in contents:
+            raise OSError(errno.EXDEV, "other file system")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", refuse)
+    with objects.gathering() as gathering:
+        for path in contents:
+            gathering.adopt(path)
+    assert together.count("file") == len(contents)
+    assert all(objects.read(hash_bytes(content)) == content for content in contents.values())
+    assert not any(path.exists() for path in contents)

@@ -7,7 +7,7 @@ import pytest
 
 from runner.digest import hash_bytes
 from runner.state import Reason, State
-from runner.store.record import BrokenJournal, LogRef, OutputFile, Story, fold, interrupted, to_json
+from runner.store.record import BrokenJournal, Code, LogRef, OutputFile, Story, fold, interrupted, to_json
 from runner.store.recovery import last_entries
 
 Entries = list[dict[str, Any]]
@@ -133,6 +133,37 @@ def test_a_run_taken_from_a_story_does_not_change_any_more() -> None:
     story.add(execution("a", "e"))
     assert before.executions == {}
     assert before.nodes["a"].executions == ()
+
+
+def taken(id: str, name: str) -> dict[str, Any]:
+    return {"type": "output-taken", "time": "t", "id": id, "output": {"name": name, "digest": "d", "size": 1}}
+
+
+def test_what_a_running_execution_left_is_there_at_once_and_its_end_has_the_last_word() -> None:
+    story = Story()
+    for entry in (created("a"), execution("a", "e1"), taken("e1", "m"), taken("e1", "m~2")):
+        story.add(entry)
+    assert [file.name for file in story.run().executions["e1"].outputs] == ["m", "m~2"]
+    assert story.execution("e1") == story.run().executions["e1"]
+    story.add(finished("e1", outputs=[{"name": "m", "digest": "d", "size": 1}]))
+    assert [file.name for file in story.run().executions["e1"].outputs] == ["m"]
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (Code(hash_bytes(b""), commit="c0ffee"), "c0ffee"),
+        (Code(hash_bytes(b""), commit="c0ffee", dirty=True), f"~{hash_bytes(b'')}"),
+        (Code(hash_bytes(b"")), f"~{hash_bytes(b'')}"),
+    ],
+)
+def test_code_is_known_by_its_commit_only_where_that_has_exactly_this_code(code: Code, told: str) -> None:
+    assert code.identifier == told
+
+
+def test_an_end_that_names_no_outputs_leaves_those_that_were_taken_before() -> None:
+    run = fold([created("a"), execution("a", "e1"), taken("e1", "m"), finished("e1", "interrupted")])
+    assert [file.name for file in run.executions["e1"].outputs] == ["m"]
 
 
 def test_ten_thousand_nodes_are_folded_in_linear_time() -> None:

@@ -94,6 +94,13 @@ def test_a_version_never_changes(refs: Refs) -> None:
     assert refs.collection("dataset", "iris") == before
 
 
+def test_no_version_can_have_the_name_of_the_newest_and_that_is_the_reason_given(refs: Refs) -> None:
+    with pytest.raises(MlrunError, match="`latest` is always the newest version of dataset `iris`") as caught:
+        make(refs, "latest")
+    assert caught.value.code is ExitCode.USAGE
+    assert refs.collections("dataset") == []
+
+
 def test_a_block_that_fails_changes_nothing(refs: Refs) -> None:
     with pytest.raises(ZeroDivisionError), refs.changing(ME) as change:
         change.set_alias("prod", a_datum())

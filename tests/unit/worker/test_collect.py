@@ -15,6 +15,7 @@ from runner.errors import ExitCode, MlrunError
 from runner.store.layout import Layout
 from runner.store.objects import Objects
 from runner.store.record import OutputFile
+from runner.store.volume import Volume
 from runner.worker.collect import DEFAULT_LIMITS, Collected, Limits, Taken, collect
 from runner.worker.tree import remove_tree
 
@@ -336,6 +337,25 @@ def test_a_full_disk_keeps_what_was_stored_and_gives_the_rest_back(run: Collect,
     assert {(outputs / name.name).read_text() for name in outputs.iterdir()} == {
         str(int(name.name)) for name in outputs.iterdir()
     }
+
+
+@pytest.mark.parametrize("count", [3, 200])
+def test_a_disk_that_loses_writes_gives_every_small_file_back(
+    run: Collect, outputs: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    for number in range(count):
+        (outputs / f"{number:03}").write_text(str(number))
+    monkeypatch.setattr(Volume, "pays", lambda *_: True)
+    monkeypatch.setattr(Volume, "sync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
+    collected = run()
+    assert collected.outputs == ()
+    assert collected.failure is not None
+    assert "could not be stored" in collected.failure
+    assert {path.name: path.read_text() for path in outputs.iterdir()} == {f"{n:03}": str(n) for n in range(count)}
 
 
 class Unreadable(Objects):

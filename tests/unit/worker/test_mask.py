@@ -12,7 +12,7 @@ from runner.job import LogChunk
 from runner.metrics import MetricEvent
 from runner.worker.mask import Mask
 
-TOKEN = "s3cr'et/to+ken&\"%$42 é"
+TOKEN = "s3cr'et/to+ken!&\"%$42 é"
 PEM = (
     "-----BEGIN KEY-----\n" + "\n".join(f"{n}MIIEvQIBADANBgkqhkiG9w0BAQ{n}EFAASCBKcw{n}" for n in range(9)) + "\nabc=\n"
 )
@@ -32,7 +32,12 @@ def printed(value: str) -> dict[str, str]:
         "plain": value,
         "json": json.dumps({"token": value}),
         "json, not ASCII": json.dumps({"token": value}, ensure_ascii=False),
+        "json of PHP": json.dumps({"token": value}).replace("/", "\\/"),
+        "json of Go": json.dumps({"token": value}, ensure_ascii=False).replace("&", "\\u0026"),
         "repr": repr({"token": value}),
+        "repr of bytes": repr({"token": data}),
+        "ascii": ascii({"token": value}),
+        "url of a browser": "https://host/?q=" + quote(value, safe="!'()*") + "&x",
         "url": f"https://host/?q={quote(value, safe='')}&x",
         "path": f"https://host/{quote(value)}/x",
         "form": f"q={quote_plus(value)}&x",

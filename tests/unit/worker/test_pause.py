@@ -14,7 +14,8 @@ from runner.state import Reason
 from runner.store.layout import Layout
 from runner.store.objects import Objects
 from runner.store.record import OutputFile
-from runner.worker.run import Finished, Pause, run_job
+from runner.worker.report import Finished
+from runner.worker.run import Equipment, Pause, run_job
 from runner.worker.stopper import Stopper
 
 HERE = FakeExecutor().resolve("python:3.12") or Identity("", {})
@@ -48,7 +49,8 @@ def run(layout: Layout, objects: Objects, job: Job, tmp_path: Path) -> Run:
     def run(*lines: str, pause: Pause, ear: Ear | None = None, stopper: Stopper | None = None) -> Finished:
         changed = replace(job, script=Script(lines))
         logs = tmp_path / "logs"
-        return run_job(changed, FakeExecutor(), HERE, objects, layout.work, logs, ear or Ear(), stopper, pause=pause)
+        equipment = Equipment(FakeExecutor(), objects, layout.work, pause=pause)
+        return run_job(changed, equipment, HERE, logs, ear or Ear(), stopper)
 
     return run
 

@@ -24,7 +24,8 @@ from runner.store.objects import Objects
 from runner.store.record import OutputFile
 from runner.worker import log as log_module
 from runner.worker.log import LogFiles, read_merged
-from runner.worker.run import Finished, clear, run_job
+from runner.worker.report import Finished, clear
+from runner.worker.run import Equipment, run_job
 from runner.worker.stopper import Stopper
 
 HERE = FakeExecutor().resolve("python:3.12") or Identity("", {})
@@ -74,8 +75,8 @@ def run(layout: Layout, objects: Objects, job: Job, logs: Path) -> Run:
         **changes: object,
     ) -> Finished:
         changed = replace(job, script=Script(lines), **changes)  # type: ignore[arg-type]
-        executor = executor or FakeExecutor()
-        finished = run_job(changed, executor, HERE, writer or objects, layout.work, logs, ear or Ear(), stopper)
+        equipment = Equipment(executor or FakeExecutor(), writer or objects, layout.work)
+        finished = run_job(changed, equipment, HERE, logs, ear or Ear(), stopper)
         assert clear(finished) is None
         return finished
 
@@ -502,7 +503,7 @@ def test_where_the_chunks_end_changes_neither_files_nor_metrics(
     chunks = [LogChunk("stdout", text[begin:end]) for begin, end in pairwise(borders)]
     logs = layout.runs / "run" / str(time.monotonic_ns())
     executor = Late(Outcome(Reason.EXIT, 0), chunks)
-    finished = run_job(job, executor, HERE, objects, layout.work, logs, Ear())
+    finished = run_job(job, Equipment(executor, objects, layout.work), HERE, logs, Ear())
     assert clear(finished) is None
     assert finished.log is not None
     assert finished.metric_log is not None
@@ -522,12 +523,12 @@ def test_a_work_folder_that_cannot_be_removed_is_told(run: Run, monkeypatch: pyt
 
     finished = run("true")
     assert finished.leftover is not None
-    monkeypatch.setattr("runner.worker.run.remove_tree", refuse)
+    monkeypatch.setattr("runner.worker.report.remove_tree", refuse)
     assert clear(finished) == f"the work folder `{finished.leftover}` could not be removed: Operation not permitted"
 
 
 def test_the_work_folder_goes_only_after_the_report(layout: Layout, objects: Objects, job: Job, logs: Path) -> None:
-    finished = run_job(job, FakeExecutor(), HERE, objects, layout.work, logs, Ear(), None)
+    finished = run_job(job, Equipment(FakeExecutor(), objects, layout.work), HERE, logs, Ear())
     assert finished.leftover is not None
     assert finished.leftover.is_dir()
     clear(finished)

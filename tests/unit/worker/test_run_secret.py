@@ -12,7 +12,8 @@ from runner.metrics import MetricEvent
 from runner.state import Reason
 from runner.store.layout import Layout
 from runner.store.objects import Objects
-from runner.worker.run import Finished, clear, run_job
+from runner.worker.report import Finished, clear
+from runner.worker.run import Equipment, run_job
 
 SECRET = "hunter2-hunter2"
 
@@ -43,7 +44,7 @@ def run(job: Job, objects: Objects, layout: Layout, ear: Ear, *lines: str, **sec
     job = replace(job, script=Script(lines), secrets=tuple(secrets))
     executor, logs = FakeExecutor(), layout.runs / "run" / "logs" / job.id
     identity = executor.resolve("python:3.12") or Identity("", {})
-    finished = run_job(job, executor, identity, objects, layout.work, logs, ear, secrets=secrets)
+    finished = run_job(job, Equipment(executor, objects, layout.work), identity, logs, ear, secrets=secrets)
     assert executor.started[0].secrets == secrets
     assert clear(finished) is None
     return finished

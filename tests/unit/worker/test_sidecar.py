@@ -100,6 +100,12 @@ def test_of_two_places_the_later_wins_but_tags_and_versions_add_up() -> None:
     }
 
 
+def test_the_tags_of_many_places_add_up_in_one_go() -> None:
+    tags = [f"tag {number}" for number in range(100_000)]
+    layers = [{"valohai.tags": tag} for tag in tags]
+    assert merged({"valohai.tags": tags}, *layers) == {"valohai.tags": tags}
+
+
 def test_free_properties_ask_for_nothing() -> None:
     assert understood({"alias": "x", "dataset-versions": ["dataset://a/b"], "k": {}}) == (Wishes(), [])
 

@@ -157,7 +157,9 @@ def test_the_same_file_twice_is_no_clash(stage: Stage, with_inputs: Inputs, inpu
     assert warnings == []
 
 
-@pytest.mark.parametrize("name", ["../a", "/a", "a/../../b", ".", "", "a//b", "a\0b", "a/", "\ud800"])
+@pytest.mark.parametrize(
+    "name", ["../a", "/a", "a/../../b", ".", "", "a//b", "a\0b", "a/", "\ud800", "d/" + "x" * 256, "ü" * 128]
+)
 def test_an_input_file_cannot_leave_its_folder(stage: Stage, with_inputs: Inputs, input_file: Files, name: str) -> None:
     with pytest.raises(MlrunError) as failure:
         stage(with_inputs(data=[input_file(name)]))

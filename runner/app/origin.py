@@ -28,7 +28,7 @@ _FEW = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class Inherited:
     """The values and files of a node: `files` are in the store, `addresses` are still to be fetched, `environment`
     holds the variables that came over edges."""
 
@@ -39,18 +39,18 @@ class Earlier:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def apply_earlier(
-    earlier: Earlier, step: Step, arguments: Arguments, tell: Callable[[str], None]
+def apply_inherited(
+    inherited: Inherited, step: Step, arguments: Arguments, tell: Callable[[str], None]
 ) -> tuple[Step, Arguments]:
-    """Let `earlier` give all that the command line does not, as far as the step of today has it; tells what is lost."""
+    """Let `inherited` give what the command line does not, as far as the step of today has it; tells what is lost."""
     given = arguments.nodes.get(step.name, Given())
     known = {parameter.name for parameter in step.parameters}, {declared.name for declared in step.inputs}
-    lost = [f"parameter `{printable(name)}`" for name in earlier.parameters if name not in known[0]]
-    lost += [f"input `{printable(name)}`" for name, files in earlier.files.items() if files and name not in known[1]]
-    parameters = {name: value for name, value in earlier.parameters.items() if name in known[0]}
-    files = {name: files for name, files in earlier.files.items() if name in known[1]}
+    lost = [f"parameter `{printable(name)}`" for name in inherited.parameters if name not in known[0]]
+    lost += [f"input `{printable(name)}`" for name, files in inherited.files.items() if files and name not in known[1]]
+    parameters = {name: value for name, value in inherited.parameters.items() if name in known[0]}
+    files = {name: files for name, files in inherited.files.items() if name in known[1]}
     inputs = tuple(
-        replace(declared, default=earlier.addresses.get(declared.name, declared.default)) for declared in step.inputs
+        replace(declared, default=inherited.addresses.get(declared.name, declared.default)) for declared in step.inputs
     )
     for what in lost:
         tell(f"step `{printable(step.name)}` has no {what} any more")
@@ -58,18 +58,18 @@ def apply_earlier(
     return replace(step, inputs=inputs), replace(
         arguments,
         nodes={**arguments.nodes, step.name: merged},
-        environment={**earlier.environment, **arguments.environment},
+        environment={**inherited.environment, **arguments.environment},
     )
 
 
-def from_execution(run: Run, execution: Execution) -> Earlier:
+def from_execution(run: Run, execution: Execution) -> Inherited:
     """What an execution had."""
     job = execution.job
     edges = [target.split(".", 2) for _, target in _planned(run, execution.node)["edges"]]
     set_by_edge = {key for _, kind, key in edges if kind == SocketType.PARAMETER}
     set_before = set(_planned(run, execution.node)["parameters"]) | set_by_edge
     variables = {key for _, kind, key in edges if kind == SocketType.ENVIRONMENT_VARIABLE}
-    return Earlier(
+    return Inherited(
         Origin(run.id, run.counter, execution.node, execution.id),
         # A flag that nobody set is false for the program, but it was not set to false in the command.
         {name: value for name, value in job["parameters"].items() if value is not False or name in set_before},
@@ -90,7 +90,7 @@ def latest_execution(store: Store, project: str, step: Step) -> tuple[Run, Execu
     )
 
 
-def from_run(store: Store, project: str, text: str, step: Step, node: str | None, given: Given) -> Earlier:
+def from_run(store: Store, project: str, text: str, step: Step, node: str | None, given: Given) -> Inherited:
     """What the node of a run had that runs `step`, or what its upstreams would have given it. `text` names the run: its
     number, `run:N`, `latest` (the latest pipeline that has the step) or the start of an id; `node` one of several.
 
@@ -138,7 +138,7 @@ def _find_node(run: Run, step: Step, wanted: str | None) -> str:
     return wanted or names[0]
 
 
-def _from_upstreams(store: Store, run: Run, name: str, step: Step, given: Given) -> Earlier:
+def _from_upstreams(store: Store, run: Run, name: str, step: Step, given: Given) -> Inherited:
     """What a node that never ran would have got, from the record of its upstreams."""
     planned = _planned(run, name)
     project = parse_project(store.objects.read(run.spec), f"run {run.counter}")
@@ -154,7 +154,7 @@ def _from_upstreams(store: Store, run: Run, name: str, step: Step, given: Given)
         append_edges=bool(pipeline and (found := pipeline.node(name)) and found.append_edges),
     )
     resolved = resolve(node, {above: _left(run, name, above) for above in {edge.source.node for edge in edges}})
-    return Earlier(
+    return Inherited(
         Origin(run.id, run.counter, name, None),
         resolved.parameters,
         resolved.carried,

@@ -10,7 +10,7 @@ import pytest
 
 from runner.job import Job
 from runner.state import Reason
-from runner.worker.watch import Silence, StopCondition, Watch
+from runner.worker.watchdog import Silence, StopCondition, Watchdog
 
 
 class Asked:
@@ -75,12 +75,12 @@ def test_a_very_long_silence_is_no_overflow() -> None:
 
 def test_a_job_without_limits_starts_no_thread(job: Job) -> None:
     before = threading.active_count()
-    with Watch(job, Asked()) as watch:
-        watch.hear()
-        watch.heard()
-        watch.take({"loss": 1})
+    with Watchdog(job, Asked()) as watchdog:
+        watchdog.hear()
+        watchdog.heard()
+        watchdog.take({"loss": 1})
         assert threading.active_count() == before
-    assert watch.met is None
+    assert watchdog.met is None
 
 
 @pytest.mark.parametrize(
@@ -104,15 +104,15 @@ def test_a_stop_condition_reads_the_last_values(
     text: str, events: list[dict[str, object]], met: str | None, job: Job
 ) -> None:
     asked = Asked()
-    watch = Watch(replace(job, stop_condition=text), asked)
+    watchdog = Watchdog(replace(job, stop_condition=text), asked)
     for values in events:
-        watch.take(values)
+        watchdog.take(values)
 
     if met is None:
-        assert watch.met is None or "\x1b" not in watch.met
-        assert len(asked.reasons) <= (watch.met is not None)
+        assert watchdog.met is None or "\x1b" not in watchdog.met
+        assert len(asked.reasons) <= (watchdog.met is not None)
     else:
-        assert met in (watch.met or "")
+        assert met in (watchdog.met or "")
         assert asked.reasons == [Reason.STOP_CONDITION]
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from runner.app.aside import Aside
+from runner.app.overlay import Overlay
 from runner.store.layout import Layout
 from runner.store.objects import Objects
 
@@ -11,17 +11,17 @@ def test_what_is_put_aside_is_not_in_the_store_and_both_are_read(tmp_path: Path)
     layout = Layout.create_or_open(tmp_path / "store")
     base = Objects(layout.objects, layout.scratch)
     known = base.put_bytes(b"known")
-    aside = Aside(base, tmp_path / "aside")
+    overlay = Overlay(base, tmp_path / "overlay")
     (tmp_path / "file").write_bytes(b"new")
 
-    digest, size = aside.adopt(tmp_path / "file")
+    digest, size = overlay.adopt(tmp_path / "file")
 
     assert size == 3
     assert not base.has(digest)
     for wanted, content in ((known, b"known"), (digest, b"new")):
-        with aside.open(wanted) as file:
+        with overlay.open(wanted) as file:
             assert file.read() == content
-        aside.materialise(wanted, tmp_path / f"copy-{wanted}", writable=True)
+        overlay.materialise(wanted, tmp_path / f"copy-{wanted}", writable=True)
         assert (tmp_path / f"copy-{wanted}").read_bytes() == content
 
 
@@ -33,13 +33,13 @@ def test_an_open_file_is_put_aside_from_where_its_descriptor_stands_as_into_the_
 
     with (tmp_path / "file").open("rb") as file:
         file.seek(5)
-        with Aside(base, tmp_path / "aside").gathering() as aside:
-            digest, size = aside.put_file(file.fileno())
+        with Overlay(base, tmp_path / "overlay").gathering() as overlay:
+            digest, size = overlay.put_file(file.fileno())
         file.seek(5)
         assert base.put_file(file.fileno())[0] == digest
 
     assert size == len(content) - 5
-    with aside.open(digest) as found:
+    with overlay.open(digest) as found:
         assert found.read() == content[5:]
 
 
@@ -47,7 +47,7 @@ def test_a_store_beside_that_took_nothing_has_no_folder(tmp_path: Path) -> None:
     layout = Layout.create_or_open(tmp_path / "store")
     base = Objects(layout.objects, layout.scratch)
 
-    with Aside(base, tmp_path / "aside").open(base.put_bytes(b"known")) as file:
+    with Overlay(base, tmp_path / "overlay").open(base.put_bytes(b"known")) as file:
         assert file.read() == b"known"
 
-    assert not (tmp_path / "aside").exists()
+    assert not (tmp_path / "overlay").exists()

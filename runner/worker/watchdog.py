@@ -22,7 +22,7 @@ Ask = Callable[[Reason], None]
 """Says that the step must end, and why; called from any thread, more than once."""
 
 
-class Watch:
+class Watchdog:
     """Watches one job while its program runs: entered when it has started, left when its log is over."""
 
     def __init__(self, job: Job, ask: Ask) -> None:

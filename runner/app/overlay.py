@@ -1,4 +1,4 @@
-"""An object store beside the store: what is put into it lies in one folder that is thrown away, and is not synced."""
+"""An object store laid over the store: what is put into it lies in a folder that is thrown away, and is not synced."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from runner.store.tree import TreeEntry
 _PIECE = 1 << 20
 
 
-class Aside:
+class Overlay:
     """An object store that reads from another one and keeps what is put into it in a folder of its own."""
 
     def __init__(self, base: Objects, folder: Path) -> None:
@@ -88,5 +88,5 @@ def _pieces(fd: int) -> Iterator[bytes]:
         yield piece
 
 
-Take = Callable[[Aside, Sequence[OutputFile]], None]
+Take = Callable[[Overlay, Sequence[OutputFile]], None]
 """Does something with outputs before they are thrown away."""

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from runner.app.earlier import Earlier, apply_earlier, from_execution
+from runner.app.origin import Inherited, apply_inherited, from_execution
 from runner.digest import Digest
 from runner.errors import Location
 from runner.job import InputFile
@@ -32,18 +32,20 @@ def step() -> Step:
     return parse_project(TEXT.encode(), "valohai.yaml").steps["train"]
 
 
-def applied(earlier: Earlier, given: Given | None = None) -> tuple[Any, list[str]]:
+def applied(inherited: Inherited, given: Given | None = None) -> tuple[Any, list[str]]:
     """The planned node, and what was told."""
     told: list[str] = []
     arguments = Arguments("/here", {"train": given or Given()}, environment={"B": "line"})
-    plan = compile_step(*apply_earlier(earlier, step(), arguments, told.append), "/p")
+    plan = compile_step(*apply_inherited(inherited, step(), arguments, told.append), "/p")
     return plan.nodes["train"], told
 
 
 def test_it_gives_what_the_command_line_does_not() -> None:
-    earlier = Earlier(ORIGIN, {"n": 7, "must": "x"}, {"data": (FILE,)}, {"more": ("other.csv",)}, {"A": "1", "B": "2"})
+    inherited = Inherited(
+        ORIGIN, {"n": 7, "must": "x"}, {"data": (FILE,)}, {"more": ("other.csv",)}, {"A": "1", "B": "2"}
+    )
 
-    node, told = applied(earlier, Given(parameters={"n": "9"}))
+    node, told = applied(inherited, Given(parameters={"n": "9"}))
 
     assert told == []
     assert node.parameters == {"n": 9, "must": "x"}
@@ -53,7 +55,7 @@ def test_it_gives_what_the_command_line_does_not() -> None:
 
 
 def test_an_input_of_the_command_line_takes_the_place_of_its_files() -> None:
-    node, _ = applied(Earlier(ORIGIN, {"must": "x"}, {"data": (FILE,)}), Given(inputs={"data": ("mine.csv",)}))
+    node, _ = applied(Inherited(ORIGIN, {"must": "x"}, {"data": (FILE,)}), Given(inputs={"data": ("mine.csv",)}))
 
     resolved = resolve(node, {})
 
@@ -62,9 +64,9 @@ def test_an_input_of_the_command_line_takes_the_place_of_its_files() -> None:
 
 
 def test_what_the_step_has_no_more_is_told() -> None:
-    earlier = Earlier(ORIGIN, {"must": "x", "gone": 1}, {"data": (FILE,), "old": (FILE,), "empty": ()})
+    inherited = Inherited(ORIGIN, {"must": "x", "gone": 1}, {"data": (FILE,), "old": (FILE,), "empty": ()})
 
-    _, told = applied(earlier)
+    _, told = applied(inherited)
 
     assert told == [
         "step `train` has no parameter `gone` any more",
@@ -73,8 +75,8 @@ def test_what_the_step_has_no_more_is_told() -> None:
 
 
 def test_the_record_of_a_plan_says_where_its_inputs_came_from() -> None:
-    earlier = Earlier(ORIGIN, {"must": "x"}, {"data": (FILE,)})
-    plan = compile_step(*apply_earlier(earlier, step(), Arguments("/here"), print), "/p")
+    inherited = Inherited(ORIGIN, {"must": "x"}, {"data": (FILE,)})
+    plan = compile_step(*apply_inherited(inherited, step(), Arguments("/here"), print), "/p")
 
     told = plan_to_json(replace(plan, origin=ORIGIN))
 

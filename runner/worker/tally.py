@@ -10,7 +10,7 @@ _NAMED = 20
 
 
 @dataclass(slots=True)
-class Told:
+class Tally:
     """Sentences about outputs of one kind; `verb` says what became of each."""
 
     verb: str
