@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from runner.data.catalog import files_of
 from runner.data.means import Means
 from runner.data.source import Fetcher
 from runner.data.substitute import load_substitutes, substitutes_file
@@ -16,7 +17,7 @@ from runner.plan.model import Plan, PlannedNode, Source
 from runner.settings import settings_file
 from runner.spec.command import find_braced, interpolate_uri, named_parameters
 from runner.spec.model import SocketType
-from runner.store.datum import datum_id
+from runner.store.catalog import outputs_as_data
 from runner.store.record import OutputFile
 from runner.store.store import Store
 
@@ -72,11 +73,9 @@ def fetch_inputs(
 
 
 def left_files(execution: str, outputs: Iterable[OutputFile]) -> tuple[InputFile, ...]:
-    """What the execution with this id left, as files that another job can get."""
-    return tuple(
-        InputFile(file.name, file.digest, file.size, f"datum://{datum_id(execution, file.name)}", file.metadata)
-        for file in outputs
-    )
+    """What the execution with this id left, as files that another job can get: of several versions the newest, under
+    the name that the step gave it, as on Valohai."""
+    return files_of(outputs_as_data(execution, outputs))
 
 
 def compute_checksums(

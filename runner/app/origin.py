@@ -78,16 +78,13 @@ def from_execution(run: Run, execution: Execution) -> Inherited:
     )
 
 
-def latest_execution(store: Store, project: str, step: Step) -> tuple[Run, Execution]:
-    """The latest execution of a step. Raises MlrunError (USAGE) when there is none."""
+def latest_execution(store: Store, project: str, step: Step) -> tuple[Run, Execution] | None:
+    """The latest execution of a step, None when there is none."""
     for limit in (_FEW, None):
         for row in store.executions(project, limit):
             if row["step"] == step.name:
                 return store.find_execution(project, row["id"])
-    raise usage_error(
-        f"step `{printable(step.name)}` was never run here, so that there are no inputs to run it on",
-        hint="run it once with `mlrun exec`, or look around with `mlrun shell`",
-    )
+    return None
 
 
 def from_run(store: Store, project: str, text: str, step: Step, node: str | None, given: Given) -> Inherited:

@@ -98,8 +98,8 @@ def _publish(store: Store, user: str, execution: str, asked: _Asked, *, succeede
     try:
         with store.refs.changing({"user": user, "execution": execution}) as change:
             for name, wanted in aliases.items():
-                newest = max(wanted, key=_age)
-                if len({_age(datum)[0] for datum in wanted}) > 1:
+                newest = max(wanted, key=lambda datum: (datum.path, datum.version))
+                if len({datum.path for datum in wanted}) > 1:
                     got = f"`{printable(newest.name)}` gets it"
                     told.append(f"{len(wanted)} outputs want the alias `{printable(name)}`: {got}")
                 _attempt(told, f"the alias `{printable(name)}`", change.set_alias, name, newest)
@@ -163,12 +163,6 @@ def make_version(
     for alias in aliases:
         change.alias_version(collection, alias, version)
     return version
-
-
-def _age(datum: Datum) -> tuple[str, int]:
-    """Path, and which of its versions a file is."""
-    path, _, number = datum.name.rpartition("~")
-    return (path, int(number)) if path and number.isascii() and number.isdecimal() else (datum.name, 1)
 
 
 def _next_number(names: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """`mlrun datum`: everything that is known about one file in the store."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -105,8 +105,14 @@ def _users(store: Store, found: Datum) -> Iterator[dict[str, Any]]:
             continue
         for execution in run.executions.values() if run else ():
             for given in execution.job.get("inputs", ()):
-                if any(file.get("digest") == found.digest for file in given["files"]):
+                if any(_is(file, found) for file in given["files"]):
                     yield _about(run, execution) | {"input": given["name"]} if run else {}
+
+
+def _is(file: Mapping[str, Any], datum: Datum) -> bool:
+    """Whether a recorded input file is the datum; equal content of another origin is not, but where the datum is
+    nothing else than content."""
+    return bool(file["digest"] == datum.digest if not datum.execution else file["origin"] == f"datum://{datum.id}")
 
 
 def _page(document: dict[str, Any]) -> Page:

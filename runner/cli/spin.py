@@ -81,7 +81,8 @@ def execute(
     allow_devices: launch.AllowDevices = False,
     gpus: launch.Gpus = None,
 ) -> int:
-    """Run one step with the code as it is now, on the inputs and parameters of its latest execution.
+    """Run one step with the code as it is now, on the inputs and parameters of its latest execution; one that was never
+    run here gets those of the file.
 
     Nothing is recorded: the log is printed, the metrics come last, and the outputs are in a folder that is named at the
     end. What the command line gives wins.
@@ -95,15 +96,17 @@ def execute(
     launch.refuse_broken(understood, [chosen])
     secrets = launch.secrets(understood.place, options)
     with Store.open(options.settings().store, create=False) as store:
-        run, execution = _find(store, understood.place.ref.id, chosen, options.of_execution)
-    inherited = from_execution(run, execution)
-    arguments = launch.arguments(options, understood.parsed, secrets)
-    now, arguments = apply_inherited(inherited, chosen, arguments, say)
-    plan = replace(compile_step(now, arguments, str(understood.place.root)), origin=inherited.origin)
+        found = _find(store, understood.place.ref.id, chosen, options.of_execution)
+    arguments, origin = launch.arguments(options, understood.parsed, secrets), None
+    if found is not None:
+        inherited = from_execution(*found)
+        chosen, arguments = apply_inherited(inherited, chosen, arguments, say)
+        origin = inherited.origin
+    plan = replace(compile_step(chosen, arguments, str(understood.place.root)), origin=origin)
     request = launch.make_request(understood.place, understood.project, plan, options, secrets)
     purpose = re.sub(r"[^A-Za-z0-9_.-]+", "-", chosen.name).strip("-.") or "spin"
     take = salvage(options.folder, force=options.force, purpose=purpose)
-    with Relay(SpinDisplay(execution)) as display:
+    with Relay(SpinDisplay(found[1] if found else None)) as display:
 
         def take_last(objects: Overlay, outputs: Sequence[OutputFile]) -> None:
             display.settle()
@@ -115,8 +118,8 @@ def execute(
     return spun.exit
 
 
-def _find(store: Store, project: str, step: Step, text: str | None) -> tuple[Run, Execution]:
-    """The execution to take inputs from. Raises MlrunError (code USAGE)."""
+def _find(store: Store, project: str, step: Step, text: str | None) -> tuple[Run, Execution] | None:
+    """The execution to take inputs from, None for a step that was never run. Raises MlrunError (code USAGE)."""
     if text is None:
         return latest_execution(store, project, step)
     run, execution = store.find_execution(project, text)
@@ -135,16 +138,16 @@ def metric_table(values: Mapping[str, object]) -> str:
 
 
 class SpinDisplay(PlainDisplay):
-    """Says from which execution the inputs come, and no numbers, for there are none."""
+    """Says from which execution the inputs come, None for the file's own, and no numbers, for there are none."""
 
-    def __init__(self, source: Execution) -> None:
+    def __init__(self, source: Execution | None) -> None:
         super().__init__(sys.stdout)
         self._source = source
 
     def _sentence(self, event: Event) -> str | None:
         if isinstance(event, RunStarted):
-            what = f"spin `{printable(event.name)}` on the inputs of execution {self._source.counter}"
-            return f"{what} with {event.executor}; nothing is recorded"
+            inputs = f"on the inputs of execution {self._source.counter}" if self._source else "as the file has it"
+            return f"spin `{printable(event.name)}` {inputs} with {event.executor}; nothing is recorded"
         if isinstance(event, NodeChanged):
             event = replace(event, execution=None, work=None)
         return super()._sentence(event)

@@ -3,6 +3,7 @@
 Nothing is fetched: the content is in the store. The origin is always the datum itself, whatever name led to it.
 """
 
+from collections.abc import Iterable
 from urllib.parse import unquote
 
 from runner.data.means import Catalog, Means, Want
@@ -10,7 +11,7 @@ from runner.errors import MlrunError
 from runner.job import InputFile
 from runner.plan.address import scheme
 from runner.plan.bind import place_files
-from runner.store.datum import Datum
+from runner.store.datum import Datum, newest
 from runner.store.ref import KINDS, CollectionKind
 
 
@@ -27,12 +28,18 @@ def fetch(want: Want, means: Means) -> tuple[InputFile, ...]:
     if means.catalog is None:
         raise want.refused(f"there is nothing that `{want.shown}` could name")
     found = _find(want, means.catalog)
-    files = tuple(
-        InputFile(datum.name, datum.digest, datum.size, f"datum://{datum.id}", dict(datum.metadata)) for datum in found
-    )
+    files = files_of(found)
     # A dataset is a root of its own; of a single datum the folders belong to its name.
     pattern = files[0].name if scheme(want.uri) == "datum" else ""
     return place_files(want.declared, files, pattern)
+
+
+def files_of(data: Iterable[Datum]) -> tuple[InputFile, ...]:
+    """Data as files for a job, under the paths at which their steps wrote them: of several versions the newest."""
+    return tuple(
+        InputFile(datum.path, datum.digest, datum.size, f"datum://{datum.id}", dict(datum.metadata))
+        for datum in newest(data)
+    )
 
 
 def _find(want: Want, catalog: Catalog) -> tuple[Datum, ...]:

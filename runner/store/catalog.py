@@ -137,7 +137,7 @@ def data_of(execution: Execution) -> tuple[Datum, ...]:
 def outputs_as_data(execution: str, outputs: Iterable[OutputFile]) -> tuple[Datum, ...]:
     """Outputs of the execution with this id as data."""
     return tuple(
-        Datum(datum_id(execution, file.name), file.name, file.digest, file.size, execution, file.metadata)
+        Datum(datum_id(execution, file.name), file.name, file.digest, file.size, execution, file.metadata, file.version)
         for file in outputs
     )
 

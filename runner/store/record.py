@@ -76,13 +76,14 @@ class OutputFile:
     """A collected output; `name` is its path below the outputs folder, undecodable bytes as lone surrogates.
 
     `metadata` are the properties that the step gave it, JSON values. A file that was replaced while the step ran has
-    its versions as `name`, `name~2`, `name~3`.
+    its versions as `name`, `name~2`, `name~3`; `version` is the number behind the `~`, 1 where there is none.
     """
 
     name: str
     digest: Digest
     size: int
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,10 +104,11 @@ def collect(
 @dataclass(slots=True, eq=False)
 class _Found:
     """A file on its way: `source` is where it lies aside, or an open descriptor of one that could not be moved; `name`
-    is what it will be recorded as, and a `quick` one is taken in no time."""
+    and `version` are what it will be recorded as, and a `quick` one is taken in no time."""
 
     path: bytes
     name: str
+    version: int
     source: Path | int
     quick: bool
     stored: OutputFile | None = None
@@ -261,9 +262,9 @@ class _Collector:
             self._lost.add(path, f"cannot be read ({_reason(error)})")
             return None
         self._bytes += found.st_size
-        recorded = self._names.give(os.fsdecode(path))
+        recorded, version = self._names.give(os.fsdecode(path))
         own = found.st_nlink == 1 and found.st_uid == os.geteuid() and isinstance(source, Path)
-        return _Found(path, recorded, source, own and found.st_size <= _SMALL)
+        return _Found(path, recorded, version, source, own and found.st_size <= _SMALL)
 
     def _take_away(self, folder_fd: int, name: bytes) -> Path | int:
         """The file moved aside, or open where it cannot be moved. Raises OSError."""
@@ -292,7 +293,7 @@ class _Collector:
         except OSError as error:
             found.problem = f"cannot be read ({_reason(error)})"
         else:
-            found.stored = OutputFile(found.name, digest, size)
+            found.stored = OutputFile(found.name, digest, size, version=found.version)
 
     def _put_back(self, outputs: Path, found: _Found) -> None:
         if isinstance(found.source, Path):

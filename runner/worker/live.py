@@ -14,7 +14,7 @@ import stat
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
 
@@ -203,7 +203,8 @@ class Live:
         return False
 
     def _record(self, path: bytes, digest: Digest, size: int, properties: Properties) -> None:
-        file = OutputFile(self._names.give(os.fsdecode(path)), digest, size, properties)
+        name, version = self._names.give(os.fsdecode(path))
+        file = OutputFile(name, digest, size, properties, version)
         self._bytes += size
         self._taken.append(Taken(os.fsdecode(path), file))
         self._tell(file)
@@ -235,7 +236,7 @@ class Live:
                 return
             digest, size = self._objects.put_file(file.fileno())
         before = self._taken[doubtful.place]
-        after = OutputFile(before.file.name, digest, size, before.file.metadata)
+        after = replace(before.file, digest=digest, size=size)
         self._taken[doubtful.place] = Taken(before.path, after)
 
 

@@ -10,12 +10,12 @@ class Names:
         self._used = set(used)
         self._last: dict[str, int] = {}
 
-    def give(self, path: str) -> str:
-        """The name of one more file from `path`."""
+    def give(self, path: str) -> tuple[str, int]:
+        """The name of one more file from `path`, and the number in it, 1 for the path itself."""
         name, number = path, self._last.get(path, 1)
         while name in self._used:
             number += 1
             name = f"{path}~{number}"
         self._last[path] = number
         self._used.add(name)
-        return name
+        return name, number

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runner.app.input import check_inputs, compute_checksums, fetch_inputs, make_fetcher
+from runner.app.input import check_inputs, compute_checksums, fetch_inputs, left_files, make_fetcher
 from runner.data.means import Means
 from runner.digest import Digest
 from runner.errors import ExitCode, MlrunError
@@ -16,6 +16,8 @@ from runner.plan.bind import resolve
 from runner.plan.compile import compile_pipeline, compile_step
 from runner.plan.model import Arguments, Given, Plan, PlannedNode
 from runner.spec.project import parse_project
+from runner.store.datum import datum_id
+from runner.store.record import OutputFile
 from runner.store.store import Store
 
 YAML = """
@@ -125,3 +127,16 @@ def test_a_broken_map_is_a_usage_error_before_anything_starts(root: Path, store:
     with pytest.raises(MlrunError) as caught:
         make_fetcher(root, store)
     assert caught.value.code is ExitCode.USAGE
+
+
+def test_of_several_versions_of_an_output_the_newest_is_left_under_its_own_name() -> None:
+    digests = [Digest(letter * 64) for letter in "abcd"]
+    outputs = [
+        OutputFile("m", digests[0], 1),
+        OutputFile("m~2", digests[1], 1),
+        OutputFile("m~10", digests[2], 1, version=10),
+        OutputFile("m~3", digests[3], 1, version=3),
+    ]
+    left = {file.name: file for file in left_files("e", outputs)}
+    assert {name: file.digest for name, file in left.items()} == {"m": digests[2], "m~2": digests[1]}
+    assert left["m"].origin == f"datum://{datum_id('e', 'm~10')}"

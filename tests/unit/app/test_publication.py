@@ -29,7 +29,7 @@ def a_job() -> Job:
 
 def finished(store: Store, outputs: Mapping[str, Mapping[str, Any]], outcome: Outcome | None = None) -> Finished:
     files = tuple(
-        OutputFile(name, store.objects.put_bytes(name.encode()), len(name), metadata)
+        OutputFile(name, store.objects.put_bytes(name.encode()), len(name), metadata, int(name.partition("~")[2] or 1))
         for name, metadata in outputs.items()
     )
     return Finished(

@@ -93,7 +93,7 @@ def test_one_file_can_be_named_in_many_ways(one: str, capsys: Capture, reference
         (["dataset", "show", "nothing"], 2, "there is no dataset"),
         (["dataset", "add", "iris", "1/model.pkl"], 2, "names no version"),
         (["dataset", "add", "iris/v1"], 2, "needs files"),
-        (["dataset", "add", "iris/latest", "1/model.pkl"], 2, "already"),
+        (["dataset", "add", "iris/latest", "1/model.pkl"], 2, "always the newest"),
         (["dataset", "add", "iris/a/b", "1/model.pkl"], 2, "holds a `/`"),
         (["dataset", "add", "iris/v1", "--from", "v0"], 41, "there is no dataset"),
     ],
@@ -135,7 +135,12 @@ def test_everything_about_a_datum_is_told(one: str, project: Project, capsys: Ca
     out(capsys, "alias", "prod", "1/model.pkl")
     out(capsys, "dataset", "add", "iris/v1", "1/model.pkl")
     telling = project.begin()
-    file = {"name": "m", "digest": hash_bytes(b"model.pkl"), "size": 9, "origin": "datum://prod"}
+    file = {
+        "name": "m",
+        "digest": hash_bytes(b"model.pkl"),
+        "size": 9,
+        "origin": f"datum://{datum_id(one, 'model.pkl')}",
+    }
     user = telling.start(inputs=[{"name": "model", "files": [file]}])
     telling.finish(user)
     telling.end()

@@ -4,6 +4,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,7 +108,8 @@ def test_the_shell_falls_when_the_leash_does(
         assert time.monotonic() < deadline
         time.sleep(0.02)
     for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
-        os.kill(int(child), 9)
+        with suppress(ProcessLookupError):
+            os.kill(int(child), 9)
     process.wait()
 
 

@@ -185,4 +185,4 @@ def test_a_file_of_a_name_is_what_the_format_says(refs: Refs) -> None:
     assert path.name == hash_bytes("Köln".encode())
     head = json.loads(path.read_bytes())
     assert sorted(head) == ["by", "datum", "name", "time"]
-    assert sorted(head["datum"]) == ["digest", "execution", "id", "metadata", "name", "size"]
+    assert sorted(head["datum"]) == ["digest", "execution", "id", "metadata", "name", "size", "version"]
