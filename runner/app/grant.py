@@ -6,6 +6,7 @@ Host folders, devices and a machine that is large enough are looked at before an
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -249,10 +250,8 @@ def _sensitive() -> Iterator[str]:
     home = os.path.expanduser("~")
     for name in (".ssh", ".gnupg", ".aws", ".config", ".docker", ".kube"):
         yield os.path.join(home, name)
-    try:
-        yield from (entry.path for entry in os.scandir(home) if entry.name.startswith("."))
-    except OSError:
-        return
+    with suppress(OSError):
+        yield from (os.path.join(home, name) for name in os.listdir(home) if name.startswith("."))
 
 
 def _check_kind(mount: Mount, noun: str) -> None:

@@ -147,7 +147,7 @@ def _one_or_list(values: Sequence[str | bool]) -> object:
 def parse(tokens: Iterable[str], table: Table, own: Mapping[str, OwnOption]) -> Parsed:
     """Read the command line after STEP or NAME. `own` maps our options with their dashes. Raises MlrunError (USAGE)."""
     parsed = Parsed()
-    rest = iter(tokens)
+    rest, before = iter(tokens), ""
     for token in rest:
         name, equals, value = token.partition("=")
         text = value if equals else None
@@ -166,9 +166,17 @@ def parse(tokens: Iterable[str], table: Table, own: Mapping[str, OwnOption]) -> 
             hint = did_you_mean(name, [*table.names(), *own, "--param", "--input"])
             raise usage_error(f"{table.subject} has no option `{name}`", hint)
         else:
-            hint = f"options look like `{[*table.names(), '--title'][0]} VALUE`"
-            raise usage_error(f"{table.subject} takes no argument `{token}`", hint)
+            raise usage_error(f"{table.subject} takes no argument `{token}`", _hint_for_argument(token, before, table))
+        before = token
     return parsed
+
+
+def _hint_for_argument(token: str, before: str, table: Table) -> str:
+    """What was probably meant by a word that no option takes: the value of a flag, which stands behind a `=`."""
+    flag = table.find(before[2:]) if before.startswith("--") and "=" not in before else None
+    if flag is not None and flag.flag:
+        return f"a flag takes its value behind a `=`: `{before}={token}`"
+    return f"options look like `{[*table.names(), '--title'][0]} VALUE`"
 
 
 def _value(target: Target, name: str, text: str | None, rest: Iterator[str]) -> str | bool:

@@ -290,10 +290,10 @@ def oom_kills() -> int:
 def jobs_below(program: str) -> Iterator[tuple[int, str]]:
     """Processes of this user that run `program` for a job, with the job's id, which the wrapper's mark tells."""
     mark, uid = wrapper.MARK.encode(), os.getuid()
-    for entry in os.scandir("/proc"):
-        if entry.name.isdecimal():
-            with suppress(OSError):
-                if entry.stat().st_uid == uid:
-                    words = Path(entry.path, "cmdline").read_bytes().split(b"\0")
-                    if any(os.path.basename(word) == program.encode() for word in words[:4]):
-                        yield from ((int(entry.name), w[len(mark) :].decode()) for w in words if w.startswith(mark))
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        process = Path("/proc", name)
+        with suppress(OSError):
+            if process.stat().st_uid == uid:
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                if any(os.path.basename(word) == program.encode() for word in words[:4]):
+                    yield from ((int(name), word[len(mark) :].decode()) for word in words if word.startswith(mark))

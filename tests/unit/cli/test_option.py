@@ -101,6 +101,8 @@ def test_an_unknown_option_gets_a_hint() -> None:
 
 def test_an_argument_without_an_option_is_refused() -> None:
     assert refusal("3").message == "step `train` takes no argument `3`"
+    assert refusal("3").hint == "options look like `--max_steps VALUE`"
+    assert refusal("--boost", "yes").hint == "a flag takes its value behind a `=`: `--boost=yes`"
 
 
 @pytest.mark.parametrize("tokens", [["--max_steps"], ["--train-data"], ["--param"], ["--tag"]])
