@@ -14,7 +14,7 @@ import pytest
 UID = 54321
 """A user that no machine has; a number is enough to be one, and leaves nothing behind."""
 
-NEEDED = ("pytest", "pluggy", "iniconfig", "packaging", "pygments", "blake3")
+NEEDED = ("pytest", "pluggy", "iniconfig", "packaging", "pygments", "blake3", "hypothesis", "sortedcontainers")
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 MINUTES = 10

@@ -33,7 +33,7 @@ def test_a_file_taken_while_a_job_runs_is_recorded_before_the_taker_goes_on() ->
     (types,) = before
     assert types.index("execution-created") < types.index("output-taken")
     (entry,) = [entry for turn in journal.turns for entry in turn if entry["type"] == "output-taken"]
-    output = {"name": FILE.name, "digest": FILE.digest, "size": 1, "metadata": {"k": 1}}
+    output = {"name": FILE.name, "digest": FILE.digest, "size": 1, "metadata": {"k": 1}, "version": 1}
     assert entry == {"type": "output-taken", "id": "id-a", "output": output}
     assert journal.types().index("output-taken") < journal.types().index("execution-finished")
 
