@@ -91,9 +91,10 @@ def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     local = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.volumeSizeLimitMB=64", "-volume.max=8"]
     ports = [f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", f"-s3.port={s3}"]
     ports += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
+    gateway = ["-filer", "-s3", f"-s3.config={folder}/s3.json"]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
-            [program, "server", f"-dir={folder}", "-filer", "-s3", f"-s3.config={folder}/s3.json", *local, *ports],
+            [program, f"-logdir={folder}", "server", f"-dir={folder}", *gateway, *local, *ports],
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,
