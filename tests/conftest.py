@@ -35,6 +35,24 @@ def nobodys_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("guard") / "YouForgotToExplicitlyChooseAStore"
 
 
+@pytest.fixture
+def alive() -> Callable[[str], list[int]]:
+    """Tells which processes of this machine, zombies excepted, have a text on their command line."""
+
+    def find(text: str) -> list[int]:
+        found = []
+        for name in filter(str.isdecimal, os.listdir("/proc")):
+            try:
+                words = Path("/proc", name, "cmdline").read_bytes().decode("utf-8", "replace")
+            except OSError:
+                continue
+            if text in words and int(name) != os.getpid():
+                found.append(int(name))
+        return found
+
+    return find
+
+
 @pytest.fixture(autouse=True)
 def guard(request: pytest.FixtureRequest) -> None:
     """Keeps every test but the unguarded suites away from the user's files and from the network."""

@@ -4,7 +4,6 @@ The store is the user's, in the folder of the settings, outside every repository
 for all. What lies there is a grant; asked for is a secret by a step that declares the variable.
 """
 
-import errno
 import fcntl
 import json
 import os
@@ -16,11 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.app.place import Place
-from runner.errors import ExitCode, MlrunError, usage_error
+from runner.errors import ExitCode, MlrunError, usage_error, write_code
 from runner.escape import printable
 from runner.provenance.command import ask
 from runner.provenance.ignore import IGNORE_FILE, Ignore
 from runner.settings import settings_file
+from runner.store.durable import replace_file
 
 EVERYWHERE = "everywhere"
 """The name of the file whose secrets count for every project."""
@@ -146,21 +146,10 @@ class SecretFile:
 
     def _write(self, secrets: Mapping[str, str]) -> None:
         """Replace the file, readable by its owner alone from its first moment on."""
-        draft = self.path.with_name(f"{self.path.name}.{os.getpid()}.draft")
         try:
-            with suppress(FileNotFoundError):
-                draft.unlink()
-            fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-            with open(fd, "wb") as file:
-                file.write(json.dumps(secrets, indent=1).encode() + b"\n")
-                file.flush()
-                os.fsync(fd)
-            draft.replace(self.path)
+            replace_file(self.path, json.dumps(secrets, indent=1).encode() + b"\n")
         except OSError as error:
-            with suppress(OSError):
-                draft.unlink()
-            code = ExitCode.DISK if error.errno in (errno.ENOSPC, errno.EDQUOT) else ExitCode.USAGE
-            raise MlrunError(f"cannot write `{self.path}`: {error.strerror}", code=code) from error
+            raise MlrunError(f"cannot write `{self.path}`: {error.strerror}", code=write_code(error)) from error
 
 
 def check_name(name: str) -> str:

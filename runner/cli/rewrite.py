@@ -4,10 +4,11 @@ import errno
 import os
 import stat
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from runner.errors import ExitCode, MlrunError, write_code
-from runner.store.durable import create, sync_folder, temporary_name, write_all
+from runner.store.durable import replace_file
 
 _HINTS = {
     errno.ENOSPC: "make room on the disk that has its folder",
@@ -37,25 +38,13 @@ def rewrite_file(path: Path, before: bytes | None, after: bytes) -> None:
 
 
 def _replace(target: Path, data: bytes, status: os.stat_result | None) -> None:
-    """Write a temporary file beside the target and rename it. Raises OSError; then the target is as it was."""
-    if status is not None and not os.access(target, os.W_OK):
+    """Write the file, a new one with the mode that the umask leaves of the usual one. Raises OSError."""
+    if status is None:
+        replace_file(target, data, 0o666)
+        return
+    if not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    temporary = target.parent / temporary_name()
-    # A fresh file gets the mode that the umask leaves of the usual one.
-    descriptor = create(temporary, 0o666 if status is None else 0o600)
-    try:
-        try:
-            write_all(descriptor, data)
-            if status is not None:
-                _dress(descriptor, status)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        temporary.rename(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(target.parent)
+    replace_file(target, data, prepare=partial(_dress, status=status))
 
 
 def _dress(descriptor: int, status: os.stat_result) -> None:

@@ -7,13 +7,13 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
 from runner.errors import ExitCode, MlrunError, usage_error
 from runner.plan.address import public, scheme
+from runner.store.durable import replace_file
 
 _HEAD = "# Input addresses and what is taken in their place; written by `mlrun inputs map`.\n\n[map]\n"
 
@@ -94,18 +94,10 @@ def check_entry(old: str, new: str, folder: Path) -> tuple[str, str]:
 def save_substitutes(file: Path, substitutes: Substitutes) -> None:
     """Write the map, for this user only. Raises MlrunError (DISK) when the folder cannot be written."""
     lines = [f"{_text(old)} = {_text(new)}\n" for old, new in sorted(substitutes.entries.items())]
-    temporary = file.with_name(f".{file.name}-{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "w", encoding="utf-8") as out:
-            out.write(_HEAD + "".join(lines))
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(file)
+        replace_file(file, (_HEAD + "".join(lines)).encode())
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise MlrunError(f"cannot write `{file}`: {error.strerror}", code=ExitCode.DISK) from error
 
 

@@ -6,13 +6,12 @@ a rename that was already reported (see `docs/store-format.md`).
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from runner.errors import ExitCode, MlrunError
+from runner.errors import ExitCode, MlrunError, is_full
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _OWN = "give it to this user, or set `MLRUN_STORE` to a folder of your own"
 _HINTS = {
     errno.EIO: "check the disk and its messages (`dmesg`)",
@@ -63,13 +62,18 @@ def create(path: Path, mode: int = 0o600) -> int:
     return os.open(path, _NEW_FILE, mode)
 
 
-def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Put `data` at `path` so that readers see the old or the new content, also after a power cut. Raises OSError."""
+def replace_file(path: Path, data: bytes, mode: int = 0o600, prepare: Callable[[int], None] | None = None) -> None:
+    """Put `data` at `path` so that readers see the old or the new content, also after a power cut.
+
+    `prepare` gets the open file before anybody can see it under its name. Raises OSError; then the old content stays.
+    """
     temporary = path.parent / temporary_name()
     fd = create(temporary, mode)
     try:
         try:
             write_all(fd, data)
+            if prepare is not None:
+                prepare(fd)
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -91,7 +95,7 @@ def disk_errors(place: Path, needs: int = 0) -> Iterator[None]:
 
 def disk_error(error: OSError, place: Path, needs: int = 0) -> MlrunError:
     """What an OSError below `place` means for the user; `needs` is how many bytes were to be written."""
-    if error.errno in _FULL:
+    if is_full(error):
         return MlrunError(
             f"the disk of `{place}` is full: needs {needs:,} bytes, has {_free(place):,}",
             code=ExitCode.DISK,

@@ -16,7 +16,7 @@ from functools import partial
 from heapq import nsmallest
 from pathlib import Path
 
-from runner.errors import ExitCode, MlrunError
+from runner.errors import ExitCode, MlrunError, is_full
 from runner.store.durable import disk_error
 from runner.store.record import OutputFile
 from runner.store.thread import side_by_side
@@ -257,7 +257,7 @@ class _Collector:
                 return None
             source = self._take_away(folder_fd, name)
         except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            if is_full(error):
                 raise
             self._lost.add(path, f"cannot be read ({_reason(error)})")
             return None

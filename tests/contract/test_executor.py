@@ -27,20 +27,6 @@ def after(text: bytes, seconds: float):
     return listen
 
 
-def commands_with(text: str) -> list[str]:
-    """Processes of this machine that have `text` on their command line."""
-    found = []
-    for entry in os.scandir("/proc"):
-        if entry.name.isdecimal():
-            try:
-                command = Path(entry.path, "cmdline").read_bytes().decode("utf-8", "replace")
-            except OSError:
-                continue
-            if text in command:
-                found.append(command)
-    return found
-
-
 # --- how it ends
 
 
@@ -326,7 +312,7 @@ def test_any_thread_may_stop_a_job(bench):
     assert bench.run("echo ready", IDLE, listen=from_another).outcome.reason is Reason.STOP
 
 
-def test_nothing_the_step_started_outlives_it(bench):
+def test_nothing_the_step_started_outlives_it(bench, alive):
     beat = 'while :; do echo x >>"$VH_OUTPUTS_DIR/beat"; sleep 0.02; done'
     result = bench.run(
         f"""(setsid sh -c '{beat}' >/dev/null 2>&1 &)""",
@@ -338,14 +324,14 @@ def test_nothing_the_step_started_outlives_it(bench):
 
     assert result.outcome.succeeded
     assert len(result.output("beat")) == size
-    assert commands_with(str(result.workspace.root)) == []
+    assert alive(str(result.workspace.root)) == []
 
 
-def test_a_stopped_daemon_does_not_outlive_the_step(bench):
+def test_a_stopped_daemon_does_not_outlive_the_step(bench, alive):
     result = bench.run("(setsid sh -c 'sleep 4321.25' &)", "echo ready", IDLE, listen=after(b"ready", 5))
 
     assert result.outcome.reason is Reason.STOP
-    assert commands_with("4321.25") == []
+    assert alive("4321.25") == []
 
 
 # --- what it sees
@@ -544,7 +530,7 @@ def test_two_jobs_run_at_the_same_time(bench):
     assert list(results["a"].workspace.outputs.iterdir()) == []
 
 
-def test_a_job_is_ours_until_it_is_closed(bench):
+def test_a_job_is_ours_until_it_is_closed(bench, alive):
     staged = bench.stage("echo on")
     handle = bench.executor.start(staged)
     while_running = bench.executor.mine()
@@ -555,15 +541,15 @@ def test_a_job_is_ours_until_it_is_closed(bench):
 
     assert staged.job.id in while_running & dead
     assert staged.job.id not in bench.executor.mine()
-    assert bench.name == "docker" or commands_with(staged.job.id) == []
+    assert bench.name == "docker" or alive(staged.job.id) == []
 
 
-def test_a_job_that_is_closed_while_it_runs_is_killed(bench):
+def test_a_job_that_is_closed_while_it_runs_is_killed(bench, alive):
     staged = bench.stage("sleep 4322.75")
     handle = bench.executor.start(staged)
     handle.close()
 
-    assert commands_with("4322.75") == []
+    assert alive("4322.75") == []
     assert staged.job.id not in bench.executor.mine()
 
 

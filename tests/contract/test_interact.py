@@ -51,20 +51,6 @@ def enter(command: Callable[..., list[str]], terminal: Callable[..., Any], tmp_p
     return start
 
 
-def alive(text: str) -> list[int]:
-    """Processes that have `text` on their command line, but for those that have ended."""
-    found = []
-    for entry in os.scandir("/proc"):
-        if entry.name.isdecimal() and int(entry.name) != os.getpid():
-            try:
-                words = Path(entry.path, "cmdline").read_bytes().decode("utf-8", "replace")
-            except OSError:
-                continue
-            if text in words:
-                found.append(int(entry.name))
-    return found
-
-
 def state(pid: int) -> str:
     """The state letter of a process (proc_pid_stat(5)), empty when it is gone."""
     try:
@@ -181,7 +167,7 @@ def test_a_place_can_be_entered_again_and_after_its_job_has_ended(bench, piped):
     assert (first.stdout, second.stdout) == (b"made\n", b"made\nmore\n")
 
 
-def test_what_a_command_leaves_behind_is_ended(bench, piped):
+def test_what_a_command_leaves_behind_is_ended(bench, piped, alive):
     mark = f"left-{os.getpid()}-{time.monotonic_ns()}"
 
     done = piped(bench.stage("true"), "sh", "-c", f"(exec sh -c 'sleep 600; : {mark}') >/dev/null 2>&1 </dev/null & :")
@@ -190,7 +176,7 @@ def test_what_a_command_leaves_behind_is_ended(bench, piped):
     wait_until(lambda: not alive(mark), "the end of a background process")
 
 
-def test_a_reader_that_goes_away_ends_the_command(bench, command, tmp_path):
+def test_a_reader_that_goes_away_ends_the_command(bench, command, tmp_path, alive):
     mark = f"endless-{os.getpid()}-{time.monotonic_ns()}"
     process = subprocess.Popen(
         command(bench.stage("true"), "sh", "-c", f"while :; do echo {mark} || exit; done"),
@@ -237,7 +223,7 @@ def test_the_terminal_is_raw_meanwhile_and_echo_comes_from_the_inner_one(bench, 
     assert shell.is_restored()
 
 
-def test_a_shell_has_job_control(bench, enter):
+def test_a_shell_has_job_control(bench, enter, alive):
     shell = enter(bench.stage("true"))
     shell.until(PROMPT)
     mark = str(time.monotonic_ns())
@@ -341,7 +327,7 @@ def test_ctrl_d_leaves(bench, enter):
 
 
 @pytest.fixture
-def busy(bench: Any, enter: Callable[..., Any]) -> Iterator[tuple[Any, str]]:
+def busy(bench: Any, enter: Callable[..., Any], alive: Callable[[str], list[int]]) -> Iterator[tuple[Any, str]]:
     """A shell on a terminal with a program that ignores everything it can, and the program's mark."""
     mark = f"busy-{os.getpid()}-{time.monotonic_ns()}"
     shell = enter(
@@ -356,7 +342,7 @@ def busy(bench: Any, enter: Callable[..., Any]) -> Iterator[tuple[Any, str]]:
     wait_until(lambda: not alive(mark), "the end of the program")
 
 
-def test_a_request_to_end_ends_it(busy):
+def test_a_request_to_end_ends_it(busy, alive):
     shell, mark = busy
 
     shell.process.send_signal(signal.SIGTERM)
@@ -366,7 +352,7 @@ def test_a_request_to_end_ends_it(busy):
     assert not alive(mark)
 
 
-def test_a_terminal_that_is_closed_ends_it(busy):
+def test_a_terminal_that_is_closed_ends_it(busy, alive):
     shell, mark = busy
 
     shell.hang_up()
@@ -375,7 +361,7 @@ def test_a_terminal_that_is_closed_ends_it(busy):
     assert not alive(mark)
 
 
-def test_our_own_death_ends_it(busy):
+def test_our_own_death_ends_it(busy, alive):
     shell, mark = busy
 
     shell.process.kill()

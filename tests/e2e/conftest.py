@@ -389,26 +389,6 @@ def _init(command: Mlrun, parent: Path) -> Project:
     return Project(parent / "iris", command)
 
 
-def pids_with(text: str) -> list[int]:
-    """Processes of this machine, zombies excepted, that have `text` on their command line."""
-    found = []
-    for entry in os.scandir("/proc"):
-        if entry.name.isdecimal() and int(entry.name) != os.getpid():
-            try:
-                words = Path(entry.path, "cmdline").read_bytes().decode("utf-8", "replace")
-            except OSError:
-                continue
-            if text in words:
-                found.append(int(entry.name))
-    return found
-
-
-@pytest.fixture
-def alive() -> Callable[[str], list[int]]:
-    """Tells which processes have a text on their command line."""
-    return pids_with
-
-
 @pytest.fixture
 def until() -> Callable[..., None]:
     """Waits for a condition."""

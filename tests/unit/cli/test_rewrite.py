@@ -45,7 +45,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path, mon
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("runner.cli.rewrite.write_all", full)
+    monkeypatch.setattr("runner.store.durable.write_all", full)
     with pytest.raises(MlrunError) as caught:
         rewrite_file(file, b"old", b"new")
     assert caught.value.code is ExitCode.DISK
