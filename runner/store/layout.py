@@ -11,13 +11,13 @@ from pathlib import Path
 from runner.errors import ExitCode, MlrunError
 from runner.store.durable import disk_errors, make_folder, replace_file, sync_folder
 
-FORMAT = 1
-"""The format that this program reads and writes."""
+FORMAT = 2
+"""The format that this program writes; it reads all formats up to this one, and brings them up to it."""
 
 _IGNORE = ".gitignore"
 _FORMAT_TEXT = f"mlrun store, format {FORMAT}\n"
 _FORMAT_PATTERN = re.compile(r"mlrun store, format (\d{1,9})\n?")
-_FOLDERS = ("objects", "runs", "work", "cache", "refs")
+_FOLDERS = ("objects", "runs", "work", "cache", "refs", "packed", "claims", "trash", "quarantine")
 SHARDS = tuple(f"{number:02x}" for number in range(256))
 
 
@@ -90,6 +90,31 @@ class Layout:
         return self.root / "refs"
 
     @property
+    def packed(self) -> Path:
+        """How to put objects together that are not stored whole (`runner.store.recipe`), in folders like those."""
+        return self.root / "packed"
+
+    @property
+    def claims(self) -> Path:
+        """What processes under way rely on though no record names it yet (`runner.store.claim`)."""
+        return self.root / "claims"
+
+    @property
+    def trash(self) -> Path:
+        """What was removed and can be brought back for a while (`runner.store.trash`)."""
+        return self.root / "trash"
+
+    @property
+    def quarantine(self) -> Path:
+        """Damaged objects, kept for whoever wants to look at them, each under its digest."""
+        return self.root / "quarantine"
+
+    @property
+    def removed(self) -> Path:
+        """The journal of what was removed on purpose (`runner.store.removal`)."""
+        return self.root / "removed"
+
+    @property
     def index(self) -> Path:
         """The SQLite index, rebuilt from the journals when it is missing."""
         return self.root / "index.sqlite"
@@ -108,14 +133,8 @@ class Layout:
 
         Raises MlrunError (STORE) when the store is of a newer format or cannot be read.
         """
-        layout = cls(root)
         with disk_errors(root):
-            try:
-                text = layout.format.read_bytes()[:200].decode("ascii", "replace")
-            except (FileNotFoundError, NotADirectoryError):
-                return None
-        _check_format(text, root)
-        return layout
+            return None if _written_format(root) is None else cls(root)
 
     @classmethod
     def create_or_open(cls, root: Path) -> "Layout":
@@ -123,10 +142,9 @@ class Layout:
 
         Raises MlrunError (STORE, or DISK when there is no space).
         """
-        layout = cls.open_existing(root)
-        if layout is None:
-            layout = cls(root)
-            with disk_errors(root):
+        layout = cls(root)
+        with disk_errors(root):
+            if _written_format(root) != FORMAT:
                 layout._create()
         if not os.access(layout.objects, os.W_OK | os.X_OK):
             raise MlrunError(
@@ -137,10 +155,14 @@ class Layout:
         return layout
 
     def _create(self) -> None:
+        """Make a store, or bring one of an older format up to this one: from format 1 on only folders were added.
+
+        Safe beside others who do the same, and to be done again after a crash: `format` is written last.
+        """
         make_folder(self.root)
         found = {entry.name for entry in self.root.iterdir() if not entry.name.startswith(".new-")}
         foreign = found.difference(_FOLDERS, [self.format.name, _IGNORE])
-        if foreign:
+        if foreign and _written_format(self.root) is None:
             raise MlrunError(
                 f"`{self.root}` is not a store: it holds `{min(foreign)}`",
                 code=ExitCode.STORE,
@@ -157,7 +179,13 @@ class Layout:
         replace_file(self.format, _FORMAT_TEXT.encode())
 
 
-def _check_format(text: str, root: Path) -> None:
+def _written_format(root: Path) -> int | None:
+    """The format of the store at `root`, None when there is none. Raises OSError, and MlrunError (STORE) for a newer
+    one and for what is no format."""
+    try:
+        text = Layout(root).format.read_bytes()[:200].decode("ascii", "replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     found = _FORMAT_PATTERN.fullmatch(text)
     if found is None:
         raise MlrunError(
@@ -171,3 +199,4 @@ def _check_format(text: str, root: Path) -> None:
             code=ExitCode.STORE,
             hint="a newer `mlrun` made it: upgrade this one, or set `MLRUN_STORE` to another folder",
         )
+    return int(found[1])

@@ -12,7 +12,7 @@ from runner.store.layout import Layout
 
 def test_a_store_is_made_with_all_its_folders_for_its_owner_only(tmp_path: Path) -> None:
     layout = Layout.create_or_open(tmp_path / "deep" / "store")
-    assert layout.format.read_text() == "mlrun store, format 1\n"
+    assert layout.format.read_text() == "mlrun store, format 2\n"
     assert {path.name for path in layout.root.iterdir()} == {
         ".gitignore",
         "format",
@@ -53,7 +53,7 @@ def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("mlrun store, format 2\n", "has format 2, this program knows format 1"),
+        ("mlrun store, format 3\n", "has format 3, this program knows format 2"),
         ("restic 1", "does not name"),
         ("", "does not name"),
     ],

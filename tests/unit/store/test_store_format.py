@@ -43,7 +43,7 @@ def test_another_program_can_read_a_run(store: Store, header: Header) -> None:
             [{"type": "node-moved", "node": "a", "state": "failed"}, {"type": "run-finished", "state": "failed"}]
         )
     root = store.layout.root
-    assert (root / "format").read_bytes() == b"mlrun store, format 1\n"
+    assert (root / "format").read_bytes() == b"mlrun store, format 2\n"
     entries = second_reader(root / "runs" / writer.id / "journal")
     assert [entry["type"] for entry in entries] == [
         "run-created",
