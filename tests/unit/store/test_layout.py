@@ -21,6 +21,10 @@ def test_a_store_is_made_with_all_its_folders_for_its_owner_only(tmp_path: Path)
         "work",
         "cache",
         "refs",
+        "packed",
+        "claims",
+        "trash",
+        "quarantine",
     }
     assert sum(path.is_dir() for path in layout.objects.iterdir()) == 257
     for folder in (layout.root, *(path for path in layout.root.rglob("*") if path.is_dir())):
