@@ -4,6 +4,7 @@ Knows nothing of rooms above it. A failure of the user's own step is data (`runn
 """
 
 import errno
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -104,6 +105,26 @@ def spec_error(message: str, location: Location | None, hint: str | None = None)
 def is_full(error: OSError) -> bool:
     """Whether a write failed because there is no room: a full disk, or a quota that is used up."""
     return error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def no_room(place: str, needs: int = 0) -> MlrunError:
+    """The disk of `place` is full: for `needs` bytes (0 where that is not known), or for one more file."""
+    try:
+        status = os.statvfs(place if os.path.isdir(place) else os.path.dirname(place) or ".")
+        has, files = status.f_bavail * status.f_frsize, status.f_favail if status.f_files else 1
+    except OSError:
+        has, files = 0, 1
+    if files == 0:
+        short = "needs 1 more file, has room for 0 (no inodes are left)"
+    elif needs:
+        short = f"needs {needs:,} bytes, has {has:,}"
+    else:
+        short = f"needs more, has {has:,} bytes"
+    return MlrunError(
+        f"the disk of `{place}` is full: {short}",
+        code=ExitCode.DISK,
+        hint="free some space there (or raise the quota) and run the command again; nothing has to be repaired",
+    )
 
 
 def write_code(error: OSError) -> ExitCode:

@@ -284,6 +284,10 @@ class Executor(Protocol):
         """Where a step that runs in `workspace` sees its folders. Pure."""
         ...
 
+    def disks(self) -> tuple[Path, ...]:
+        """Folders of this machine, besides its workspace, whose disk a step can fill. Never raises."""
+        ...
+
     def start(self, staged: Staged) -> Handle:
         """Start the job. Not idempotent; called once per job, by the worker thread that will read its logs.
 

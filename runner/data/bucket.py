@@ -1,17 +1,25 @@
-"""Inputs from object stores: `s3://`, `gs://` and `azure://`. The only home of fsspec, which is loaded when used.
+"""Inputs from object stores: `s3://`, `gs://` and `azure://`.
 
 A key may hold wildcards: `*` within one level, `**` across levels. What arrived is not fetched again while the store
 says the same of it; a broken download is gone on with.
 """
 
-import importlib.util
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from runner.data.cloud import (
+    CLOUDS,
+    Cloud,
+    first_words,
+    is_installed,
+    is_passing,
+    lacks_credentials,
+    looked_for,
+    open_system,
+)
 from runner.data.download import Download, PassingFault, Version, try_again
 from runner.data.means import Means, Want
 from runner.digest import Digest
@@ -25,76 +33,12 @@ _PIECE = 16 << 20
 MOST_FILES = 100_000
 """Files of one source; more are hardly meant."""
 
-_TIMEOUT = 30
-_SHORT = 300
-
-
-@dataclass(frozen=True, slots=True)
-class Cloud:
-    """An object store: `protocol` and `package` of fsspec, and where its credentials come from, in words."""
-
-    protocol: str
-    package: str
-    extra: str
-    credentials: str
-    account_first: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
-    strangers: Mapping[str, Any] = field(default_factory=dict)
-    """The options with which nobody's credentials are used: public data needs none."""
-
-
-CLOUDS = {
-    "s3": Cloud(
-        "s3",
-        "s3fs",
-        "s3",
-        "`AWS_ACCESS_KEY_ID` with `AWS_SECRET_ACCESS_KEY`, and the profile `{profile}` (`AWS_PROFILE`) of `~/.aws`",
-        options={
-            "config_kwargs": {
-                "connect_timeout": _TIMEOUT,
-                "read_timeout": _TIMEOUT,
-                "retries": {"total_max_attempts": 1},
-            }
-        },
-        strangers={"anon": True},
-    ),
-    "gs": Cloud(
-        "gcs",
-        "gcsfs",
-        "gs",
-        "`GOOGLE_APPLICATION_CREDENTIALS`, and the login of `gcloud auth application-default login`",
-        strangers={"token": "anon"},
-    ),
-    "azure": Cloud(
-        "abfs",
-        "adlfs",
-        "azure",
-        "`AZURE_STORAGE_CONNECTION_STRING`, `AZURE_STORAGE_ACCOUNT_KEY`, `AZURE_STORAGE_SAS_TOKEN`, "
-        "`AZURE_CLIENT_ID` with `AZURE_TENANT_ID` and `AZURE_CLIENT_SECRET`, and the login of `az login`",
-        account_first=True,
-        options={"anon": False},
-        strangers={"anon": True},
-    ),
-}
-
-_NO_CREDENTIALS = frozenset(
-    {
-        "NoCredentialsError",
-        "PartialCredentialsError",
-        "ProfileNotFound",
-        "DefaultCredentialsError",
-        "ClientAuthenticationError",
-    }
-)
-"""Names of the errors by which the clouds' own libraries say that they found nobody to be."""
-_PASSING = ("ConnectionError", "TimeoutError", "HTTPClientError", "ServiceRequestError", "ClientConnectionError")
-
 
 def check(want: Want, means: Means) -> None:
     """Refuse an address without a file, and a cloud whose library is not installed. Raises MlrunError (INPUT)."""
     cloud = CLOUDS[scheme(want.uri)]
     _address(want, cloud)
-    if importlib.util.find_spec(cloud.package) is None:
+    if not is_installed(cloud):
         raise want.refused(
             f"`{want.shown}` needs the package `{cloud.package}`, which is not installed",
             f"`pip install 'mlrun-yaml[{cloud.extra}]'`, or a local file takes its place: {want.instead}",
@@ -162,20 +106,10 @@ class _Bucket:
         return tuple(stored[key] for key in sorted(stored))
 
     def _open(self) -> Any:
-        import fsspec  # type: ignore[import-untyped]  # heavy, and only installed with an extra
-
-        options = {**self._cloud.options, **(self._cloud.strangers if self._stranger else {})}
-        if self._account:
-            options["account_name"] = self._account
         try:
-            system = fsspec.filesystem(
-                self._cloud.protocol, skip_instance_cache=True, use_listings_cache=False, **options
-            )
+            return open_system(self._cloud, self._account, stranger=self._stranger)
         except Exception as error:
             raise self._translated(error) from error
-        if hasattr(system, "retries"):
-            system.retries = 1  # `try_again` knows what has arrived already
-        return system
 
     def _find(self) -> dict[str, Version]:
         """The keys that are meant, and what the store says of each."""
@@ -262,26 +196,23 @@ class _Bucket:
         except (MlrunError, PassingFault):
             raise
         except Exception as error:
-            if not self._stranger and type(error).__name__ in _NO_CREDENTIALS:
+            if not self._stranger and lacks_credentials(error):
                 self._stranger = True
                 self._system = self._open()
                 return self._asked(ask)
             raise self._translated(error) from error
 
     def _translated(self, error: Exception) -> MlrunError | PassingFault:
-        name = type(error).__name__
         if isinstance(error, FileNotFoundError):
-            return self._want.refused(f"`{self._want.shown}` does not exist: {_words(error)}")
-        if isinstance(error, PermissionError) or name in _NO_CREDENTIALS:
-            looked = self._cloud.credentials.format(profile=os.environ.get("AWS_PROFILE") or "default")
-            why = "no credentials were found" if self._stranger or name in _NO_CREDENTIALS else _words(error)
+            return self._want.refused(f"`{self._want.shown}` does not exist: {first_words(error)}")
+        if isinstance(error, PermissionError) or lacks_credentials(error):
+            nobody = self._stranger or lacks_credentials(error)
+            why = "no credentials were found" if nobody else first_words(error)
             return self._want.refused(
                 f"cannot read `{self._want.shown}`: {why}",
-                f"looked for: {looked}; or a local file takes its place: {self._want.instead}",
+                f"looked for: {looked_for(self._cloud)}; or a local file takes its place: {self._want.instead}",
             )
-        if isinstance(error, OSError) or any(kind.__name__.endswith(_PASSING) for kind in type(error).__mro__):
-            return PassingFault(_words(error))
-        return self._failed(_words(error))
+        return PassingFault(first_words(error)) if is_passing(error) else self._failed(first_words(error))
 
     def _failed(self, why: str, uri: str | None = None) -> MlrunError:
         return self._want.refused(f"cannot download `{uri or self._want.shown}`: {why}")
@@ -296,9 +227,3 @@ def _version(about: Mapping[str, Any]) -> Version:
     size = about.get("size")
     strong = str(etag or modified or "") or None
     return Version(str(etag) if etag else None, None if etag else modified and str(modified), size, strong)
-
-
-def _words(error: Exception) -> str:
-    """The first line of what a library says, not too long."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:_SHORT] if lines else type(error).__name__

@@ -18,8 +18,8 @@ from typing import Any, Self, TypeVar
 
 from runner.data.means import Means
 from runner.digest import Digest, hash_bytes
+from runner.process import boot_id
 from runner.store.durable import disk_error, disk_errors, temporary_name, write_all
-from runner.store.lease import boot_id
 
 WAITS = (0.5, 2.0, 5.0)
 """Seconds before the second attempt and those after it; what moved a download on begins them anew."""

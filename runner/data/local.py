@@ -3,18 +3,28 @@
 import glob
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from runner.data.means import Means, Want
-from runner.data.pattern import MOST_PATHS, TooManyPaths, expand
+from runner.data.pattern import MOST_PATHS, Found, TooManyPaths, expand
+from runner.digest import Digest
 from runner.errors import ExitCode, MlrunError
 from runner.job import InputFile
 from runner.plan.address import scheme
 from runner.plan.bind import wildcard_root
 from runner.provenance.statcache import StatCache
+from runner.provenance.tree import SMALL
 from runner.spec.model import KeepDirectories
+
+_TOGETHER = 4096
+"""How many small files are stored together."""
+_TOGETHER_BYTES = 32 << 20
+_NO_METADATA: Mapping[str, object] = {}
+"""One for all: with a hundred thousand files each would count."""
 
 
 def check(want: Want, means: Means) -> None:
@@ -31,15 +41,12 @@ def check(want: Want, means: Means) -> None:
 def fetch(want: Want, means: Means) -> tuple[InputFile, ...]:
     """Put the files into the store, in the order of their names. Raises MlrunError: INPUT, POLICY, DISK, STORE."""
     pattern, found = _paths(want)
-    reader = _Reader(want, means, pattern)
-    files: list[InputFile] = []
+    reader, name_of = _Reader(want, means, pattern), _naming(want, pattern)
     for path in found:
-        if not os.path.isdir(path):
-            files.append(reader.read(path, _shown_name(want, path, pattern)))
-        elif path == pattern:
-            files += [reader.read(file, name) for file, name in _below(want, path)]
-    reader.remembered.save()
-    return tuple(files)
+        if not reader.add(path, name_of(path)) and path == pattern:
+            for file, name in _below(want, path):
+                reader.add(file, name)
+    return reader.finish()
 
 
 def _paths(want: Want) -> tuple[str, list[str]]:
@@ -49,12 +56,12 @@ def _paths(want: Want) -> tuple[str, list[str]]:
     if not text.strip():
         raise _nameless(want)
     pattern = os.path.join(source.folder, os.path.expanduser(text) if source.trusted else text)
-    found = [pattern] if os.path.lexists(pattern) else _expanded(want, pattern)
+    found = [Found(pattern, pattern)] if os.path.lexists(pattern) else _expanded(want, pattern)
     if not found:
         raise _missing(want)
-    for path in found:
-        _check_inside(want, path)
-    return pattern, found
+    for place in dict.fromkeys(place for _, place in found):
+        _check_inside(want, place)
+    return pattern, [path for path, _ in found]
 
 
 def _path_of_uri(want: Want) -> str:
@@ -66,7 +73,7 @@ def _path_of_uri(want: Want) -> str:
     return unquote(slash + path)
 
 
-def _expanded(want: Want, pattern: str) -> list[str]:
+def _expanded(want: Want, pattern: str) -> list[Found]:
     """What a glob names. One that begins outside the project is refused before any folder is listed."""
     if not glob.has_magic(pattern):
         return []
@@ -104,19 +111,27 @@ def _missing(want: Want) -> MlrunError:
     return want.refused(f"`{want.shown}` {what}", hint)
 
 
-def _shown_name(want: Want, path: str, pattern: str) -> str:
-    """The name below the input's folder: the base name, or as much of the path as `keep-directories` asks for."""
-    if want.declared.keep_directories is KeepDirectories.FULL:
+def _naming(want: Want, pattern: str) -> Callable[[str], str]:
+    """What gives a path its name below the input's folder: the base name, or as much of it as `keep-directories` asks
+    for."""
+
+    def full(path: str) -> str:
         inside = os.path.relpath(path, want.root)
         return inside if not inside.startswith("..") else path.lstrip("/")
-    if want.declared.keep_directories is KeepDirectories.SUFFIX:
-        return path.removeprefix(wildcard_root(pattern))
-    return os.path.basename(path)
+
+    root = wildcard_root(pattern)
+    match want.declared.keep_directories:
+        case KeepDirectories.FULL:
+            return full
+        case KeepDirectories.SUFFIX:
+            return lambda path: path.removeprefix(root)
+        case _:
+            return lambda path: path[path.rfind("/") + 1 :]
 
 
 def _below(want: Want, path: str) -> Iterator[tuple[str, str]]:
     """Every file below a folder, and its path in that folder; links to folders are not followed."""
-    waiting = [path]
+    top, waiting = os.path.join(path, ""), [path]
     while waiting:
         folder = waiting.pop()
         try:
@@ -131,8 +146,16 @@ def _below(want: Want, path: str) -> Iterator[tuple[str, str]]:
                 if entry.is_dir():
                     continue
                 _check_inside(want, entry.path)
-            yield entry.path, os.path.relpath(entry.path, path)
+            yield entry.path, entry.path[len(top) :]
         waiting += [entry.path for entry in reversed(found) if entry.is_dir(follow_symlinks=False)]
+
+
+class _Waiting(NamedTuple):
+    """A small file that was read but not stored yet; `status` is None if it may not be remembered."""
+
+    place: int
+    data: bytes
+    status: os.stat_result | None
 
 
 class _Reader:
@@ -142,36 +165,75 @@ class _Reader:
         self._want = want
         self._means = means
         # A tree of its own kind: what is known of the project as code is kept apart.
-        self.remembered = StatCache(None if means.fresh else means.cache / "inputs", Path(pattern))
+        self._remembered = StatCache(None if means.fresh else means.cache / "inputs", Path(pattern))
+        self._lacking = means.objects.lacking(self._remembered.contents())
+        self._files: list[InputFile] = []
+        self._waiting: list[_Waiting] = []
+        self._waiting_bytes = 0
 
-    def read(self, path: str, name: str) -> InputFile:
-        """The file as an input. Raises MlrunError (INPUT) when it cannot be read."""
+    def add(self, path: str, name: str) -> bool:
+        """Take a file under this name; False for a folder. Raises MlrunError (INPUT) when it cannot be read."""
         try:
+            status = os.stat(path)
+            if stat.S_ISDIR(status.st_mode):
+                return False
+            known = self._remembered.find(path, status)
+            if known is not None and known[0] not in self._lacking:
+                self._files.append(InputFile(name, known[0], status.st_size, path, _NO_METADATA))
+                return True
             # Not to hang on a FIFO; for regular files the flag means nothing.
             fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                self._read(fd, path, name)
+            finally:
+                os.close(fd)
         except OSError as error:
             raise _unreadable(self._want, path, error.strerror or str(error)) from error
-        try:
-            return self._store(fd, path, name)
-        except OSError as error:
-            raise _unreadable(self._want, path, error.strerror or str(error)) from error
-        finally:
-            os.close(fd)
+        if len(self._waiting) >= _TOGETHER or self._waiting_bytes >= _TOGETHER_BYTES:
+            self._flush()
+        return True
 
-    def _store(self, fd: int, path: str, name: str) -> InputFile:
+    def finish(self) -> tuple[InputFile, ...]:
+        """Everything that was added, in that order; it is in the store when this returns."""
+        self._flush()
+        self._remembered.save()
+        return tuple(self._files)
+
+    def _read(self, fd: int, path: str, name: str) -> None:
         before = os.fstat(fd)
         if not stat.S_ISREG(before.st_mode):
             raise _unreadable(self._want, path, "not a regular file")
-        objects = self._means.objects
-        known = self.remembered.find(path, before)
-        if known is not None and objects.has(known[0]) and objects.size(known[0]) == before.st_size:
-            return InputFile(name, known[0], before.st_size, path)
-        digest, size = objects.put_file(fd)
+        data = None
+        if before.st_size <= SMALL:
+            with os.fdopen(fd, "rb", closefd=False) as file:
+                data = file.read()
+            digest, size = Digest(""), len(data)
+        else:
+            digest, size = self._means.objects.put_file(fd)
         after = os.fstat(fd)
         # Only what was at rest from before the first byte to after the last is known by its status.
-        if (before.st_size, before.st_mtime_ns, before.st_ctime_ns) == (size, after.st_mtime_ns, after.st_ctime_ns):
-            self.remembered.note(path, after, digest, "")
-        return InputFile(name, digest, size, path)
+        rested = (before.st_size, before.st_mtime_ns, before.st_ctime_ns) == (
+            size,
+            after.st_mtime_ns,
+            after.st_ctime_ns,
+        )
+        if data is not None:
+            self._waiting.append(_Waiting(len(self._files), data, after if rested else None))
+            self._waiting_bytes += size
+        elif rested:
+            self._remembered.note(path, after, digest)
+        self._files.append(InputFile(name, digest, size, path, _NO_METADATA))
+
+    def _flush(self) -> None:
+        """Store the small files that wait, all together: a sync for each would cost far more."""
+        stored = self._means.objects.put_many(waiting.data for waiting in self._waiting)
+        for waiting, (digest, _) in zip(self._waiting, stored, strict=True):
+            file = self._files[waiting.place]
+            self._files[waiting.place] = replace(file, digest=digest)
+            if waiting.status is not None:
+                self._remembered.note(file.origin, waiting.status, digest)
+        self._waiting.clear()
+        self._waiting_bytes = 0
 
 
 def _unreadable(want: Want, path: str, why: str) -> MlrunError:

@@ -1,6 +1,6 @@
 """What fetching uses besides the address: the store, its cache, the catalog, and who is told. Pure types."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -24,6 +24,14 @@ class ObjectWriter(Protocol):
 
     def size(self, digest: Digest) -> int:
         """Bytes of an object that is there."""
+        ...
+
+    def lacking(self, wanted: Iterable[Digest]) -> set[Digest]:
+        """Those of very many objects that are not there."""
+        ...
+
+    def put_many(self, items: Iterable[bytes]) -> list[tuple[Digest, int]]:
+        """Store many small contents together; in the order given, digests and sizes."""
         ...
 
     def put_file(self, fd: int) -> tuple[Digest, int]:

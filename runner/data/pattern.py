@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from fnmatch import filter as matching
 from glob import has_magic
 from itertools import dropwhile, takewhile
+from typing import NamedTuple
 
-MOST_PATHS = 100_000
+MOST_PATHS = 1_000_000
 """Paths of one pattern, on any level; more are hardly meant."""
 
 
@@ -18,48 +19,65 @@ class TooManyPaths(Exception):
     """A pattern names more than `MOST_PATHS`."""
 
 
-def expand(pattern: str) -> list[str]:
+class Found(NamedTuple):
+    """A path, and what tells where it really lies: the path itself if it may be a link, else its folder."""
+
+    path: str
+    place: str
+
+
+def expand(pattern: str) -> list[Found]:
     """What an absolute pattern names, sorted. What cannot be listed holds nothing. Raises TooManyPaths."""
     parts = pattern.split("/")
-    literal = "/".join(takewhile(lambda part: not has_magic(part), parts))
-    level = [literal or "/"]
+    literal = "/".join(takewhile(lambda part: not has_magic(part), parts)) or "/"
+    level = {literal: literal}
     for part in dropwhile(lambda part: not has_magic(part), parts):
-        found: dict[str, None] = {}
+        found: dict[str, str] = {}
         for folder in level:
-            for path in _step(folder, part):
-                found[path] = None
+            for path, place in _step(folder, part):
+                found[path] = place
                 if len(found) > MOST_PATHS:
                     raise TooManyPaths(pattern)
-        level = list(found)
-    return sorted(level)
+        level = found
+    return sorted(map(Found._make, level.items()))
 
 
-def _step(folder: str, part: str) -> Iterator[str]:
+def _step(folder: str, part: str) -> Iterator[tuple[str, str]]:
     """What one part of a pattern names in a folder."""
     if part == "**":
         yield from _below(folder)
     elif has_magic(part):
         for name in matching(_names(folder), part):
             if part.startswith(".") or not name.startswith("."):
-                yield os.path.join(folder, name)
+                path = os.path.join(folder, name)
+                yield path, path
     elif os.path.lexists(path := os.path.join(folder, part)):
-        yield path
+        yield path, path
 
 
-def _below(folder: str) -> Iterator[str]:
+def _below(folder: str) -> Iterator[tuple[str, str]]:
     """The folder and all that is in it but for links to folders."""
+    yield folder, folder
     waiting = [folder]
     while waiting:
         folder = waiting.pop()
-        yield folder
-        for name in _names(folder):
-            path = os.path.join(folder, name)
-            if name.startswith("."):
+        for entry in _entries(folder):
+            path = entry.path
+            if entry.name.startswith("."):
                 continue
-            if not os.path.isdir(path):
-                yield path
-            elif not os.path.islink(path):
+            if not entry.is_dir():
+                yield path, path if entry.is_symlink() else folder
+            elif not entry.is_symlink():
+                yield path, folder
                 waiting.append(path)
+
+
+def _entries(folder: str) -> list["os.DirEntry[str]"]:
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except OSError:
+        return []
 
 
 def _names(folder: str) -> list[str]:

@@ -20,7 +20,7 @@ from runner.executors import interaction, terminal, wrapper
 from runner.executors.creation import LABEL, NO_INIT, container_config, quirks_of, refuse_unkept, start_error
 from runner.executors.endpoint import EngineError, EngineGone, Trouble, endpoints, trouble
 from runner.executors.image import PullMeter, pull_error, split_reference
-from runner.executors.mount import VIEW, Mount, check_granted, make_inputs, mounts
+from runner.executors.mount import VIEW, Mount, check_granted, folders_error, make_inputs, mounts
 from runner.executors.podman import differences
 from runner.executors.secret import delivering, lending
 from runner.executors.site import Site
@@ -94,6 +94,14 @@ class DockerExecutor:
             raise pull_error(image, error.words) from error
         if refusal is not None:
             raise pull_error(image, str(refusal))
+
+    def disks(self) -> tuple[Path, ...]:
+        """See `runner.job.Executor`: the layers of containers, where the engine keeps them on this machine."""
+        try:
+            layers = Path(self._connect().info.get("DockerRootDir") or "/nowhere")
+        except MlrunError:
+            return ()
+        return (layers,) if layers.is_dir() else ()
 
     def view(self, workspace: Workspace) -> View:
         """See `runner.job.Executor`."""
@@ -240,7 +248,7 @@ class DockerExecutor:
                     folder.chmod(0o755)
             return inputs, argv
         except OSError as error:
-            raise MlrunError(f"cannot make the step's folders: {error}", code=ExitCode.EXECUTOR) from error
+            raise folders_error(error, staged) from error
 
     @contextmanager
     def _asking(self, what: str) -> "Iterator[Engine]":

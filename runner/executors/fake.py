@@ -19,6 +19,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 from runner.digest import hash_bytes
@@ -154,6 +155,10 @@ class FakeExecutor:
         yield PullProgress("1 layer", 1, 2)
         yield PullProgress("1 layer", 2, 2)
         self._images.add(image)
+
+    def disks(self) -> tuple[Path, ...]:
+        """See `runner.job.Executor`."""
+        return ()
 
     def view(self, workspace: Workspace) -> View:
         """The folders where they are: nothing moves them."""

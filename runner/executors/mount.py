@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.errors import ExitCode, MlrunError
+from runner.errors import ExitCode, MlrunError, is_full, no_room
 from runner.escape import printable
 from runner.executors import secret
 from runner.job import Staged, View
@@ -42,6 +42,13 @@ def make_inputs(staged: Staged) -> Path:
     for name in given:
         (top / name).mkdir(exist_ok=True)
     return top
+
+
+def folders_error(error: OSError, staged: Staged) -> MlrunError:
+    """What it means that the folders of a step cannot be made: there is no room, or this executor does not work."""
+    if is_full(error):
+        return no_room(str(staged.workspace.scratch))
+    return MlrunError(f"cannot make the step's folders: {error}", code=ExitCode.EXECUTOR)
 
 
 def check_granted(staged: Staged) -> None:

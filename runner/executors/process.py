@@ -23,7 +23,7 @@ from runner.escape import printable
 from runner.executors import interaction, wrapper
 from runner.executors.child import ChildHandle, jobs_below
 from runner.executors.interpreter import LAYER, Callers
-from runner.executors.mount import VIEW, check_granted, make_inputs, mounts
+from runner.executors.mount import VIEW, check_granted, folders_error, make_inputs, mounts
 from runner.executors.secret import delivering, lending
 from runner.executors.site import Site
 from runner.executors.terminal import Streams
@@ -101,6 +101,10 @@ class ProcessExecutor:
         """Nothing to fetch."""
         return iter(())
 
+    def disks(self) -> tuple[Path, ...]:
+        """See `runner.job.Executor`: no more than is likely, as nothing keeps a step from any folder of the user's."""
+        return (Path("/tmp"),)
+
     def view(self, workspace: Workspace) -> View:
         """See `runner.job.Executor`."""
         if self._has_mounts:
@@ -155,7 +159,7 @@ class ProcessExecutor:
                 python.make_layer(home / LAYER, str(home / LAYER))
             argv = prepare()
         except OSError as error:
-            raise MlrunError(f"cannot make the step's folders: {error}", code=ExitCode.EXECUTOR) from error
+            raise folders_error(error, staged) from error
         environment = {
             "PATH": os.pathsep.join([f"{home / LAYER}/bin", self._site.environment.get("PATH", os.defpath)]),
             "HOME": str(home),

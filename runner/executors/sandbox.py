@@ -21,7 +21,7 @@ from runner.executors.child import ChildHandle, is_ready, jobs_below
 from runner.executors.device import device_files
 from runner.executors.interpreter import LAYER, Callers
 from runner.executors.limit import most_tasks
-from runner.executors.mount import VIEW, check_granted, make_inputs
+from runner.executors.mount import VIEW, check_granted, folders_error, make_inputs
 from runner.executors.rootfs import HOME, Root
 from runner.executors.secret import delivering, lending
 from runner.executors.site import Site
@@ -144,6 +144,10 @@ class SandboxExecutor:
         """Nothing to fetch."""
         return iter(())
 
+    def disks(self) -> tuple[Path, ...]:
+        """See `runner.job.Executor`."""
+        return ()
+
     def view(self, workspace: Workspace) -> View:
         """See `runner.job.Executor`."""
         return VIEW
@@ -196,7 +200,7 @@ class SandboxExecutor:
                 self._callers.interpreter().make_layer(scratch / "home" / LAYER, f"{HOME}/{LAYER}")
             argv = prepare()
         except OSError as error:
-            raise MlrunError(f"cannot make the step's folders: {error}", code=ExitCode.EXECUTOR) from error
+            raise folders_error(error, staged) from error
         environment = {
             "PATH": os.pathsep.join([f"{HOME}/{LAYER}/bin", *root.path]),
             "HOME": HOME,

@@ -17,12 +17,12 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from runner.errors import ExitCode, MlrunError
 from runner.job import Staged
+from runner.process import own_start_time, start_time
 
 NAME = "secrets"
 """The file in the step's control folder."""
 
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
-_GONE = frozenset("ZXx")
 
 Owner = TypeVar("Owner")
 Rest = ParamSpec("Rest")
@@ -31,7 +31,7 @@ Result = TypeVar("Result")
 
 def place(id: str) -> Path:
     """Where the file for the job `id` of this process is. Raises MlrunError (EXECUTOR) without a file system for it."""
-    return _folder() / f"{_prefix()}{os.getpid()}-{_start_time(os.getpid())}-{id}" / NAME
+    return _folder() / f"{_prefix()}{os.getpid()}-{own_start_time()}-{id}" / NAME
 
 
 def delivering(
@@ -90,7 +90,7 @@ def remove_leftovers() -> None:
         for entry in os.scandir(folder):
             if entry.name.startswith(prefix) and entry.stat(follow_symlinks=False).st_uid == os.geteuid():
                 pid, _, rest = entry.name.removeprefix(prefix).partition("-")
-                if not pid.isdecimal() or _start_time(int(pid)) != rest.partition("-")[0]:
+                if not pid.isdecimal() or str(start_time(int(pid))) != rest.partition("-")[0]:
                     shutil.rmtree(entry.path, ignore_errors=True)
 
 
@@ -138,12 +138,3 @@ def _mounts_in_memory() -> set[str]:
 
 def _prefix() -> str:
     return f"mlrun-{os.geteuid()}-"
-
-
-def _start_time(pid: int) -> str:
-    """When a process began, in ticks since the boot (proc_pid_stat(5), field 22); empty for one that has ended."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] in _GONE else fields[19]

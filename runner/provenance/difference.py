@@ -205,4 +205,4 @@ def ignore_of(root: Path, tree: Tree, *, on_disk: bool) -> Ignore:
     file = tree.get(IGNORE_FILE)
     if file is None or file.mode not in (_PLAIN, _EXECUTABLE):
         return Ignore()
-    return read_ignore(root) if on_disk else Ignore(read_blob(root, file.id))
+    return Ignore(read_ignore(root) if on_disk else read_blob(root, file.id))

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from runner.digest import hash_bytes
 from runner.provenance.tree import Captured, Objects, TreeReader, text
 
 
@@ -15,10 +16,14 @@ def capture_folder(objects: Objects, root: Path, cache: Path | None = None) -> C
     """
     with TreeReader(root, objects, cache) as reader:
         paths = sorted(_walk(reader, os.fsencode(root), b""))
+        question = hash_bytes(b"\0".join([*paths, b"", reader.ignore_text]))
+        known = None if reader.not_captured else reader.recognise(question)
+        if known is not None:
+            return known
         reader.check_untracked(paths)
         for path in paths:
             reader.read(path)
-        return reader.finish(dirty=True)
+        return reader.finish(dirty=True, question=question)
 
 
 def _walk(reader: TreeReader, folder: bytes, prefix: bytes) -> Iterator[bytes]:

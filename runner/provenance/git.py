@@ -15,8 +15,8 @@ from runner.errors import ExitCode, MlrunError
 from runner.provenance.command import ask, start
 from runner.provenance.folder import capture_folder
 from runner.provenance.ignore import IGNORE_FILE, Ignore
-from runner.provenance.tree import SMALL, Captured, Objects, TreeReader, by_path, text
-from runner.provenance.worktree import read_worktree, tree_rows
+from runner.provenance.tree import SMALL, Captured, Objects, TreeReader, text
+from runner.provenance.worktree import capture_worktree, tree_rows
 from runner.store.tree import EXECUTABLE, FILE, LINK, TreeEntry
 
 __all__ = ["Captured", "Head", "Objects", "Repository", "capture_folder", "find_repository"]
@@ -101,7 +101,7 @@ class Repository:
         Raises MlrunError: POLICY for untracked files that are too large, INPUT for files that the disk cannot give.
         """
         with TreeReader(self.root, objects, cache) as reader:
-            return reader.finish(dirty=read_worktree(reader))
+            return capture_worktree(reader)
 
     def capture_commit(self, objects: Objects, commit: str) -> Captured:
         """Take the tree of a commit into the store. Raises MlrunError (INPUT) when the repository lacks objects."""
@@ -112,8 +112,8 @@ class Repository:
         missing = tuple(f"{text(path)}: a submodule" for path, (_, kind, _) in rows if kind == "commit")
         wanted = [(path, mode, id) for path, (mode, kind, id) in rows if kind == "blob"]
         with _BlobReader(self.root) as blobs:
-            entries = tuple(sorted(_stored(objects, blobs, wanted), key=by_path))
-        return Captured(objects.put_tree(entries), entries, dirty=False, not_captured=missing)
+            snapshot = objects.put_tree(_stored(objects, blobs, wanted))
+        return Captured(snapshot, dirty=False, not_captured=missing)
 
     def _ignore_of(self, commit: str, paths: set[bytes]) -> Ignore:
         return Ignore(self.read_file(commit, text(IGNORE_FILE))) if IGNORE_FILE in paths else Ignore()

@@ -14,7 +14,7 @@ from typing import BinaryIO, Protocol
 from runner.digest import Digest
 from runner.errors import ExitCode, MlrunError
 from runner.provenance.ignore import IGNORE_FILE, Ignore
-from runner.provenance.statcache import StatCache, fingerprint
+from runner.provenance.statcache import StatCache, Whole, fingerprint, mark
 from runner.store.tree import EXECUTABLE, FILE, LINK, TreeEntry, path_bytes
 
 MAX_UNTRACKED_FILE = 100_000_000
@@ -53,6 +53,10 @@ class Objects(Protocol):
         """Whether an object is there."""
         ...
 
+    def lacking(self, wanted: Iterable[Digest]) -> set[Digest]:
+        """Those of very many objects that are not there."""
+        ...
+
     def put_file(self, fd: int) -> tuple[Digest, int]:
         """Store the content of an open regular file."""
         ...
@@ -70,7 +74,6 @@ class Captured:
     """
 
     snapshot: Digest
-    entries: tuple[TreeEntry, ...]
     dirty: bool
     not_captured: tuple[str, ...] = ()
 
@@ -92,8 +95,11 @@ class TreeReader:
         self.root = root
         self.objects = objects
         self.cache = StatCache(cache, root)
-        self.ignore = read_ignore(root)
+        self.ignore_text = read_ignore(root)
+        self.ignore = Ignore(self.ignore_text)
         self.not_captured: list[str] = []
+        self._lacking = objects.lacking(self.cache.contents())
+        self._asked = 0
         self._entries: dict[str, TreeEntry] = {}
         self._waiting: list[_Waiting] = []
         self._waiting_bytes = 0
@@ -110,6 +116,18 @@ class TreeReader:
         for place in self._stack:
             os.close(place[1])
         self._stack.clear()
+
+    def recognise(self, question: str) -> Captured | None:
+        """The tree as it was captured last, if `question`, which stands for all that decides besides what the files
+        hold, is the same and no file or link has changed since; nothing is read for it."""
+        whole = self.cache.whole
+        if whole is None or whole.question != question or self._lacking or not self.objects.has(whole.snapshot):
+            return None
+        try:
+            unchanged = all(mark(self._status(path_bytes(path))) == known for path, known in self.cache.marks())
+        except OSError:
+            return None
+        return Captured(whole.snapshot, whole.dirty) if unchanged else None
 
     def check_untracked(self, paths: Iterable[bytes]) -> None:
         """Refuse to swallow data sets that lie about in the tree. Raises MlrunError (POLICY)."""
@@ -143,6 +161,7 @@ class TreeReader:
         Raises MlrunError (INPUT) for a file that the disk cannot give.
         """
         parent, _, name = path.rpartition(b"/")
+        self._asked += 1
         try:
             folder = self._enter(parent)
             if folder is None:
@@ -152,6 +171,7 @@ class TreeReader:
                 return self._read_file(folder, name, text(path), status, algorithm)
             if stat.S_ISLNK(status.st_mode):
                 target = os.readlink(name, dir_fd=folder)
+                self.cache.note(text(path), status)
                 self._entries[text(path)] = TreeEntry(text(path), LINK, text(target), len(target))
                 return LINK, _blob_id(target, algorithm)
             if not stat.S_ISDIR(status.st_mode):
@@ -164,12 +184,13 @@ class TreeReader:
             raise MlrunError(f"cannot read `{text(path)}`: {error.strerror}", code=ExitCode.INPUT) from error
         return None
 
-    def finish(self, *, dirty: bool) -> Captured:
-        """Store the manifest of everything that was read."""
+    def finish(self, *, dirty: bool, question: str | None = None) -> Captured:
+        """Store the manifest of everything that was read; with `question` it can be recognised the next time."""
         self.flush()
-        self.cache.save()
-        entries = tuple(sorted(self._entries.values(), key=by_path))
-        return Captured(self.objects.put_tree(entries), entries, dirty, tuple(self.not_captured))
+        snapshot = self.objects.put_tree(self._entries.values())
+        is_known = not self.not_captured and len(self.cache) == self._asked
+        self.cache.save(Whole(question, snapshot, dirty) if question is not None and is_known else None)
+        return Captured(snapshot, dirty, tuple(self.not_captured))
 
     def sha256(self, path: str) -> str | None:
         """The SHA-256 hash of a file that was read; None for another."""
@@ -203,12 +224,20 @@ class TreeReader:
                 return None
         return stack[-1][1]
 
+    def _status(self, path: bytes) -> os.stat_result:
+        """Raises OSError, also for a link in the way."""
+        parent, _, name = path.rpartition(b"/")
+        folder = self._enter(parent)
+        if folder is None:
+            raise FileNotFoundError(path)
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+
     def _read_file(
         self, folder: int, name: bytes, path: str, status: os.stat_result, algorithm: str
     ) -> tuple[str, str] | None:
         mode = EXECUTABLE if status.st_mode & 0o100 else FILE
         known = self.cache.find(path, status)
-        if known is not None and self.objects.has(known[0]):
+        if known is not None and known[0] not in self._lacking:
             self._entries[path] = TreeEntry(path, mode, known[0], status.st_size)
             return mode, known[1]
         fd = os.open(name, _FILE, dir_fd=folder)
@@ -262,19 +291,14 @@ class TreeReader:
         self._waiting_bytes = 0
 
 
-def read_ignore(root: Path) -> Ignore:
-    """The patterns of the `.vhignore` at `root`; a link or anything else of that name is not followed."""
+def read_ignore(root: Path) -> bytes:
+    """The `.vhignore` at `root`, empty without one; a link or anything else of that name is not followed."""
     try:
         fd = os.open(os.fsencode(root) + b"/" + IGNORE_FILE, _FILE)
     except OSError:
-        return Ignore()
+        return b""
     with os.fdopen(fd, "rb") as file:
-        return Ignore(file.read() if stat.S_ISREG(os.fstat(fd).st_mode) else b"")
-
-
-def by_path(entry: TreeEntry) -> bytes:
-    """The order of a manifest."""
-    return path_bytes(entry.path)
+        return file.read() if stat.S_ISREG(os.fstat(fd).st_mode) else b""
 
 
 def text(path: bytes) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runner.digest import hash_bytes
 from runner.provenance.command import ask, start
-from runner.provenance.tree import TreeReader, pointer_oid, text
+from runner.provenance.tree import Captured, TreeReader, pointer_oid, text
 
 COMMIT = "160000"
 """The mode of a submodule in a tree."""
@@ -33,23 +34,38 @@ class _Listing:
     """Tracked files that a sparse checkout may leave out."""
 
 
-def read_worktree(reader: TreeReader, prefix: bytes = b"", depth: int = 0) -> bool:
-    """Read the repository at `prefix` and those nested in it; returns whether anything differs from HEAD.
+def capture_worktree(reader: TreeReader) -> Captured:
+    """Read the repository and those nested in it, unless nothing has changed since that was done last.
 
     Raises MlrunError: POLICY for untracked files that are too large or a repository that git refuses, INPUT for
     files and repositories that cannot be read.
     """
+    listed, committed = _ask(reader, b"")
+    question = hash_bytes(hash_bytes(listed).encode() + hash_bytes(committed).encode() + reader.ignore_text)
+    known = reader.recognise(question)
+    if known is not None:
+        return known
+    listing = _parse(listed)
+    # What those that lie in it hold is asked of them.
+    dirty = _read(reader, listing, committed, b"", 0)
+    return reader.finish(dirty=dirty, question=None if listing.repositories else question)
+
+
+def _ask(reader: TreeReader, prefix: bytes) -> tuple[bytes, bytes]:
+    """What git says belongs to the repository at `prefix`, and the tree of HEAD, empty before the first commit."""
     top = reader.place(prefix)
     listed, committed = ask(
         top,
         ("ls-files", "-z", "-v", "--stage", "--cached", "--others", "--exclude-standard"),
         ("ls-tree", "-r", "-z", "HEAD"),
     )
-    listing = _parse(listed.required(top))
+    return listed.required(top), committed.output or b""
+
+
+def _read(reader: TreeReader, listing: _Listing, committed: bytes, prefix: bytes, depth: int) -> bool:
+    """Read the repository at `prefix` and those nested in it; returns whether anything differs from HEAD."""
     tree = {
-        path: (mode, id)
-        for path, (mode, _, id) in tree_rows(committed.output or b"")
-        if not reader.ignore.leaves_out(prefix + path)
+        path: (mode, id) for path, (mode, _, id) in tree_rows(committed) if not reader.ignore.leaves_out(prefix + path)
     }
     algorithm = "sha256" if any(len(id) == 64 for _, id in tree.values()) else "sha1"
     new = sorted(path for path in listing.untracked if not reader.ignore.leaves_out(prefix + path))
@@ -65,7 +81,7 @@ def read_worktree(reader: TreeReader, prefix: bytes = b"", depth: int = 0) -> bo
                 reader.not_captured.append(f"{text(prefix + path)}: outside the sparse checkout")
     nested = sorted(path for path in listing.repositories if not reader.ignore.leaves_out(prefix + path))
     changed = [_read_nested(reader, prefix, path, depth, tree, found) for path in nested]
-    return any(changed) or _differs(reader, top, prefix, tree, found)
+    return any(changed) or _differs(reader, reader.place(prefix), prefix, tree, found)
 
 
 def tree_rows(output: bytes) -> Iterator[tuple[bytes, tuple[str, str, str]]]:
@@ -108,7 +124,9 @@ def _read_nested(
         return False
     (head,) = ask(top, ("rev-parse", "--verify", "-q", "HEAD"))
     found[path] = (COMMIT, head.line or "")
-    return read_worktree(reader, prefix + path + b"/", depth + 1)
+    prefix += path + b"/"
+    listed, committed = _ask(reader, prefix)
+    return _read(reader, _parse(listed), committed, prefix, depth + 1)
 
 
 def _differs(reader: TreeReader, top: Path, prefix: bytes, tree: dict[bytes, Row], found: dict[bytes, Row]) -> bool:

@@ -14,9 +14,10 @@ from runner.errors import ExitCode, MlrunError, did_you_mean
 from runner.escape import printable
 from runner.store.datum import Datum, datum_id
 from runner.store.index import Index
+from runner.store.naming import Refs
 from runner.store.objects import Objects
 from runner.store.record import Execution, OutputFile, Run
-from runner.store.ref import LATEST, CollectionKind, Refs
+from runner.store.ref import LATEST, CollectionKind
 
 _URI = "datum://"
 _HEXADECIMAL = frozenset("0123456789abcdef-")
@@ -25,14 +26,14 @@ _REMEMBERED = 16
 
 
 class Catalog:
-    """The data of one store. `index` gives the index in use, `read_run` a run by its id, `open_runs` the runs that the
-    index may be behind. Every method raises MlrunError: INPUT for what is not there, STORE."""
+    """The data of one store. `read_run` gives a run by its id, `open_runs` the runs that the index may be behind. Every
+    method raises MlrunError: INPUT for what is not there, STORE."""
 
     def __init__(
         self,
         refs: Refs,
         objects: Objects,
-        index: Callable[[], Index],
+        index: Index,
         read_run: Callable[[str], Run],
         open_runs: Callable[[], Iterator[Run]],
     ) -> None:
@@ -104,13 +105,13 @@ class Catalog:
         digits = prefix.replace("-", "")
         if not 4 <= len(digits) <= 32 or not set(prefix) <= _HEXADECIMAL:
             return []
-        indexed = (self._data_of(run, execution) for execution, run in self._index().data_by_prefix(digits))
+        indexed = (self._data_of(run, execution) for execution, run in self._index.data_by_prefix(digits))
         found = _starting(digits, indexed) or _starting(digits, self._open_data())
         return sorted({datum.id: datum for datum in found}.values(), key=lambda datum: datum.id)
 
     def _by_digest(self, digest: Digest) -> Datum | None:
-        indexed = (self._data_of(run, execution) for execution, run in self._index().data_by_digest(digest))
-        same = [datum for data in (*indexed, *self._open_data()) for datum in data if datum.digest == digest]
+        indexed = (self._data_of(run, execution) for execution, run in self._index.makers_of(digest, 1))
+        same = [datum for data in (*self._open_data(), *indexed) for datum in data if datum.digest == digest]
         if same:
             return max(same, key=lambda datum: (datum.execution, datum.name))
         if self._objects.has(digest):
@@ -150,8 +151,16 @@ def write_listing(objects: Objects, data: Iterable[Datum]) -> Digest:
 
 def read_listing(objects: Objects, manifest: Digest) -> tuple[Datum, ...]:
     """The files of a version, by name."""
-    listed: Mapping[str, Any] = json.loads(objects.read(manifest).decode("utf-8", "surrogateescape"))
-    return tuple(Datum(**datum) for datum in listed["data"])
+    return decode_listing(objects.read(manifest))
+
+
+def decode_listing(data: bytes) -> tuple[Datum, ...]:
+    """The files that a version's list names. Raises ValueError for what is no such list."""
+    try:
+        listed: Mapping[str, Any] = json.loads(data.decode("utf-8", "surrogateescape"))
+        return tuple(Datum(**datum) for datum in listed["data"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"it is no list of files: {error!r}") from error
 
 
 def _starting(digits: str, groups: Iterable[Sequence[Datum]]) -> list[Datum]:

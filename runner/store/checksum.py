@@ -10,10 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from runner.digest import Digest, Hasher
-from runner.errors import ExitCode, MlrunError
 from runner.settings import CHECKSUM_NAMES
 from runner.store.durable import temporary_name
 from runner.store.objects import Objects
+from runner.store.shelf import damaged
 
 ALGORITHMS = CHECKSUM_NAMES
 """What can be asked for, in the order in which it is shown; Valohai's `inputs.json` has these names."""
@@ -56,11 +56,7 @@ class Checksums:
                 for other in others.values():
                     other.update(piece)
         if own.hexdigest() != digest:
-            raise MlrunError(
-                f"the store is damaged: the object `{digest}` has other content than its name says",
-                code=ExitCode.STORE,
-                hint="put the file back from a backup, or run again what made it",
-            )
+            raise damaged(digest, "has other content than its name says")
         return {name: other.hexdigest() for name, other in others.items()}
 
     def _path(self, digest: Digest) -> Path:

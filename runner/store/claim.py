@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Lock
 
 from runner.digest import Digest
+from runner.process import is_held
 from runner.store.durable import create, disk_errors, make_folder, write_all
 from runner.store.identity import is_id, new_id
 
@@ -22,32 +23,62 @@ _BYTES = 32
 
 
 class Claims:
-    """The claims of this process; the file is made with the first. Usable from several threads."""
+    """The claims of this process; the file is made with the first. Usable from several threads.
+
+    A forked process has claims of its own. Until it ends, those that it inherited hold as well.
+    """
+
+    _pid: int
+    _lock: Lock
+    _path: Path | None
+    _fd: int
+    _claimed: set[Digest]
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._lock = Lock()
-        self._path: Path | None = None
-        self._fd = -1
+        self._begin()
 
     def claim(self, digests: Iterable[Digest]) -> None:
         """Rely on these objects until `close`, or until this process ends. Raises MlrunError (DISK, STORE)."""
-        data = b"".join(map(bytes.fromhex, digests))
-        if not data:
+        if self._pid != os.getpid():
+            self._begin()
+        fresh = [digest for digest in digests if digest not in self._claimed]
+        if not fresh:
             return
+        data = b"".join(map(bytes.fromhex, fresh))
         with self._lock, disk_errors(self._folder, len(data)):
             if self._fd < 0:
                 self._open()
-            write_all(self._fd, data)
+            self._append(data)
+            # Not before it is written: another thread would rely on it.
+            self._claimed.update(fresh)
 
     def close(self) -> None:
         """Rely on nothing any more; idempotent."""
+        if self._pid != os.getpid():
+            self._begin()
         with self._lock:
             if self._path is not None:
                 with suppress(OSError):
                     self._path.unlink()
                 os.close(self._fd)
                 self._path, self._fd = None, -1
+            self._claimed.clear()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._lock = Lock()
+        self._path = None
+        self._fd = -1
+        self._claimed = set()
+
+    def _append(self, data: bytes) -> None:
+        try:
+            write_all(self._fd, data)
+        except OSError:
+            # Half a digest would make nonsense of all that follow.
+            os.ftruncate(self._fd, len(self._claimed) * _BYTES)
+            raise
 
     def _open(self) -> None:
         make_folder(self._folder)
@@ -55,8 +86,14 @@ class Claims:
         # Locked under another name first: a claim that can be seen is held, or its process has ended.
         new = path.with_name(f".new-{path.name}")
         fd = create(new)
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        new.rename(path)
+        try:
+            fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            new.rename(path)
+        except BaseException:
+            os.close(fd)
+            new.unlink(missing_ok=True)
+            raise
         self._path, self._fd = path, fd
 
 
@@ -65,7 +102,7 @@ def claimed(folder: Path) -> set[Digest]:
     found: set[Digest] = set()
     for path in _files(folder):
         with suppress(FileNotFoundError), path.open("rb", buffering=0) as file:
-            if not _is_left(file.fileno()):
+            if is_held(file.fileno()):
                 data = file.read()
                 found.update(Digest(data[at : at + _BYTES].hex()) for at in range(0, len(data) - _BYTES + 1, _BYTES))
     return found
@@ -75,7 +112,7 @@ def remove_left(folder: Path) -> None:
     """Remove the claims of processes that have ended. Raises OSError."""
     for path in _files(folder):
         with suppress(FileNotFoundError), path.open("rb", buffering=0) as file:
-            if _is_left(file.fileno()):
+            if not is_held(file.fileno()):
                 path.unlink()
 
 
@@ -84,11 +121,3 @@ def _files(folder: Path) -> list[Path]:
         return [folder / name for name in os.listdir(folder) if is_id(name)]
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _is_left(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -1,73 +1,106 @@
-"""Copies of objects: the cheapest kind that the file system has. Knows no digest but as a file name."""
+"""Objects given out as files: by the cheapest kind of copy that the file system has, of checked content only."""
 
 import errno
-import fcntl
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
-from runner.errors import ExitCode, MlrunError
+from runner.digest import Digest
+from runner.store.assembly import descriptor
+from runner.store.clone import Cloner
+from runner.store.durable import create, write_all
+from runner.store.shelf import Shelf, damaged
 from runner.store.tree import EXECUTABLE, LINK, path_bytes
 
-_FICLONE = 0x40049409
-"""ioctl_ficlone(2)."""
-_NO_CLONE = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM})
-_PIECE = 1 << 30
+_LINK_FALLBACK = frozenset({errno.EMLINK, errno.EXDEV, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS})
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SOURCE = os.O_RDONLY | os.O_CLOEXEC
 _TARGET = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Cloner:
-    """Copies file contents: by reflink, and once one was refused, by the kernel's own copy."""
+class Copier:
+    """Makes files out of objects, one by one. Raises OSError, and MlrunError (STORE) for what the shelf cannot give."""
 
-    def __init__(self) -> None:
-        self._worked = False
-        self._refused = False
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self.cloner = Cloner()
 
-    def may_work(self) -> bool:
-        """False once a reflink was refused before any was made."""
-        return self._worked or not self._refused
+    def copy(self, digest: Digest, target: Path, mode: int) -> None:
+        """A file of its own: a reflink or a copy."""
+        with self._shelf.open(digest) as source:
+            self._make(target, mode, source)
 
-    def clone(self, source: int, target: int) -> bool:
-        """Make the empty file `target` share the content of `source`; False when the file system does not do that.
+    def share(self, digest: Digest, target: Path) -> None:
+        """A read-only file: a reflink, else a hard link of a whole object, else a copy."""
+        with self._shelf.open(digest) as source:
+            fd = descriptor(source)
+            if fd is None or (not self._clone(fd, target) and not self._link(digest, fd, target)):
+                self._make(target, 0o444, source)
 
-        Raises OSError.
-        """
-        if not self.may_work():
+    def _clone(self, source: int, target: Path) -> bool:
+        """Whether a reflink could be made; if not, there is nothing at `target`."""
+        if not self.cloner.may_work():
             return False
+        fd = create(target, 0o444)
         try:
-            fcntl.ioctl(target, _FICLONE, source)
-        except OSError as error:
-            if error.errno not in _NO_CLONE:
-                raise
-            self._refused = True
+            os.fchmod(fd, 0o444)
+            cloned = self.cloner.clone(source, fd)
+        except BaseException:
+            _give_up(fd, target)
+            raise
+        if not cloned:
+            _give_up(fd, target)
             return False
-        self._worked = True
+        os.close(fd)
         return True
 
-    def copy(self, source: int, target: int) -> None:
-        """Copy a whole file from descriptor to descriptor, `target` being empty. Raises OSError."""
-        if self.clone(source, target):
-            return
-        offset = 0
-        while sent := os.sendfile(target, source, offset, _PIECE):
-            offset += sent
+    def _link(self, digest: Digest, source: int, target: Path) -> bool:
+        """Whether the open, checked file could be linked; a link moves its ctime, not what is known of it."""
+        if not self._shelf.is_writable:
+            return False
+        try:
+            with self._shelf.verified.keeping(source):
+                os.link(self._shelf.name(digest), target, follow_symlinks=False)
+        except FileNotFoundError:
+            if not os.path.lexists(target.parent):
+                raise
+            return False
+        except OSError as error:
+            if error.errno not in _LINK_FALLBACK:
+                raise
+            return False
+        if os.path.samestat(os.stat(target), os.fstat(source)):
+            return True
+        target.unlink()
+        return False
+
+    def _make(self, target: Path, mode: int, source: BinaryIO) -> None:
+        fd = create(target, mode)
+        try:
+            os.fchmod(fd, mode)
+            self.cloner.copy(source, fd)
+        except BaseException:
+            _give_up(fd, target)
+            raise
+        os.close(fd)
 
 
 class TreeCopier:
     """Makes a tree of writable files out of objects, fast: relative to open folders, never through a link."""
 
-    def __init__(self, objects: Path, cloner: Cloner, mtime_ns: int) -> None:
-        self._objects = os.fspath(objects)
+    def __init__(self, shelf: Shelf, cloner: Cloner, mtime_ns: int) -> None:
+        self._shelf = shelf
         self._cloner = cloner
         self._times = (mtime_ns, mtime_ns)
 
     def copy(self, entries: Iterable[tuple[str, str, str, int]], target: Path) -> None:
-        """Fill `target`. Raises OSError, or MlrunError (STORE) for objects that are missing or of another size."""
+        """Fill `target`. Raises OSError, or MlrunError (STORE) for objects that are missing or damaged."""
+        ordered = sorted(entries)
+        self._shelf.claim(Digest(content) for _, mode, content, _ in ordered if mode != LINK)
         stack = [(b"", os.open(target, _FOLDER))]
         try:
-            for path, mode, content, size in sorted(entries):
+            for path, mode, content, size in ordered:
                 parent, _, name = path_bytes(path).rpartition(b"/")
                 if stack[-1][0] != parent:
                     self._enter(parent, stack)
@@ -76,7 +109,7 @@ class TreeCopier:
                     os.symlink(path_bytes(content), name, dir_fd=folder)
                     os.utime(name, ns=self._times, dir_fd=folder, follow_symlinks=False)
                 else:
-                    self._file(folder, name, 0o755 if mode == EXECUTABLE else 0o644, content, size)
+                    self._file(folder, name, 0o755 if mode == EXECUTABLE else 0o644, Digest(content), size)
         finally:
             while stack:
                 self._leave(stack)
@@ -102,23 +135,23 @@ class TreeCopier:
         finally:
             os.close(folder)
 
-    def _file(self, folder: int, name: bytes, mode: int, digest: str, size: int) -> None:
+    def _file(self, folder: int, name: bytes, mode: int, digest: Digest, size: int) -> None:
+        data = self._shelf.small(digest)
+        if data is not None and len(data) != size:
+            raise damaged(digest, f"has {len(data):,} bytes instead of {size:,}")
+        target = os.open(name, _TARGET, mode, dir_fd=folder)
         try:
-            source = os.open(f"{self._objects}/{digest[:2]}/{digest}", _SOURCE)
-        except FileNotFoundError as error:
-            raise MlrunError(f"the store is damaged: the object `{digest}` is missing", code=ExitCode.STORE) from error
-        try:
-            target = os.open(name, _TARGET, mode, dir_fd=folder)
-            try:
-                self._cloner.copy(source, target)
-                if (found := os.fstat(target).st_size) != size:
-                    raise MlrunError(
-                        f"the store is damaged: the object `{digest}` has {found:,} bytes instead of {size:,}",
-                        code=ExitCode.STORE,
-                    )
-                os.fchmod(target, mode)
-                os.utime(target, ns=self._times)
-            finally:
-                os.close(target)
+            if data is not None:
+                write_all(target, data)
+            else:
+                with self._shelf.open(digest, size) as source:
+                    self._cloner.copy(source, target)
+            os.fchmod(target, mode)
+            os.utime(target, ns=self._times)
         finally:
-            os.close(source)
+            os.close(target)
+
+
+def _give_up(fd: int, target: Path) -> None:
+    os.close(fd)
+    target.unlink(missing_ok=True)

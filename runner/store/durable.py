@@ -10,15 +10,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from runner.errors import ExitCode, MlrunError, is_full
+from runner.errors import ExitCode, MlrunError, is_full, no_room
 
 _OWN = "give it to this user, or set `MLRUN_STORE` to a folder of your own"
+_FILES = "raise the limit of open files (`ulimit -n`), or run fewer steps at the same time (`--jobs`)"
 _HINTS = {
+    errno.EMFILE: _FILES,
+    errno.ENFILE: _FILES,
     errno.EIO: "check the disk and its messages (`dmesg`)",
     errno.EACCES: _OWN,
     errno.EPERM: _OWN,
     errno.EROFS: "set `MLRUN_STORE` to a folder on a disk that can be written",
 }
+_MOST = 1 << 20
+"""Bytes of one call: ext4 takes many times as long for the same bytes in pieces of some megabytes (Linux 6.18)."""
 _NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -26,7 +31,7 @@ def write_all(fd: int, data: bytes | memoryview) -> None:
     """Write every byte; a short write is continued. Raises OSError."""
     view = memoryview(data)
     while view:
-        view = view[os.write(fd, view) :]
+        view = view[os.write(fd, view[:_MOST]) :]
 
 
 def sync_folder(folder: Path) -> None:
@@ -96,11 +101,7 @@ def disk_errors(place: Path, needs: int = 0) -> Iterator[None]:
 def disk_error(error: OSError, place: Path, needs: int = 0) -> MlrunError:
     """What an OSError below `place` means for the user; `needs` is how many bytes were to be written."""
     if is_full(error):
-        return MlrunError(
-            f"the disk of `{place}` is full: needs {needs:,} bytes, has {_free(place):,}",
-            code=ExitCode.DISK,
-            hint="free some space there (or raise the quota) and run the command again; nothing has to be repaired",
-        )
+        return no_room(str(place), needs)
     reason = os.strerror(error.errno) if error.errno else str(error)
     where = error.filename if isinstance(error.filename, str) else str(place)
     return MlrunError(
@@ -108,11 +109,3 @@ def disk_error(error: OSError, place: Path, needs: int = 0) -> MlrunError:
         code=ExitCode.STORE,
         hint=_HINTS.get(error.errno or 0),
     )
-
-
-def _free(place: Path) -> int:
-    try:
-        status = os.statvfs(place)
-    except OSError:
-        return 0
-    return status.f_bavail * status.f_frsize

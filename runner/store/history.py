@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from runner.errors import ExitCode, MlrunError
+from runner.escape import printable
 from runner.store.durable import disk_errors
 from runner.store.identity import is_id
+from runner.store.imported import numbered, read_import
 from runner.store.journal import DamagedJournal, is_held, read
 from runner.store.layout import Layout, RunFolder
 from runner.store.lease import is_alive, read_owner
@@ -14,7 +16,8 @@ from runner.store.record import BrokenJournal, Run, Story, fold, interrupted
 
 
 def recorded_run(folder: RunFolder) -> Run | None:
-    """The run exactly as its journal tells; None when there is none yet (or never was more than a torn first line).
+    """The run as its journal tells, with the numbers of this store if it came from another one; None when there is no
+    journal yet (or never was more than a torn first line).
 
     Raises DamagedJournal, or MlrunError (STORE) when it cannot be read.
     """
@@ -26,9 +29,25 @@ def recorded_run(folder: RunFolder) -> Run | None:
     if not entries:
         return None
     try:
-        return fold(entries)
+        run = fold(entries)
     except BrokenJournal as error:
         raise DamagedJournal(folder.journal, str(error), entries) from error
+    if run.id != folder.path.name:
+        raise DamagedJournal(folder.journal, f"it tells of the run `{printable(run.id)}`")
+    return _laid_over(folder, run)
+
+
+def _laid_over(folder: RunFolder, run: Run) -> Run:
+    try:
+        with _reading(folder):
+            told = read_import(folder.imported)
+    except ValueError as error:
+        raise MlrunError(
+            f"`{folder.imported}` is damaged: {error}",
+            code=ExitCode.STORE,
+            hint="remove the run with `mlrun rm` and fetch it again; other runs are not affected",
+        ) from error
+    return run if told is None else numbered(run, told)
 
 
 def run_before_damage(error: MlrunError) -> Run | None:
@@ -52,11 +71,14 @@ def shown_run(folder: RunFolder) -> Run | None:
 
 
 def is_abandoned(folder: RunFolder) -> bool:
-    """Whether the owner is certainly gone: dead by its lease, and nobody holds the journal.
+    """Whether nobody drives the run any more: its owner is dead by its lease, and nobody holds the journal; or it came
+    from another store, as it was there.
 
     Raises MlrunError (STORE) when it may not be read.
     """
     with _reading(folder):
+        if folder.imported.exists():
+            return True
         owner = read_owner(folder.owner)
         if owner is None or is_alive(owner) is not False:
             return False

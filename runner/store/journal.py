@@ -8,7 +8,10 @@ move unnoticed. A turn is written whole or not at all: a last line that was torn
 import fcntl
 import json
 import os
-from collections.abc import Sequence
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,10 +19,17 @@ from typing import Any
 from blake3 import blake3
 
 from runner.errors import ExitCode, MlrunError
-from runner.store.durable import create, disk_error, disk_errors, write_all
+from runner.process import try_lock
+from runner.store.durable import create, disk_error, disk_errors, make_folder, sync_folder, write_all
 from runner.store.record import Entry
 
 _DIGITS = 16
+_TAIL = 1 << 16
+"""Bytes at the end of a journal that are read first by who needs its last turn only."""
+_SECTOR = 512
+"""The least that a disk writes at once."""
+_PATIENCE = 60.0
+_PAUSE = 0.02
 
 
 def timestamp(microseconds: int | None = None) -> str:
@@ -68,19 +78,30 @@ class Journal:
 
         Raises DamagedJournal, and FileNotFoundError for a missing one.
         """
+        return cls._take(path, lambda: _from_start(path))
+
+    @classmethod
+    def take_end(cls, path: Path) -> "tuple[Journal, list[Entry]] | None":
+        """Like `take_over`, with the entries of the last turn only: the time does not grow with the journal.
+
+        That turn is checked against the line before it; whoever reads the whole journal checks all others.
+        """
+        return cls._take(path, lambda: _last_turn(path) or _from_start(path))
+
+    @classmethod
+    def _take(cls, path: Path, read_end: "Callable[[], _End]") -> "tuple[Journal, list[Entry]] | None":
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            if not _try_lock(fd, fcntl.LOCK_EX):
+            if not _had(fd, fcntl.LOCK_EX):
                 os.close(fd)
                 return None
-            follower = Follower(path)
-            entries = follower.poll()
-            os.ftruncate(fd, follower.offset)
+            size, last, entries = read_end()
+            os.ftruncate(fd, size)
             os.lseek(fd, 0, os.SEEK_END)
         except BaseException:
             os.close(fd)
             raise
-        return cls(path, fd, size=follower.offset, last=follower.last), entries
+        return cls(path, fd, size=size, last=last), entries
 
     def append(self, entries: Sequence[Entry]) -> list[Entry]:
         """Add one turn, durable when this returns; entries without a `time` get this moment's. Returns them as written.
@@ -148,27 +169,25 @@ class Follower:
         """
         with self._path.open("rb", buffering=0) as file:
             file.seek(self.offset)
-            data = file.read()
+            return self.take(file.read())
+
+    def take(self, data: bytes) -> list[Entry]:
+        """The entries of the bytes that follow those of the turns so far. Raises DamagedJournal as `poll` does."""
         entries: list[Entry] = []
         start = 0
         while (end := data.find(b"\n", start)) >= 0:
-            turn = self._turn(data[start:end])
+            turn = _turn(self.last, data[start:end])
             if turn is None:
-                if b"\0" in data[start:] and data.find(b"\n", end + 1) < 0:
-                    break
+                if data.find(b"\n", end + 1) < 0 and _is_torn(data[start:], self.offset):
+                    return entries
                 raise DamagedJournal(self._path, f"the turn at byte {self.offset} fails its check", entries)
             entries += turn
+            self.last = data[start : start + _DIGITS]
             self.offset += end + 1 - start
             start = end + 1
+        if _turn(self.last, data[start:-1]) is not None:
+            raise DamagedJournal(self._path, f"the turn at byte {self.offset} has lost its newline", entries)
         return entries
-
-    def _turn(self, line: bytes) -> list[Entry] | None:
-        checksum, body = line[:_DIGITS], line[_DIGITS + 1 :]
-        if line[_DIGITS : _DIGITS + 1] != b" " or checksum != _checksum(self.last, body):
-            return None
-        self.last = checksum
-        turn: list[dict[str, Any]] = json.loads(body)
-        return list(turn)
 
 
 def read(path: Path) -> list[Entry]:
@@ -179,21 +198,86 @@ def read(path: Path) -> list[Entry]:
     return Follower(path).poll()
 
 
+@contextmanager
+def shared(path: Path) -> Iterator[tuple[Journal, list[Entry]]]:
+    """A journal that many processes write in turn, made if need be, and the entries of its last turn; ours alone for
+    the block. Raises DamagedJournal, MlrunError (LOCKED) after a minute of waiting, STORE and DISK."""
+    with disk_errors(path):
+        if not path.exists():
+            make_folder(path.parent)
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+            sync_folder(path.parent)
+        deadline = time.monotonic() + _PATIENCE
+        while (taken := Journal.take_end(path)) is None:
+            if time.monotonic() > deadline:
+                raise MlrunError(
+                    f"`{path}` was locked by another process for {_PATIENCE:.0f} s",
+                    code=ExitCode.LOCKED,
+                    hint="wait for other `mlrun` commands to end",
+                )
+            time.sleep(_PAUSE)
+    with taken[0]:
+        yield taken
+
+
 def is_held(path: Path) -> bool:
     """Whether a living process has the journal open for appending. Raises FileNotFoundError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return not _try_lock(fd, fcntl.LOCK_SH)
+        return not _had(fd, fcntl.LOCK_SH)
     finally:
         os.close(fd)
 
 
-def _try_lock(fd: int, kind: int) -> bool:
+_End = tuple[int, bytes, list[Entry]]
+"""Bytes of whole turns, the digits of the last one, and entries."""
+
+
+def _from_start(path: Path) -> _End:
+    follower = Follower(path)
+    entries = follower.poll()
+    return follower.offset, follower.last, entries
+
+
+def _last_turn(path: Path) -> _End | None:
+    """The last turn, checked; None when the end of the file does not show one, for whatever reason."""
+    tail = _TAIL
+    with path.open("rb", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        while tail < size:
+            file.seek(size - tail)
+            *lines, torn = file.read(tail).split(b"\n")
+            # The first of these may have lost its beginning.
+            if len(lines) > 2:
+                before, line = lines[-2:]
+                turn = None if torn else _turn(before[:_DIGITS], line)
+                return None if turn is None else (size, line[:_DIGITS], turn)
+            tail *= 8
+    return None
+
+
+def _is_torn(rest: bytes, offset: int) -> bool:
+    """Whether a last line that stands at `offset` and fails its check can be what a crash left of a write: sectors of
+    zeros, where nothing had reached the disk. Zeros that end within one come from elsewhere."""
+    zeros = [(found.start(), found.end()) for found in re.finditer(b"\0+", rest)]
+    return bool(zeros) and all(
+        (start == 0 or (offset + start) % _SECTOR == 0) and (end == len(rest) or (offset + end) % _SECTOR == 0)
+        for start, end in zeros
+    )
+
+
+def _turn(previous: bytes, line: bytes) -> list[Entry] | None:
+    """The entries of a line, None when it fails its check; `previous` has the digits of the line before."""
+    checksum, body = line[:_DIGITS], line[_DIGITS + 1 :]
+    if line[_DIGITS : _DIGITS + 1] != b" " or checksum != _checksum(previous, body):
+        return None
+    turn: list[dict[str, Any]] = json.loads(body)
+    return list(turn)
+
+
+def _had(fd: int, kind: int) -> bool:
     """Whether the lock was had; a file system without locks (flock(2): ENOLCK, EOPNOTSUPP) leaves it to the lease."""
     try:
-        fcntl.flock(fd, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return try_lock(fd, kind)
     except OSError:
         return True
-    return True

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from runner.errors import ExitCode, MlrunError
 from runner.store.durable import disk_errors, make_folder, replace_file, sync_folder
+from runner.store.filesystem import check_able, check_local
 
 FORMAT = 2
 """The format that this program writes; it reads all formats up to this one, and brings them up to it."""
@@ -36,6 +37,11 @@ class RunFolder:
     def owner(self) -> Path:
         """The lease: which process drives the run."""
         return self.path / "owner"
+
+    @property
+    def imported(self) -> Path:
+        """Where the run came from and its numbers here, if it is one of another store (`runner.store.imported`)."""
+        return self.path / "import"
 
     @property
     def inbox(self) -> Path:
@@ -140,10 +146,11 @@ class Layout:
     def create_or_open(cls, root: Path) -> "Layout":
         """The store at `root`, made if need be: folders of mode 0700, durable before this returns.
 
-        Raises MlrunError (STORE, or DISK when there is no space).
+        Raises MlrunError (STORE, also where no store can live; DISK when there is no space).
         """
         layout = cls(root)
         with disk_errors(root):
+            check_local(root)
             if _written_format(root) != FORMAT:
                 layout._create()
         if not os.access(layout.objects, os.W_OK | os.X_OK):
@@ -162,14 +169,19 @@ class Layout:
         make_folder(self.root)
         found = {entry.name for entry in self.root.iterdir() if not entry.name.startswith(".new-")}
         foreign = found.difference(_FOLDERS, [self.format.name, _IGNORE])
-        if foreign and _written_format(self.root) is None:
+        if foreign and self.format.name not in found:
             raise MlrunError(
                 f"`{self.root}` is not a store: it holds `{min(foreign)}`",
                 code=ExitCode.STORE,
                 hint="set `MLRUN_STORE` to an empty folder, or to one that does not exist yet",
             )
-        for name in _FOLDERS:
-            (self.root / name).mkdir(mode=0o700, exist_ok=True)
+        if self.format.name not in found:
+            check_able(self.root)
+        for folder in (self.root, *(self.root / name for name in _FOLDERS)):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            # A cache may be here before the store is, with a mode that the umask decided.
+            if folder.stat().st_uid == os.geteuid():
+                folder.chmod(0o700)
         for name in (self.scratch.name, *SHARDS):
             (self.objects / name).mkdir(mode=0o700, exist_ok=True)
         sync_folder(self.objects)

@@ -13,12 +13,14 @@ from contextlib import contextmanager
 from copy import copy
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
 
-from runner.digest import Digest, Hasher, hash_bytes, hash_file
+from runner.digest import Digest, Hasher, hash_bytes
 from runner.errors import ExitCode, MlrunError
-from runner.store.copy import Cloner, TreeCopier
+from runner.store.copy import Copier, TreeCopier
 from runner.store.durable import create, disk_error, disk_errors, make_folder, sync_folder, temporary_name, write_all
+from runner.store.layout import Layout
+from runner.store.shelf import Shelf, Where
 from runner.store.thread import side_by_side
 from runner.store.tree import TreeEntry, encode_tree, read_manifest
 from runner.store.volume import Volume, check_written
@@ -28,27 +30,26 @@ _SMALL = 1 << 20
 """Up to this size a file is read whole, so that content which is there already is never written again."""
 _MANY = 64
 """From so many small files on, one sync of the file system may be faster than one of each."""
-_LINK_FALLBACK = frozenset({errno.EMLINK, errno.EXDEV, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP})
 
 
 _Waiting = tuple[Path, Digest, int]
 """A small file that becomes an object when its gathering ends: where it is, its digest and size."""
 
 
-class Objects:
-    """The objects below `root`; `scratch` is a folder on the same file system for those of unknown digest.
+class Objects(Shelf):
+    """The objects of the store at `layout`, to be read and, if `writable`, written.
 
-    Any number of processes and threads may use the same folder. Every method raises MlrunError: DISK when there is no
-    space, STORE for other failures of the disk and for missing or damaged objects.
+    Any number of processes and threads may use the same store. Every method raises MlrunError: DISK when there is no
+    space, STORE for other failures of the disk and for missing or damaged objects, POLICY for purged content.
     """
 
-    def __init__(self, root: Path, scratch: Path) -> None:
-        self._root = root
-        self._scratch = scratch
+    def __init__(self, layout: Layout, *, writable: bool = True) -> None:
+        super().__init__(layout, writable=writable)
+        self._scratch = layout.scratch
         self._durable: set[Digest] = set()
         self._gathered: set[Digest] | None = None
         self._waiting: list[_Waiting] = []
-        self._cloner = Cloner()
+        self._copier = Copier(self)
 
     @contextmanager
     def gathering(self) -> Iterator[Self]:
@@ -59,8 +60,8 @@ class Objects:
         """
         together = copy(self)
         together._gathered, together._waiting = set(), []
-        with disk_errors(self._root):
-            volume = Volume(self._root)
+        with disk_errors(self.root):
+            volume = Volume(self.root)
         with volume:
             try:
                 yield together
@@ -68,50 +69,10 @@ class Objects:
                 try:
                     together._take_waiting(volume)
                 finally:
-                    with disk_errors(self._root):
+                    with disk_errors(self.root):
                         folders = {digest[:2] for digest in together._gathered}
-                        side_by_side(sync_folder, [self._root / name for name in folders])
+                        side_by_side(sync_folder, [self.root / name for name in folders])
                     self._durable.update(together._gathered)
-
-    def path(self, digest: Digest) -> Path:
-        """Where the object is, or would be."""
-        return self._root / digest[:2] / digest
-
-    def has(self, digest: Digest) -> bool:
-        """Whether the object is there."""
-        return os.path.exists(self._name(digest))
-
-    def size(self, digest: Digest) -> int:
-        """Bytes of the object."""
-        with self._missing(digest):
-            return os.stat(self._name(digest)).st_size
-
-    def open(self, digest: Digest, size: int | None = None) -> BinaryIO:
-        """The object open for reading; `size` is what it must have."""
-        with self._missing(digest):
-            file = self.path(digest).open("rb", buffering=0)
-        found = os.fstat(file.fileno()).st_size
-        if size is not None and size != found:
-            file.close()
-            raise _damaged(digest, f"has {found:,} bytes instead of {size:,}")
-        return file
-
-    def read(self, digest: Digest) -> bytes:
-        """The content, checked against the name."""
-        with self._missing(digest):
-            data = self.path(digest).read_bytes()
-        if hash_bytes(data) != digest:
-            raise _damaged(digest, "has other content than its name says")
-        return data
-
-    def verify(self, digest: Digest) -> bool:
-        """Whether the object is there with the content that its name says."""
-        try:
-            return hash_file(self.path(digest)) == digest
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise _damaged(digest, f"cannot be read: {os.strerror(error.errno or errno.EIO)}") from error
 
     def put_bytes(self, data: bytes) -> Digest:
         """Store `data`; it is durable when this returns."""
@@ -144,7 +105,7 @@ class Objects:
             self._land(fd, temporary, digest, size)
 
         side_by_side(land, written())
-        with disk_errors(self._root):
+        with disk_errors(self.root):
             side_by_side(sync_folder, set(fresh.values()))
         self._durable.update(fresh)
         return stored
@@ -168,7 +129,12 @@ class Objects:
             _give_up(fd, temporary)
             raise
         digest = Digest(hasher.hexdigest())
-        if self._is_stored(digest, size):
+        try:
+            stored = self._is_stored(digest, size)
+        except BaseException:
+            _give_up(fd, temporary)
+            raise
+        if stored:
             _give_up(fd, temporary)
         else:
             self._land(fd, temporary, digest, size)
@@ -189,7 +155,8 @@ class Objects:
     def adopt(self, path: Path) -> tuple[Digest, int]:
         """Make a finished file of ours an object and remove it from `path`: no copy on the same file system.
 
-        Nobody may write it any more. A file with other names (hard links) or another owner is copied instead.
+        Nobody may write it any more. A file with other names (hard links) or another owner is copied instead. Content
+        that was purged is removed from `path`, too.
         """
         with disk_errors(path):
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -205,6 +172,10 @@ class Objects:
                         return adopted
                     os.lseek(fd, 0, os.SEEK_SET)
                 stored = self.put_file(fd)
+            except MlrunError as error:
+                if error.code is ExitCode.POLICY:
+                    path.unlink()
+                raise
             finally:
                 os.close(fd)
             path.unlink()
@@ -225,8 +196,12 @@ class Objects:
         may be a hard link of the object itself, so it has to be shown through a read-only mount.
         """
         with disk_errors(target.parent, self.size(digest)):
-            if writable or not self._link(digest, target):
-                self._copy(digest, target, 0o644 if writable else 0o444)
+            if writable:
+                self._copier.copy(digest, target, 0o644)
+                return
+            if self.is_writable and self.find(digest) is Where.PACKED:
+                self._unpack(digest)
+            self._copier.share(digest, target)
 
     def copy_tree(self, entries: Iterable[tuple[str, str, str, int]], target: Path, mtime_ns: int) -> None:
         """Fill the existing empty folder `target` with writable copies; every time stamp becomes `mtime_ns`.
@@ -234,46 +209,25 @@ class Objects:
         Entries have the form of `TreeEntry`, in any order.
         """
         with disk_errors(target):
-            TreeCopier(self._root, self._cloner, mtime_ns).copy(entries, target)
+            TreeCopier(self, self._copier.cloner, mtime_ns).copy(entries, target)
 
-    def _link(self, digest: Digest, target: Path) -> bool:
-        """Whether a reflink or a hard link could be made."""
-        if self._cloner.may_work() and self._clone(digest, target):
-            return True
-        try:
-            os.link(self._name(digest), target, follow_symlinks=False)
-        except OSError as error:
-            if error.errno not in _LINK_FALLBACK:
-                raise
-            return False
-        return True
+    def file(self, digest: Digest) -> Path:
+        """A path at which the checked content can be read until `close`; a packed object is made whole by a writer."""
+        if self.is_writable:
+            self.claim([digest])
+            if self.find(digest) is Where.PACKED:
+                self._unpack(digest)
+        return super().file(digest)
 
-    def _clone(self, digest: Digest, target: Path) -> bool:
-        """Whether a reflink could be made; if not, there is nothing at `target`."""
+    def unlink(self, name: str, /, *, dir_fd: int) -> None:
+        """Remove a name in an open folder that `materialise` may have made; raises OSError. By any other way the
+        object's content has to be hashed once more."""
+        self.verified.unlink(name, dir_fd=dir_fd)
+
+    def _unpack(self, digest: Digest) -> None:
+        """Make a packed object whole; its recipe stays."""
         with self.open(digest) as source:
-            fd = create(target, 0o444)
-            try:
-                os.fchmod(fd, 0o444)
-                cloned = self._cloner.clone(source.fileno(), fd)
-            except BaseException:
-                _give_up(fd, target)
-                raise
-            if not cloned:
-                _give_up(fd, target)
-                return False
-            os.close(fd)
-        return True
-
-    def _copy(self, digest: Digest, target: Path, mode: int) -> None:
-        with self.open(digest) as source:
-            fd = create(target, mode)
-            try:
-                os.fchmod(fd, mode)
-                self._cloner.copy(source.fileno(), fd)
-            except BaseException:
-                _give_up(fd, target)
-                raise
-            os.close(fd)
+            self.put_stream(iter(partial(source.read, _PIECE), b""), self.size(digest))
 
     def _adopt(self, fd: int, path: Path) -> tuple[Digest, int] | None:
         """None when the file is on another file system."""
@@ -291,7 +245,7 @@ class Objects:
         if os.fstat(fd).st_size != size:
             raise _changed(path)
         try:
-            self._rename(path, digest)
+            self._rename(fd, path, digest)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
@@ -305,14 +259,16 @@ class Objects:
         if len(data) != size:
             raise _changed(path)
         digest = hash_bytes(data)
+        self.tombstones.check([digest])
         self._waiting.append((path, digest, size))
         return digest, size
 
     def _take_waiting(self, volume: Volume) -> None:
         """Adopt the small files. The first failure ends it; those that are not objects then stay where they are."""
         waiting = self._waiting
+        self.claim(digest for _, digest, _ in waiting)
         if len(waiting) >= _MANY and volume.pays(len(waiting), sum(size for _, _, size in waiting)):
-            with disk_errors(self._root):
+            with disk_errors(self.root):
                 volume.sync()
             for file in waiting:
                 self._take(file, check_written)
@@ -330,7 +286,7 @@ class Objects:
                     path.unlink()
                     return
                 try:
-                    self._rename(path, digest)
+                    self._rename(fd, path, digest)
                 except OSError as error:
                     if error.errno != errno.EXDEV:
                         raise
@@ -341,14 +297,17 @@ class Objects:
         self._confirm(digest)
 
     def _is_stored(self, digest: Digest, size: int) -> bool:
-        """Whether the object is there, whole and durable. Another process may be about to sync its name: so do we."""
+        """Whether the object is there, whole, sound and durable; claimed in any case. Another process may be about to
+        sync its name: so do we. Raises MlrunError (POLICY) for purged content."""
+        self.claim([digest])
+        self.tombstones.check([digest])
         try:
-            found = os.stat(self._name(digest)).st_size
+            found = os.stat(self.name(digest)).st_size
         except FileNotFoundError:
             return False
         except OSError as error:
-            raise disk_error(error, self._root) from error
-        if found != size:
+            raise disk_error(error, self.root) from error
+        if found != size or not self.is_sound(digest):
             return False
         if digest not in self._durable:
             self._confirm(digest)
@@ -358,7 +317,7 @@ class Objects:
         if self._gathered is not None:
             self._gathered.add(digest)
             return
-        with disk_errors(self._root):
+        with disk_errors(self.root):
             sync_folder(self.path(digest).parent)
         self._durable.add(digest)
 
@@ -366,7 +325,7 @@ class Objects:
         temporary = self.path(digest).parent / temporary_name()
         fd = self._create(temporary)
         try:
-            with disk_errors(self._root, len(data)):
+            with disk_errors(self.root, len(data)):
                 write_all(fd, data)
         except BaseException:
             _give_up(fd, temporary)
@@ -374,7 +333,7 @@ class Objects:
         return temporary, fd
 
     def _create(self, temporary: Path) -> int:
-        with disk_errors(self._root):
+        with disk_errors(self.root):
             try:
                 return create(temporary)
             except FileNotFoundError:
@@ -384,54 +343,31 @@ class Objects:
     def _land(self, fd: int, temporary: Path, digest: Digest, size: int) -> None:
         """Sync and name a written file; its folder is left to the caller."""
         try:
-            with disk_errors(self._root, size):
+            with disk_errors(self.root, size):
                 os.fchmod(fd, 0o444)
                 os.fsync(fd)
                 written = os.fstat(fd).st_size
                 if written != size:
                     raise OSError(errno.EIO, f"{written} bytes were written instead of {size}", str(temporary))
-                self._rename(temporary, digest)
+                self._rename(fd, temporary, digest)
         except BaseException:
             _give_up(fd, temporary)
             raise
         os.close(fd)
 
-    def _rename(self, path: Path, digest: Digest) -> None:
+    def _rename(self, fd: int, path: Path, digest: Digest) -> None:
+        """Name an open file that is synced and has this content."""
         try:
-            os.rename(path, self._name(digest))
+            os.rename(path, self.name(digest))
         except FileNotFoundError:
             make_folder(self.path(digest).parent)
-            os.rename(path, self._name(digest))
-
-    def _name(self, digest: Digest) -> str:
-        return f"{self._root}/{digest[:2]}/{digest}"
-
-    def _missing(self, digest: Digest) -> "_Missing":
-        return _Missing(digest)
-
-
-class _Missing:
-    """Names the object when the block cannot get at its file."""
-
-    def __init__(self, digest: Digest) -> None:
-        self._digest = digest
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, FileNotFoundError):
-            raise _damaged(self._digest, "is missing") from error
-        if isinstance(error, OSError):
-            raise _damaged(self._digest, f"cannot be read: {os.strerror(error.errno or errno.EIO)}") from error
-
-
-def _damaged(digest: Digest, what: str) -> MlrunError:
-    return MlrunError(
-        f"the store is damaged: the object `{digest}` {what}",
-        code=ExitCode.STORE,
-        hint="put the file back from a backup, or run again what made it",
-    )
+            os.rename(path, self.name(digest))
+        # The name has moved the ctime.
+        self.verified.note([(digest, os.fstat(fd))])
+        # Whoever purges tells it before he removes the file: he may just have looked, and not found this one.
+        if self.tombstones.find(digest) is not None:
+            self.path(digest).unlink(missing_ok=True)
+            self.tombstones.check([digest])
 
 
 def _changed(path: Path) -> OSError:

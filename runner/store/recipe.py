@@ -12,6 +12,8 @@ from typing import NamedTuple
 from runner.digest import Digest, canonical_json, is_digest
 
 _FORMAT = 1
+_END = 1 << 63
+"""No file reaches that far."""
 
 
 class Piece(NamedTuple):
@@ -63,16 +65,13 @@ def encode_recipe(recipe: Recipe) -> bytes:
 
 def decode_recipe(data: bytes) -> Recipe:
     """The recipe that a file holds. Raises ValueError for anything that `encode_recipe` would not have made."""
-    document = json.loads(data)
-    if not isinstance(document, dict) or document.get("format") != _FORMAT:
-        raise ValueError("it is not a recipe of format 1")
     try:
+        document = json.loads(data)
         recipe = Recipe(tuple(Piece(*piece) for piece in document["pieces"]))
-        fits = all(_is_sound(piece) for piece in recipe.pieces) and recipe.size == document["size"]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"it is not a recipe: {error}") from error
-    if not fits:
-        raise ValueError("its pieces do not fit")
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"it is not a recipe: {error!r}") from error
+    if not all(map(_is_sound, recipe.pieces)) or encode_recipe(make_recipe(recipe.pieces)) != data:
+        raise ValueError(f"it is not a recipe of format {_FORMAT}, or its pieces do not fit")
     return recipe
 
 
@@ -91,6 +90,5 @@ def _parts(piece: Piece, source: Recipe | None) -> Iterator[Piece]:
 def _is_sound(piece: Piece) -> bool:
     numbers = (piece.offset, piece.length)
     whole = all(isinstance(number, int) and not isinstance(number, bool) for number in numbers)
-    return (
-        whole and piece.offset >= 0 and piece.length > 0 and isinstance(piece.source, str) and is_digest(piece.source)
-    )
+    fits = whole and piece.offset >= 0 and piece.length > 0 and piece.offset + piece.length < _END
+    return fits and isinstance(piece.source, str) and is_digest(piece.source)

@@ -3,7 +3,9 @@
 import shutil
 from contextlib import suppress
 
+from runner.errors import MlrunError
 from runner.state import FINAL, Reason
+from runner.store.history import recorded_run
 from runner.store.index import Index
 from runner.store.journal import DamagedJournal, Journal
 from runner.store.layout import Layout, RunFolder
@@ -21,7 +23,11 @@ def reconcile(layout: Layout, index: Index) -> tuple[str, ...]:
         folder = layout.run(run_id)
         # What fails while it writes is no OSError but a MlrunError, and ends the command.
         with suppress(BrokenJournal, DamagedJournal, OSError):
-            if _is_gone(folder, owner) and _end(folder, run_id, index):
+            alive = _is_alive(folder, owner)
+            # Whoever had it in hand last is not its owner, where a run was being removed or brought back.
+            if alive is None or (alive and is_alive(owner) is False):
+                _complete(folder, index)
+            elif not alive and _end(folder, run_id, index):
                 ended.append(run_id)
     return tuple(ended)
 
@@ -43,8 +49,22 @@ def last_entries(run: Run) -> list[Entry]:
     return [*entries, {"type": "run-finished", "state": after.state, "reason": lost}]
 
 
-def _is_gone(folder: RunFolder, registered: Owner) -> bool:
-    return is_alive(read_owner(folder.owner) or registered) is False
+def _is_alive(folder: RunFolder, registered: Owner) -> bool | None:
+    """Whether the owner lives; None where nobody here can tell, and for a run of another store."""
+    if not folder.journal.exists():
+        # It is only about to begin, by the hand of who registered it.
+        return is_alive(registered)
+    return None if folder.imported.exists() else is_alive(read_owner(folder.owner) or registered)
+
+
+def _complete(folder: RunFolder, index: Index) -> None:
+    """Put the rows of a run that ended though the index does not know; without an end it is left alone."""
+    try:
+        run = recorded_run(folder)
+    except MlrunError:
+        return
+    if run is not None and run.state in FINAL:
+        index.put(run, run.executions.values())
 
 
 def _end(folder: RunFolder, run_id: str, index: Index) -> bool:
@@ -70,6 +90,9 @@ def _end(folder: RunFolder, run_id: str, index: Index) -> bool:
 
 def _forget(folder: RunFolder, run_id: str, index: Index) -> None:
     """The run's first entry was never acknowledged: nothing was started and nothing is lost."""
-    if folder.path.exists():
+    if folder.path.exists() and not folder.imported.exists():
         shutil.rmtree(folder.path)
     index.forget(run_id)
+    if folder.imported.exists():
+        # Another process has brought it from elsewhere meanwhile, in one rename.
+        _complete(folder, index)

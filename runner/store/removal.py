@@ -4,35 +4,32 @@ One journal (`runner.store.journal`) at the top of the store; an entry is writte
 after a crash in between the store says less than it has, never more.
 """
 
-import os
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from runner.digest import Digest
-from runner.errors import ExitCode, MlrunError
-from runner.store.durable import disk_errors, sync_folder
-from runner.store.journal import Journal, read
+from runner.errors import MlrunError
+from runner.store.durable import disk_errors
+from runner.store.journal import DamagedJournal, read, shared
 from runner.store.record import Entry
 
 REMOVAL_ENTRY_TYPES = ("files-dropped", "files-restored", "run-removed", "run-restored", "content-purged")
 
-_PATIENCE = 60.0
-_PAUSE = 0.02
-
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """Content that was destroyed for good: when, by whom, why, and what it was called."""
+    """Content that was destroyed for good: when, by whom, why, what it was called, and how many
+    bytes it had, 0 if nobody told. `parts` are objects that held parts of it and nothing else of anybody's."""
 
     digest: Digest
     time: str
     by: str
     reason: str
     names: tuple[str, ...]
+    size: int = 0
+    parts: tuple[Digest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +46,11 @@ class RemovedRun:
 
 @dataclass(slots=True)
 class Removed:
-    """Everything that is removed by now. `dropped` has the executions that lost their files, and when."""
+    """Everything that is removed by now. `dropped` has the executions that lost their files, and when; `batches` tells
+    by batch of the trash whose files went into it, and whether that execution had all of them until then."""
 
     dropped: dict[str, str] = field(default_factory=dict)
+    batches: dict[str, dict[str, bool]] = field(default_factory=dict)
     runs: dict[str, RemovedRun] = field(default_factory=dict)
     purged: dict[Digest, Purged] = field(default_factory=dict)
 
@@ -70,28 +69,17 @@ class Removals:
             except (FileNotFoundError, NotADirectoryError):
                 return Removed()
 
+    def read_on(self) -> tuple[Removed, MlrunError | None]:
+        """Like `read`, up to the first damage, and what is wrong with the file."""
+        try:
+            return self.read(), None
+        except DamagedJournal as error:
+            return fold(error.entries), error
+
     def append(self, entries: Sequence[Entry]) -> None:
         """Tell what is about to be removed or restored; durable when this returns."""
-        with self._taken() as journal:
+        with shared(self._path) as (journal, _):
             journal.append(entries)
-
-    @contextmanager
-    def _taken(self) -> Iterator[Journal]:
-        with disk_errors(self._path):
-            if not self._path.exists():
-                os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-                sync_folder(self._path.parent)
-            deadline = time.monotonic() + _PATIENCE
-            while (taken := Journal.take_over(self._path)) is None:
-                if time.monotonic() > deadline:
-                    raise MlrunError(
-                        f"`{self._path}` was locked by another process for {_PATIENCE:.0f} s",
-                        code=ExitCode.LOCKED,
-                        hint="wait for other `mlrun` commands to end",
-                    )
-                time.sleep(_PAUSE)
-        with taken[0] as journal:
-            yield journal
 
 
 def fold(entries: Sequence[Entry]) -> Removed:
@@ -100,6 +88,8 @@ def fold(entries: Sequence[Entry]) -> Removed:
     for entry in entries:
         match entry["type"]:
             case "files-dropped":
+                batch = removed.batches.setdefault(entry.get("batch", ""), {})
+                batch.update((id, id not in removed.dropped) for id in entry["executions"])
                 removed.dropped.update(dict.fromkeys(entry["executions"], entry["time"]))
             case "files-restored":
                 for id in entry["executions"]:
@@ -119,4 +109,5 @@ def _removed_run(entry: Entry) -> RemovedRun:
 
 
 def _purged(entry: Entry) -> Purged:
-    return Purged(entry["digest"], entry["time"], entry["by"], entry["reason"], tuple(entry["names"]))
+    facts: dict[str, Any] = {key: entry[key] for key in ("digest", "time", "by", "reason")}
+    return Purged(**facts, names=tuple(entry["names"]), size=entry.get("size", 0), parts=tuple(entry.get("parts", ())))

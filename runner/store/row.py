@@ -8,6 +8,21 @@ from runner.store.record import Execution, Run
 
 Row = dict[str, Any]
 
+PARTS: Mapping[str, type] = {
+    "id": str,
+    "run": str,
+    "project_name": str,
+    "state": str,
+    "created": str,
+    "counter": int,
+    "tags": list,
+    "nodes": dict,
+    "parameters": dict,
+    "metrics": dict,
+    "inputs": dict,
+}
+"""What these parts of a row always are."""
+
 
 def run_row(run: Run) -> Row:
     """A run as a list shows it. `nodes` counts its nodes by state."""
@@ -49,9 +64,9 @@ def execution_row(run: Run, execution: Execution) -> Row:
         "duration": execution.duration,
         "executor": execution.executor or run.executor,
         "image": execution.job.get("image"),
-        "parameters": execution.job.get("parameters", {}),
+        "parameters": _mapping(execution.job.get("parameters")),
         "inputs": _inputs(execution.job),
-        "metrics": execution.metrics,
+        "metrics": _mapping(execution.metrics),
         "outputs": len(execution.outputs),
         "output_bytes": sum(output.size for output in execution.outputs),
         "warnings": len(execution.warnings),
@@ -80,3 +95,7 @@ def _shared(run: Run) -> Row:
 def _inputs(job: Mapping[str, Any]) -> dict[str, int]:
     """The number of files per input."""
     return {item["name"]: len(item["files"]) for item in job.get("inputs", ())}
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

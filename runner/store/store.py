@@ -3,24 +3,29 @@
 Reading never writes, not even to the index. A writing command opens the store with `create=True` and reconciles first.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from runner.digest import Digest
 from runner.errors import ExitCode, MlrunError, usage_error
 from runner.state import FINAL
-from runner.store import recovery
+from runner.store import recovery, withdrawal
 from runner.store.catalog import Catalog
 from runner.store.checksum import Checksums
 from runner.store.durable import disk_errors
 from runner.store.history import shown_run
 from runner.store.inbox import Request, leave
-from runner.store.index import Index, Kind
+from runner.store.index import Index, Kind, Maker, input_digests
+from runner.store.journal import timestamp
 from runner.store.layout import Layout
+from runner.store.lease import current_owner
+from runner.store.naming import Refs
 from runner.store.objects import Objects
 from runner.store.record import Execution, Run
-from runner.store.ref import Refs
 from runner.store.row import Row, execution_row, run_row
+from runner.store.tag import Tags
+from runner.store.trash import Batch
 from runner.store.writer import RunWriter
 
 _LEAST_PREFIX = 4
@@ -31,12 +36,11 @@ class Store:
 
     def __init__(self, layout: Layout, *, writable: bool) -> None:
         self.layout = layout
-        self.objects = Objects(layout.objects, layout.scratch)
+        self.objects = Objects(layout, writable=writable)
         self.checksums = Checksums(layout.cache / "checksums", self.objects)
         self.refs = Refs(layout.refs)
+        self._index = Index(layout, writable=writable)
         self.catalog = Catalog(self.refs, self.objects, self._index, self.run, self._readable_open_runs)
-        self._writable = writable
-        self._open_index: Index | None = None
 
     @classmethod
     def open(cls, root: Path, *, create: bool) -> "Store":
@@ -47,10 +51,9 @@ class Store:
         return cls(Layout.open_existing(root) or Layout(root), writable=False)
 
     def close(self) -> None:
-        """Let the index go; idempotent."""
-        if self._open_index is not None:
-            self._open_index.close()
-            self._open_index = None
+        """Let the index go, and rely on no object any more; idempotent."""
+        self.objects.close()
+        self._index.close()
 
     def __enter__(self) -> "Store":
         return self
@@ -60,15 +63,21 @@ class Store:
 
     def begin_run(self, header: Mapping[str, Any]) -> RunWriter:
         """A new run, driven by this process; see `RunWriter.begin`."""
-        return RunWriter.begin(self.layout, self._index, header)
+        return RunWriter.begin(self.layout, self._index, header, self.objects.unlink)
 
     def reconcile(self) -> tuple[str, ...]:
         """End what lost its owner; gives the ids of those runs. Every writing command begins with this."""
-        return recovery.reconcile(self.layout, self._index())
+        return recovery.reconcile(self.layout, self._index)
 
     def rebuild(self) -> tuple[MlrunError, ...]:
-        """Make the index again from the journals; gives what was wrong with damaged ones."""
-        return self._index().rebuild(self.layout)
+        """Make the index again from the journals, and the files of names from their log; gives what was wrong with
+        damaged ones."""
+        problems = self._index.rebuild()
+        try:
+            self.refs.rebuild()
+        except MlrunError as error:
+            return (*problems, error)
+        return problems
 
     def request(self, run_id: str, request: Request) -> None:
         """Ask the process that drives a run for something. Raises MlrunError (USAGE) when nobody drives it any more."""
@@ -90,12 +99,71 @@ class Store:
         return run
 
     def executions(self, project_id: str | None = None, limit: int | None = None) -> list[Row]:
-        """Executions as rows (`runner.store.row`), newest first, of one project or of all."""
+        """Executions as rows (`runner.store.row`) with their tags, newest first, of one project or of all."""
         return self._rows("execution", project_id, limit)
 
     def runs(self, project_id: str | None = None, limit: int | None = None) -> list[Row]:
-        """Runs as rows (`runner.store.row`), newest first, of one project or of all."""
+        """Runs as rows (`runner.store.row`) with their tags, newest first, of one project or of all."""
         return self._rows("run", project_id, limit)
+
+    def parts(self, kind: Kind, project_id: str | None, names: Sequence[str]) -> list[Row]:
+        """All executions or runs, newest first, as rows that hold these parts only, and `id`: takes a fraction of the
+        time. Rows of what goes on may hold more."""
+        tagged = {*names, "tags", "run"} if "tags" in names and kind == "execution" else {*names}
+        # First what goes on: a run that ends in between is in both, and else would be in neither.
+        live = self._live_rows(kind, project_id)
+        return self._merged(live, self._index.parts(kind, project_id, sorted(tagged)))
+
+    def rows_of(self, kind: Kind, ids: Sequence[str]) -> list[Row]:
+        """The rows of executions or runs in the order of their ids here, as far as there are any."""
+        found = self._index.rows_of(kind, ids)
+        if len(found) < len(ids):
+            found = {row["id"]: row for row in self._live_rows(kind, None)} | self._index.rows_of(kind, ids)
+        tags = self._tags()
+        return [tags.laid_over(found[id]) for id in ids if id in found]
+
+    def tags_of(self, run: Run, execution: Execution | None = None) -> tuple[str, ...]:
+        """The tags that a run, or an execution of it, has by now."""
+        tags = self._tags()
+        if execution is None:
+            return tags.of_run(run.id, run.tags)
+        return tags.of_execution(execution.id, run.id, run.tags)
+
+    def makers_of(self, digest: Digest) -> list[Maker]:
+        """The executions that left this content, with their runs, newest first."""
+        # First what goes on, as everywhere here.
+        found = set(self._open_executions(lambda one: any(output.digest == digest for output in one.outputs)))
+        return sorted(found.union(self._index.makers_of(digest)), reverse=True)
+
+    def users_of(self, digest: Digest) -> list[Maker]:
+        """The executions that got this content as an input, with their runs, newest first."""
+        found = set(self._open_executions(lambda one: digest in input_digests(one)))
+        return sorted(found.union(self._index.users_of(digest)), reverse=True)
+
+    def remove_run(self, run_id: str, batch: Batch) -> None:
+        """Move a run that has ended into a batch of the trash; see `runner.store.withdrawal`."""
+        withdrawal.remove(self.layout, self._index, run_id, batch)
+
+    def expect_back(self, run_ids: Iterable[str]) -> None:
+        """Removed runs are about to be moved back: called before that, so that nothing is lost by a kill after it."""
+        withdrawal.expect_back(self._index, run_ids)
+
+    def readmit(self, run_id: str) -> None:
+        """A removed run was moved back: it is in lists again, and counts as removed no more."""
+        withdrawal.readmit(self.layout, self._index, run_id)
+
+    def expect_import(self, run_id: str, project_id: str) -> int:
+        """Give a run of another store its number here, before anything of it is written. Should this process be killed,
+        whoever comes next keeps the run if it has its journal, and else removes what there is of it."""
+        return self._index.register_run(run_id, project_id, timestamp(), current_owner())
+
+    def new_execution_counter(self, project_id: str) -> int:
+        """The next number of the project's executions."""
+        return self._index.new_counter(project_id, "execution")
+
+    def admit(self, run_id: str) -> Run:
+        """A run of another store has its journal and its numbers in its place: from here on lists show it."""
+        return withdrawal.admit(self.layout, self._index, run_id)
 
     def unreadable(self, project_id: str | None = None) -> dict[str, MlrunError]:
         """The runs that no list can show though they began, oldest first, and what is wrong with each.
@@ -109,7 +177,11 @@ class Store:
 
         Raises MlrunError: USAGE when there is none or more than one, STORE when it cannot be read.
         """
-        return self.run(self._find("run", project_id, text)[1])
+        return self.run(self.find_run_id(project_id, text))
+
+    def find_run_id(self, project_id: str | None, text: str) -> str:
+        """Like `find_run`, the id only; so also of a run that cannot be read."""
+        return self._find("run", project_id, text)[1]
 
     def find_execution(self, project_id: str | None, text: str) -> tuple[Run, Execution]:
         """The execution that a user names, with its run: `latest` or `12` in the project, or the beginning of
@@ -120,17 +192,25 @@ class Store:
             raise MlrunError(f"the journal of the run `{run_id}` has no execution `{id}`", code=ExitCode.STORE)
         return run, run.executions[id]
 
-    def _index(self) -> Index:
-        if self._open_index is not None and self._writable and not self._open_index.is_current():
-            self.close()
-        if self._open_index is None:
-            self._open_index = Index.open(self.layout) if self._writable else Index.open_for_reading(self.layout)
-        return self._open_index
-
     def _rows(self, kind: Kind, project_id: str | None, limit: int | None) -> list[Row]:
         live = self._live_rows(kind, project_id)
-        ended = self._index().rows(kind, project_id, limit)
-        return sorted([*live, *ended], key=lambda row: str(row["id"]), reverse=True)[:limit]
+        return self._merged(live, self._index.rows(kind, project_id, limit))[:limit]
+
+    def _merged(self, live: list[Row], ended: list[Row]) -> list[Row]:
+        """Rows of runs that go on and of those that have ended, with their tags, newest first."""
+        tags = self._tags()
+        rows = ended
+        if live:
+            both = {row["id"]: row for row in (*live, *ended)}
+            rows = [both[id] for id in sorted(both, reverse=True)]
+        return [tags.laid_over(row) for row in rows]
+
+    def _tags(self) -> Tags:
+        return Tags(self.refs.tags())
+
+    def _open_executions(self, fits: Callable[[Execution], bool]) -> Iterator[Maker]:
+        for run in self._readable_open_runs():
+            yield from ((one.id, run.id) for one in run.executions.values() if fits(one))
 
     def _live_rows(self, kind: Kind, project_id: str | None) -> list[Row]:
         """Rows of runs whose end is not in the index, from their journals."""
@@ -143,7 +223,7 @@ class Store:
 
     def _open_runs(self, project_id: str | None) -> Iterator[tuple[str, Run | MlrunError]]:
         """The runs whose end is not in the index, from their journals, or why one cannot be read."""
-        for id in self._index().open_runs(project_id):
+        for id in self._index.open_runs(project_id):
             try:
                 run = shown_run(self.layout.run(id))
             except MlrunError as error:
@@ -175,11 +255,11 @@ class Store:
 
     def _by_counter(self, kind: Kind, project_id: str, counter: int) -> list[tuple[str, str]]:
         live = [_pair(kind, row) for row in self._live_rows(kind, project_id) if row["counter"] == counter]
-        return live or self._index().by_counter(kind, project_id, counter)
+        return live or self._index.by_counter(kind, project_id, counter)
 
     def _by_prefix(self, kind: Kind, prefix: str) -> list[tuple[str, str]]:
         live = {_pair(kind, row) for row in self._live_rows(kind, None) if row["id"].startswith(prefix)}
-        return sorted(live.union(self._index().by_prefix(kind, prefix)))
+        return sorted(live.union(self._index.by_prefix(kind, prefix)))
 
     def _not_found(self, kind: Kind, project_id: str | None, text: str, found: list[tuple[str, str]]) -> MlrunError:
         if found:

@@ -38,8 +38,16 @@ def side_by_side(work: Callable[[T], None], items: Iterable[T]) -> None:
             free.acquire()
             queue.put((item,))
             if len(threads) < _THREADS:
-                threads.append(Thread(target=loop, daemon=True))
-                threads[-1].start()
+                thread = Thread(target=loop, daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:
+                    # The machine gives no more threads: those that there are will do, or else this one.
+                    if not threads:
+                        queue.put(None)
+                        loop()
+                else:
+                    threads.append(thread)
             if failures:
                 break
     finally:

@@ -1,15 +1,16 @@
 """What was removed and can be brought back for a while: batches of things moved out of their places by rename.
 
 A batch `trash/ID/` has a file `batch`, written first, and below `objects/`, `packed/`, `runs/` and `work/` the things
-under the names that they have in the store. Moving and bringing back may be interrupted anywhere and done again.
+under the names that they have in the store. Moving and bringing back may be interrupted anywhere and done again, and
+several processes may do it at once.
 """
 
-import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from runner.digest import Digest
@@ -17,11 +18,16 @@ from runner.store.durable import make_folder, replace_file, sync_folder
 from runner.store.identity import is_id, new_id
 from runner.store.journal import timestamp
 from runner.store.layout import Layout
+from runner.store.recipe import decode_recipe
+from runner.store.sealed import seal, unseal
 
 WEEK = 7 * 24 * 3600
 """Seconds that a batch waits before it may be destroyed."""
 
-PARTS = ("objects", "packed", "runs", "work")
+PARTS = ("objects", "packed", "work", "runs")
+"""What is referred to comes before what refers to it."""
+_SHARDED = frozenset({"objects", "packed"})
+_PASSED_OVER = ".new-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,12 @@ class Batch:
     why: str
     by: str
 
+    @property
+    def due(self) -> str:
+        """From when on it may be destroyed, in UTC (ISO 8601)."""
+        moment = datetime.fromisoformat(self.time) + timedelta(seconds=WEEK)
+        return timestamp(round(moment.timestamp() * 1e6))
+
 
 class Trash:
     """The batches of one store. Methods raise OSError."""
@@ -42,18 +54,14 @@ class Trash:
 
     def batches(self) -> list[Batch]:
         """All batches, oldest first; one whose file cannot be read is told by its id and the time in it."""
-        try:
-            names = sorted(name for name in os.listdir(self._layout.trash) if is_id(name))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        return [self._read(name) for name in names]
+        return [self._read(name) for name in reversed(self._names())]
 
     def begin(self, why: str, by: str) -> Batch:
         """A new, empty batch, durable on return."""
         batch = Batch(new_id(), timestamp(), why, by)
         folder = self.folder(batch)
         make_folder(folder)
-        replace_file(folder / "batch", json.dumps(asdict(batch)).encode())
+        replace_file(folder / "batch", seal(asdict(batch)))
         return batch
 
     def folder(self, batch: Batch) -> Path:
@@ -65,65 +73,105 @@ class Trash:
         target = self.folder(batch) / path.relative_to(self._layout.root)
         return _move(path, target)
 
-    def find(self, digest: Digest) -> Path | None:
-        """An object that waits in the trash, the newest."""
-        for path in self._places("objects", digest):
+    def find(self, digest: Digest, part: str = "objects") -> Path | None:
+        """An object that waits in the trash, the newest, or its recipe: `part` is `packed` then."""
+        for path in self._places(part, digest):
             return path
         return None
 
     def bring_back(self, digest: Digest) -> bool:
-        """Put an object, or its recipe, back into its place if it waits here; whether it did."""
-        for part, top in (("objects", self._layout.objects), ("packed", self._layout.packed)):
-            for path in self._places(part, digest):
-                target = top / digest[:2] / digest
+        """Put an object, or its recipe and what that is made of, back into its place if it waits here. Whether it is
+        in its place then: somebody else may have been faster."""
+        places = [self._layout.root / part / digest[:2] / digest for part in ("objects", "packed")]
+        for target in places:
+            for path in self._places(target.parts[-3], digest):
+                if target.exists():
+                    return True
+                if target == places[1]:
+                    self._bring_sources(path)
                 if _move(path, target):
                     sync_folder(target.parent)
                     return True
-        return False
+        return any(target.exists() for target in places)
 
     def contents(self, batch: Batch) -> Iterator[Path]:
-        """What waits in a batch: files of objects and recipes, folders of runs and work."""
+        """What waits in a batch: files of objects and recipes, folders of work, of runs and of single logs."""
         top = self.folder(batch)
         for part in PARTS:
             for entry in _entries(top / part):
-                yield from _entries(entry) if part in {"objects", "packed"} else [entry]
+                if part in _SHARDED:
+                    yield from _entries(entry)
+                elif part == "runs" and not (entry / "journal").exists():
+                    yield from _entries(entry / "logs")
+                else:
+                    yield entry
 
     def restore(self, batch: Batch) -> None:
-        """Put everything of a batch back, durably, and forget the batch. What is there again already stays."""
+        """Put everything of a batch back, durably. What is there again already stays, and the batch is still there:
+        `destroy` forgets it when its return was told to whom it concerns."""
         top = self.folder(batch)
-        touched = set()
+        touched: dict[Path, None] = {}
         for path in self.contents(batch):
-            target = self._layout.root / path.relative_to(top)
-            if not target.exists() and _move(path, target):
-                touched.add(target.parent)
-        for folder in touched:
-            sync_folder(folder)
-        self.destroy(batch)
+            relative = path.relative_to(top)
+            if relative.parts[0] == "runs":
+                # A record comes back after what it names.
+                _sync(touched)
+            target = self._layout.root / relative
+            if not os.path.lexists(target) and _move(path, target):
+                touched[target.parent] = None
+        _sync(touched)
 
-    def destroy(self, batch: Batch) -> None:
-        """Remove a batch with all that is still in it, for good."""
+    def destroy(self, batch: Batch, remove: Callable[[Path], object] = shutil.rmtree) -> None:
+        """Remove a batch with all that is still in it, for good, and what is left of others that were about to be;
+        `remove` takes away a folder. What was begun is ended by the next call."""
         folder = self.folder(batch)
-        gone = folder.with_name(f".new-{folder.name}")
         with suppress(FileNotFoundError):
-            folder.rename(gone)
-        for left in self._layout.trash.glob(".new-*"):
-            shutil.rmtree(left)
+            folder.rename(folder.with_name(f"{_PASSED_OVER}{folder.name}"))
+        self.destroy_rest(remove)
+
+    def destroy_rest(self, remove: Callable[[Path], object] = shutil.rmtree) -> None:
+        """End what interrupted calls of `destroy` have begun, as far as can be. Raises the first OSError."""
+        errors: list[OSError] = []
+        for left in self._layout.trash.glob(f"{_PASSED_OVER}*"):
+            try:
+                remove(left)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def _bring_sources(self, recipe: Path) -> None:
+        """What a recipe refers to is back before the recipe is."""
+        try:
+            sources = decode_recipe(recipe.read_bytes()).sources
+        except (FileNotFoundError, ValueError):
+            return
+        for source in sources:
+            if not (self._layout.objects / source[:2] / source).exists():
+                self.bring_back(source)
 
     def _places(self, part: str, digest: Digest) -> Iterator[Path]:
-        try:
-            names = sorted(filter(is_id, os.listdir(self._layout.trash)), reverse=True)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        for name in names:
+        for name in self._names():
             path = self._layout.trash / name / part / digest[:2] / digest
             if path.exists():
                 yield path
 
+    def _names(self) -> list[str]:
+        """The ids of all batches, newest first."""
+        try:
+            return sorted(filter(is_id, os.listdir(self._layout.trash)), reverse=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
     def _read(self, id: str) -> Batch:
         try:
-            return Batch(**json.loads((self._layout.trash / id / "batch").read_bytes()))
+            batch = Batch(**unseal((self._layout.trash / id / "batch").read_bytes()))
+            datetime.fromisoformat(batch.time)
         except (OSError, ValueError, TypeError):
             return Batch(id, timestamp(int(id.replace("-", "")[:12], 16) * 1000), "?", "?")
+        return batch
 
 
 def _move(path: Path, target: Path) -> bool:
@@ -140,8 +188,13 @@ def _move(path: Path, target: Path) -> bool:
     return True
 
 
+def _sync(folders: dict[Path, None]) -> None:
+    while folders:
+        sync_folder(folders.popitem()[0])
+
+
 def _entries(folder: Path) -> list[Path]:
     try:
-        return sorted(folder.iterdir())
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith(_PASSED_OVER))
     except (FileNotFoundError, NotADirectoryError):
         return []

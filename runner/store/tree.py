@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
-from runner.digest import Digest, canonical_json
+from runner.digest import Digest, canonical_json, is_digest
 from runner.errors import ExitCode, MlrunError
 
 FILE = "100644"
@@ -77,6 +77,8 @@ def _check(entries: Iterable[TreeEntry]) -> None:
             raise ValueError(f"`{path!r}` cannot be a path of a tree")
         if raw <= before:
             raise ValueError(f"`{path!r}` is there twice or out of order")
-        if mode not in _MODES or not isinstance(content, str) or not isinstance(size, int):
+        if mode not in _MODES or not isinstance(content, str) or not isinstance(size, int) or size < 0:
             raise ValueError(f"`{path!r}` is neither a file nor a link")
+        if not content or "\0" in content if mode == LINK else not is_digest(content):
+            raise ValueError(f"`{path!r}` has no content")
         before = raw

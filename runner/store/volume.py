@@ -10,14 +10,14 @@ import os
 from pathlib import Path
 from typing import Self
 
+from runner.store.filesystem import BTRFS, EXT4, XFS, number_of
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 _FIRST_KERNEL = (5, 8)
-_PROVEN = frozenset({0xEF53, 0x58465342, 0x9123683E})
-"""ext4, XFS and Btrfs, as statfs(2) calls them."""
+_PROVEN = frozenset({EXT4, XFS, BTRFS})
 _WAIT_BEFORE = 1
 """SYNC_FILE_RANGE_WAIT_BEFORE of sync_file_range(2)."""
-_STATFS_SIZE = 512
 _WORTH = 1 << 20
 """About as many bytes as a disk writes in the time of one fsync, while others keep it busy."""
 _MEMORY = Path("/proc/meminfo")
@@ -47,10 +47,7 @@ class Volume:
         _check(_libc.syncfs(self._fd))
 
     def _is_proven(self) -> bool:
-        if _kernel() < _FIRST_KERNEL:
-            return False
-        status = ctypes.create_string_buffer(_STATFS_SIZE)
-        return _libc.fstatfs(self._fd, status) == 0 and ctypes.c_long.from_buffer(status).value in _PROVEN
+        return _kernel() >= _FIRST_KERNEL and number_of(self._fd) in _PROVEN
 
 
 def check_written(fd: int) -> None:

@@ -1,7 +1,7 @@
 """One run while it is driven: its journal first, then the index. Used by the thread of the loop only."""
 
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from runner.store.journal import Journal, read, timestamp
 from runner.store.layout import Layout, RunFolder
 from runner.store.lease import current_owner, write_owner
 from runner.store.record import Entry, Run, Story
+from runner.store.verified import Unlink
 
 _TELLING = frozenset({"execution-created", "execution-finished"})
 """Entries that change the row of an execution."""
@@ -30,8 +31,9 @@ class RunWriter:
         counter: int,
         folder: RunFolder,
         journal: Journal,
-        index: Callable[[], Index],
+        index: Index,
         project: str,
+        unlink: Unlink,
     ) -> None:
         self.id = id
         self.counter = counter
@@ -39,20 +41,22 @@ class RunWriter:
         self._journal = journal
         self._index = index
         self._project = project
+        self._unlink = unlink
         self._story = Story()
         self._behind: set[str] = set()
 
     @classmethod
-    def begin(cls, layout: Layout, index: Callable[[], Index], header: Mapping[str, Any]) -> "RunWriter":
-        """A new run. `header` has the fields of `Run` up to `version`, without `id` and `counter`; `index` gives the
-        index that is in use at that moment.
+    def begin(cls, layout: Layout, index: Index, header: Mapping[str, Any], unlink: Unlink = os.unlink) -> "RunWriter":
+        """A new run. `header` has the fields of `Run` up to `version`, without `id` and `counter`; `unlink` removes
+        names of logs.
 
         The run has a counter before it has a folder, a lease before it has a journal, and is durable on return.
         """
-        id, owner = new_id(), current_owner()
+        # Ids sort runs and executions: a clock that was set back must not sort this one behind older ones.
+        id, owner = new_id(index.newest_id()), current_owner()
         body = {name: asdict(value) if _is_record(value) else value for name, value in header.items()}
         project = body["project"]["id"]
-        counter = index().register_run(id, project, timestamp(), owner)
+        counter = index.register_run(id, project, timestamp(), owner)
         folder = layout.run(id)
         with disk_errors(folder.path):
             for path in (folder.path, folder.inbox, folder.logs):
@@ -61,7 +65,7 @@ class RunWriter:
             journal = Journal.create(folder.journal)
             sync_folder(folder.path)
             sync_folder(layout.runs)
-        writer = cls(id, counter, folder, journal, index, project)
+        writer = cls(id, counter, folder, journal, index, project, unlink)
         run = {**body, "id": id, "counter": counter, "owner": asdict(owner)}
         writer.append([{"type": "run-created", "run": run}])
         return writer
@@ -97,7 +101,7 @@ class RunWriter:
 
     def new_execution_counter(self) -> int:
         """The next number of the project's executions. Raises MlrunError (LOCKED, DISK or STORE)."""
-        return self._index().new_counter(self._project, "execution")
+        return self._index.new_counter(self._project, "execution")
 
     def log_folder(self, execution_id: str) -> Path:
         """The folder for the log of an execution while it is written; made here. Raises MlrunError."""
@@ -108,7 +112,15 @@ class RunWriter:
 
     def drop_log(self, execution_id: str) -> None:
         """Remove the folder of a log that the store's objects hold by now. What cannot be removed stays."""
-        shutil.rmtree(self.folder.logs / execution_id, ignore_errors=True)
+        folder = self.folder.logs / execution_id
+        with suppress(OSError):
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                for name in os.listdir(fd):
+                    self._unlink(name, dir_fd=fd)
+            finally:
+                os.close(fd)
+            folder.rmdir()
 
     def inbox(self) -> list[Request]:
         """Requests that other processes have left since the last call, oldest first."""
@@ -129,9 +141,9 @@ class RunWriter:
         executions = [self._story.execution(id) for id in self._behind]
         with suppress(MlrunError):
             if whole:
-                self._index().put(self._story.run(), executions)
+                self._index.put(self._story.run(), executions)
             else:
-                self._index().put_executions(self._story.header(), executions)
+                self._index.put_executions(self._story.header(), executions)
             self._behind.clear()
 
 

@@ -292,6 +292,10 @@ class _Collector:
                 digest, size = objects.adopt(found.source)
         except OSError as error:
             found.problem = f"cannot be read ({_reason(error)})"
+        except MlrunError as error:
+            if error.code is not ExitCode.POLICY:
+                raise
+            found.problem = error.message
         else:
             found.stored = OutputFile(found.name, digest, size, version=found.version)
 

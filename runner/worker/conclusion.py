@@ -49,15 +49,17 @@ def has_failed_itself(outcome: Outcome) -> bool:
     return not outcome.succeeded and outcome.reason in _OWN_ENDS
 
 
-def conclude(job: Job, ended: Outcome, asked: Reason | None, met: str | None) -> Outcome:
+def conclude(job: Job, ended: Outcome, asked: Reason | None, why: str | None) -> Outcome:
     """The outcome of a job whose program ended as `ended` says; `asked` is why it was to be stopped, None if nobody
-    asked, `met` why its stop-condition holds."""
+    asked, `why` the sentence to it: how its stop-condition holds, or which disk is short."""
     if asked is None or ended.succeeded:
         return ended
     if asked is Reason.STOP_CONDITION:
         # Nothing but our own request may make a success of it: a program that failed by itself has failed.
         stopped = ended.reason is Reason.STOP
-        return replace(ended, reason=Reason.STOP_CONDITION, detail=met) if stopped else ended
+        return replace(ended, reason=Reason.STOP_CONDITION, detail=why) if stopped else ended
+    if asked is Reason.DISK and ended.reason in {*_BY_STOPPING, Reason.STOP}:
+        return replace(ended, reason=asked, detail=why)
     if asked in _DETAILS and ended.reason in {*_BY_STOPPING, Reason.STOP}:
         return replace(ended, reason=asked, detail=_DETAILS[asked](job))
     if ended.reason in _BY_STOPPING:

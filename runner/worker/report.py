@@ -1,7 +1,8 @@
 """What a worker tells: while a job runs, and when it is over."""
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from runner.job import LogChunk, Outcome
 from runner.metrics import MetricEvent
 from runner.state import Reason
 from runner.store.record import LogRef, OutputFile
+from runner.store.verified import Unlink
 from runner.worker.tree import remove_tree
 
 
@@ -52,7 +54,7 @@ class Finished:
     collected, also of a job that failed or was stopped. `metrics` is the last value per key, strict JSON; `metric_log`
     an object with all events (`runner.worker.log`), None when there are none. `log` is None when it could not be
     stored. `duration` is seconds of the monotonic clock from the program's start to its end, 0 when it never ran.
-    `work` is the kept work folder, `leftover` one that nobody needs and `clear` removes.
+    `work` is the kept work folder, `leftover` one that nobody needs and `clear` removes by `unlink`.
     """
 
     outcome: Outcome
@@ -67,6 +69,7 @@ class Finished:
     duration: float
     work: Path | None
     leftover: Path | None
+    unlink: Unlink = field(default=os.unlink, repr=False, compare=False)
 
 
 def clear(finished: Finished) -> str | None:
@@ -77,7 +80,7 @@ def clear(finished: Finished) -> str | None:
     if finished.leftover is None:
         return None
     try:
-        remove_tree(finished.leftover)
+        remove_tree(finished.leftover, finished.unlink)
     except OSError as error:
         return f"the work folder `{finished.leftover}` could not be removed: {error.strerror}"
     return None

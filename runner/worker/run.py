@@ -23,6 +23,7 @@ from runner.worker.live import Live
 from runner.worker.mask import Mask
 from runner.worker.report import Finished, JobListener
 from runner.worker.rerun import write_rerun
+from runner.worker.reserve import HINT, Reserve, ReserveWatch
 from runner.worker.stage import KnownChecksums, fill, make_folders, only_blake3
 from runner.worker.stopper import Stopper
 from runner.worker.storage import ObjectStore
@@ -38,13 +39,15 @@ seen enough, or soon after the stopper was asked. Called by the job's own thread
 @dataclass(frozen=True, slots=True)
 class Equipment:
     """What every job of a run is run with. Each gets a new folder of its own below `work`; `checksums` tells what is
-    known of input files, `pause` lets somebody look at the place of a program that has failed."""
+    known of input files, `pause` lets somebody look at the place of a program that has failed, `reserve` is what is to
+    be left of the disk."""
 
     executor: Executor
     objects: ObjectStore
     work: Path
     checksums: KnownChecksums = only_blake3
     pause: Pause | None = None
+    reserve: Reserve | None = None
 
 
 def run_job(
@@ -84,8 +87,8 @@ class _Attempt:
     _failure: tuple[MlrunError, Reason] | None = None
     """What we could not do, and what that means for the execution."""
     _asked: Reason | None = None
-    _met: str | None = None
-    """Why the stop-condition holds."""
+    _why: str | None = None
+    """How the stop-condition holds, or which disk is short."""
     _taken: tuple[Taken, ...] = ()
     _collected: Collected = field(default_factory=Collected)
     _warnings: list[str] = field(default_factory=list)
@@ -128,7 +131,7 @@ class _Attempt:
         return Finished(
             outcome=outcome,
             exit=self._failure[0].code if self._failure else exit_code(outcome),
-            hint=self._failure[0].hint if self._failure else None,
+            hint=self._failure[0].hint if self._failure else HINT if self._is_short else None,
             asked=self._asked,
             outputs=self._collected.outputs,
             log=intake.log if intake else None,
@@ -138,13 +141,19 @@ class _Attempt:
             duration=self._duration,
             work=self.workspace.root if self._kept else None,
             leftover=self.workspace.root if self._ours and not self._kept else None,
+            unlink=self.equipment.objects.unlink,
         )
 
     def _verdict(self) -> Outcome:
         if self._failure is not None:
             error, reason = self._failure
             return replace(self._outcome, reason=reason, detail=error.message)
-        return conclude(self.job, self._outcome, self._asked, self._met)
+        return conclude(self.job, self._outcome, self._asked, self._why)
+
+    @property
+    def _is_short(self) -> bool:
+        """Whether the program was ended because it had taken too much of the disk."""
+        return self._asked is Reason.DISK and not self._outcome.succeeded
 
     def _fail(self, error: MlrunError, reason: Reason) -> None:
         """Our own failure decides the outcome, the first one if there are several."""
@@ -159,6 +168,8 @@ class _Attempt:
 
     def _stage(self) -> Staged | None:
         try:
+            if self.equipment.reserve is not None:
+                self.equipment.reserve.check()
             self._intake = Intake(self.log_folder, self._mask, self.listener)
             self._ours = not os.path.lexists(self.workspace.root)
             make_folders(self.workspace)
@@ -182,12 +193,13 @@ class _Attempt:
         """From the start of the program to the death of its last process."""
         began = time.monotonic()
         watchdog = Watchdog(self.job, self.listener.limit)
+        reserve = ReserveWatch(self.equipment.reserve or Reserve((), 0), partial(self._end, stopper))
         outputs, aside = self.workspace.outputs, self.workspace.root / "taken"
         live = Live(outputs, aside, self.equipment.objects, self.listener.taken, self.job.inputs)
         live.start()
         try:
             # A program may close its streams and go on: silence counts until it has ended.
-            with watchdog:
+            with watchdog, reserve:
                 self._read(handle, intake, stopper, watchdog)
                 self._outcome = handle.wait()
             if self._outcome.succeeded and self._outcome.oom_killed:
@@ -199,7 +211,12 @@ class _Attempt:
         finally:
             self._duration = time.monotonic() - began
             self._taken = live.stop()
-            self._asked, self._met = stopper.asked, watchdog.met
+            self._asked, self._why = stopper.asked, watchdog.met or reserve.found
+
+    def _end(self, stopper: Stopper, reason: Reason) -> None:
+        """End the program at once: in the time that it would take to record that first it could take the rest."""
+        stopper.stop(0, reason)
+        self.listener.limit(reason)
 
     def _let_look(self, staged: Staged, stopper: Stopper) -> None:
         """Only at a failure of the program's own, which nobody asked for."""
@@ -265,7 +282,9 @@ class _Attempt:
     def _keep(self, staged: Staged) -> None:
         """Keep the work folder of a failure, ready to be run again by hand."""
         outcome = self._verdict()
-        if (outcome.succeeded or outcome.reason is Reason.STOP) and self._collected.failure is None:
+        # What has filled the disk is not kept, but for outputs.
+        needless = outcome.succeeded or outcome.reason is Reason.STOP or self._is_short
+        if needless and self._collected.failure is None:
             return
         self._kept = True
         with suppress(OSError):

@@ -46,3 +46,7 @@ class ObjectReader(Protocol):
 
 class ObjectStore(ObjectReader, ObjectWriter, Protocol):
     """Both."""
+
+    def unlink(self, name: str, /, *, dir_fd: int) -> None:
+        """Remove a name in an open folder that may be a link of an object. Raises OSError."""
+        ...

@@ -5,6 +5,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from runner.store.verified import Unlink
+
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DEEP = 60
@@ -30,8 +32,9 @@ def make_accessible(name: bytes | str, parent: int | None) -> None:
             os.close(fd)
 
 
-def remove_tree(root: Path) -> None:
-    """Remove a folder and all below it, however deep and whatever its modes; links are not followed.
+def remove_tree(root: Path, unlink: Unlink = os.unlink) -> None:
+    """Remove a folder and all below it, however deep and whatever its modes; links are not followed. `unlink` removes
+    what is no folder.
 
     Removes as much as can be and raises the first OSError.
     """
@@ -43,7 +46,7 @@ def remove_tree(root: Path) -> None:
         return
     try:
         moved = [0]
-        while _empty(fd, fd, 0, moved, errors):
+        while _empty(fd, fd, 0, moved, errors, unlink):
             pass
     finally:
         os.close(fd)
@@ -52,7 +55,7 @@ def remove_tree(root: Path) -> None:
     os.rmdir(root)
 
 
-def _empty(fd: int, top: int, depth: int, moved: list[int], errors: list[OSError]) -> bool:
+def _empty(fd: int, top: int, depth: int, moved: list[int], errors: list[OSError], unlink: Unlink) -> bool:
     """Remove what lies in the open folder `fd`; whether deep folders were moved up to `top` and wait there."""
     again = False
     with os.scandir(fd) as entries:
@@ -60,7 +63,7 @@ def _empty(fd: int, top: int, depth: int, moved: list[int], errors: list[OSError
     for name, is_folder in found:
         try:
             if not is_folder:
-                os.unlink(name, dir_fd=fd)
+                unlink(name, dir_fd=fd)
                 continue
             make_accessible(name, fd)
             if depth == _DEEP:
@@ -70,7 +73,7 @@ def _empty(fd: int, top: int, depth: int, moved: list[int], errors: list[OSError
                 continue
             inner = os.open(name, _FOLDER, dir_fd=fd)
             try:
-                again |= _empty(inner, top, depth + 1, moved, errors)
+                again |= _empty(inner, top, depth + 1, moved, errors, unlink)
             finally:
                 os.close(inner)
             os.rmdir(name, dir_fd=fd)

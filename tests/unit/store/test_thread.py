@@ -47,3 +47,20 @@ def test_a_failure_of_the_items_themselves_is_raised_and_leaves_no_thread() -> N
     with pytest.raises(OSError, match="unreadable"):
         side_by_side(lambda _: None, items())  # type: ignore[arg-type]
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_where_no_more_threads_can_be_had_the_work_is_done_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    start, left = threading.Thread.start, iter(range(threads))
+
+    def refuse(thread: threading.Thread) -> None:
+        if next(left, None) is None:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    done: list[int] = []
+    side_by_side(done.append, range(200))
+    assert sorted(done) == list(range(200))

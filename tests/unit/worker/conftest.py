@@ -1,6 +1,6 @@
 """A store on disk, and jobs for the executor that starts nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +17,10 @@ def layout(tmp_path: Path) -> Layout:
 
 
 @pytest.fixture
-def objects(layout: Layout) -> Objects:
-    return Objects(layout.objects, layout.scratch)
+def objects(layout: Layout) -> Iterator[Objects]:
+    objects = Objects(layout)
+    yield objects
+    objects.close()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from runner.errors import ExitCode, MlrunError
 from runner.store.layout import Layout
 from runner.store.objects import Objects
 from runner.store.record import OutputFile
+from runner.store.removal import Removals
 from runner.store.volume import Volume
 from runner.worker.collect import DEFAULT_LIMITS, Collected, Limits, Taken, collect
 from runner.worker.tree import remove_tree
@@ -329,7 +330,7 @@ class Full(Objects):
 def test_a_full_disk_keeps_what_was_stored_and_gives_the_rest_back(run: Collect, outputs: Path, layout: Layout) -> None:
     for number in range(50):
         (outputs / f"{number:02}").write_text(str(number))
-    collected = run(writer=Full(layout.objects, layout.scratch))
+    collected = run(writer=Full(layout))
     assert len(collected.outputs) == 2
     assert collected.code is ExitCode.DISK
     assert collected.failure is not None
@@ -370,7 +371,7 @@ class Unreadable(Objects):
 def test_a_file_that_cannot_be_read_is_lost_and_the_others_are_not(run: Collect, outputs: Path, layout: Layout) -> None:
     for name, content in (("a", b"1"), ("b", b"bad"), ("c", b"3")):
         (outputs / name).write_bytes(content)
-    collected = run(writer=Unreadable(layout.objects, layout.scratch))
+    collected = run(writer=Unreadable(layout))
     assert names(collected) == ["a", "c"]
     assert collected.failure == "not all outputs could be kept: output `b` cannot be read (Input/output error)"
     assert (outputs / "b").read_bytes() == b"bad"
@@ -543,3 +544,15 @@ def test_a_sidecar_without_rights_is_read_and_thousands_of_them_are_no_trouble(r
     collected = run()
     assert [output.metadata for output in collected.outputs] == [{"n": number} for number in range(1000)]
     assert collected.warnings == ()
+
+
+def test_an_output_that_was_purged_is_lost_and_the_others_are_not(run: Collect, outputs: Path, layout: Layout) -> None:
+    entry = {"type": "content-purged", "digest": hash_bytes(b"personal"), "by": "anna", "reason": "asked", "names": []}
+    Removals(layout.removed).append([entry])
+    for name, content in (("a", b"1"), ("b", b"personal"), ("c", b"3")):
+        (outputs / name).write_bytes(content)
+    collected = run()
+    assert names(collected) == ["a", "c"]
+    assert collected.failure is not None
+    assert "by anna: asked" in collected.failure
+    assert not any(path.read_bytes() == b"personal" for path in layout.root.rglob("*") if path.is_file())

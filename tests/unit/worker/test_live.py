@@ -275,7 +275,7 @@ def test_a_file_that_changes_while_it_is_copied_is_not_taken_half(
             case _:
                 model.unlink()
 
-    slow = Slow(layout.objects, layout.scratch)
+    slow = Slow(layout)
     slow.meanwhile = meanwhile
     live.start(objects=slow)
     seal(model, b"first")
@@ -297,7 +297,7 @@ def test_a_file_that_changes_while_it_is_copied_is_not_taken_half(
 
 
 def test_a_file_that_never_rests_is_left_for_the_end(live: Watched, outputs: Path, layout: Layout) -> None:
-    slow = Slow(layout.objects, layout.scratch)
+    slow = Slow(layout)
     calls = [0]
 
     def meanwhile() -> None:
@@ -364,7 +364,7 @@ def test_a_full_disk_ends_it_quietly_and_the_file_stays(live: Watched, outputs: 
         def put_file(self, fd: int) -> tuple[Digest, int]:
             raise MlrunError("the disk is full", code=ExitCode.DISK)
 
-    live.start(objects=Full(layout.objects, layout.scratch))
+    live.start(objects=Full(layout))
     seal(outputs / "model")
     time.sleep(0.5)
     assert names(live.stop()) == []
@@ -473,7 +473,8 @@ def test_stopping_twice_and_stopping_what_never_found_a_file_is_fine(live: Watch
     assert live.stop() == live.stop() == ()
 
 
-def test_the_thread_leaves_no_descriptor_behind(live: Watched, outputs: Path) -> None:
+def test_the_thread_leaves_no_descriptor_behind(live: Watched, objects: Objects, outputs: Path) -> None:
+    objects.put_bytes(b"what the store itself keeps open is open")
     before = len(os.listdir("/proc/self/fd"))
     live.start()
     for number in range(50):

@@ -250,7 +250,7 @@ class Full(Objects):
 def test_a_full_disk_while_collecting_is_the_disk_and_the_outputs_stay_in_the_work_folder(
     run: Run, layout: Layout
 ) -> None:
-    finished = run("print x", "write model weights", writer=Full(layout.objects, layout.scratch))
+    finished = run("print x", "write model weights", writer=Full(layout))
     assert (finished.outcome.reason, finished.exit) == (Reason.DISK, ExitCode.DISK)
     assert finished.hint is not None
     assert finished.log is None
@@ -260,7 +260,7 @@ def test_a_full_disk_while_collecting_is_the_disk_and_the_outputs_stay_in_the_wo
 
 def test_a_stopped_job_whose_outputs_are_lost_keeps_its_work_folder(run: Run, layout: Layout) -> None:
     stopper = Stopper()
-    full = Full(layout.objects, layout.scratch)
+    full = Full(layout)
     finished = run("write model w", "block", writer=full, stopper=stopper, ear=Ear(lambda: stopper.stop(0)))
     assert finished.outcome.reason is Reason.STOP
     assert finished.work is not None
@@ -398,7 +398,7 @@ def test_a_stop_that_comes_after_the_end_changes_nothing(run: Run, layout: Layou
             stopper.stop(0)
             return super().adopt(path)
 
-    finished = run("print x", "write a 1", "exit 3", stopper=stopper, writer=Slow(layout.objects, layout.scratch))
+    finished = run("print x", "write a 1", "exit 3", stopper=stopper, writer=Slow(layout))
     assert (finished.outcome.reason, finished.outcome.exit_code) == (Reason.EXIT, 3)
     assert finished.asked is None
 
@@ -518,7 +518,7 @@ def test_where_the_chunks_end_changes_neither_files_nor_metrics(
 
 
 def test_a_work_folder_that_cannot_be_removed_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: Path) -> None:
+    def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     finished = run("true")

@@ -1,19 +1,24 @@
 """Names that can be moved: set, found again, kept with their history, whole after a crash."""
 
-import json
 import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from runner.digest import hash_bytes
 from runner.errors import ExitCode, MlrunError
-from runner.store import ref as ref_module
+from runner.store import naming
 from runner.store.datum import Datum
-from runner.store.ref import Refs
+from runner.store.head import Head, Key, applied, key_of
+from runner.store.journal import Follower
+from runner.store.naming import Refs
+from runner.store.sealed import unseal
 
 ME = {"user": "me"}
 MANIFEST = hash_bytes(b"manifest")
@@ -122,7 +127,7 @@ def killed_at(refs: Refs, step: Callable[[], None], function: str, call: int) ->
     child = os.fork()
     if child == 0:
         count = [0]
-        real = getattr(ref_module, function)
+        real = getattr(naming, function)
 
         def dying(*arguments: object) -> object:
             count[0] += 1
@@ -130,7 +135,7 @@ def killed_at(refs: Refs, step: Callable[[], None], function: str, call: int) ->
                 os.kill(os.getpid(), signal.SIGKILL)
             return real(*arguments)
 
-        setattr(ref_module, function, dying)
+        setattr(naming, function, dying)
         step()
         os._exit(0)
     os.waitpid(child, 0)
@@ -173,6 +178,140 @@ def test_a_damaged_file_is_named_with_what_to_do(refs: Refs) -> None:
     assert caught.value.code is ExitCode.STORE
 
 
+def test_a_pin_says_who_set_it_and_why_until_it_is_taken_away(refs: Refs) -> None:
+    with refs.changing(ME) as change:
+        change.pin("run", "r1", "the paper")
+        change.pin("datum", "d1", datum=a_datum("\udcff"))
+    datum, run = refs.pins()
+    assert (run.id, run.what, run.note, run.by, run.datum) == ("r1", "run", "the paper", ME, None)
+    assert (datum.id, datum.what, datum.note, datum.datum) == ("d1", "datum", None, a_datum("\udcff"))
+    assert refs.pin("r1") == run
+    with refs.changing(ME) as change:
+        change.pin("run", "r1", "another reason")
+        change.unpin("d1")
+    assert [pin.note for pin in refs.pins()] == ["another reason"]
+    assert (refs.pin("d1"), refs.pin("r2")) == (None, None)
+
+
+@pytest.mark.parametrize("tag", ["", " ", "a\nb", "\x1b", "\ud800", "x" * 501])
+def test_a_tag_that_no_condition_could_spell_is_refused(refs: Refs, tag: str) -> None:
+    with pytest.raises(MlrunError, match="the tag") as caught, refs.changing(ME) as change:
+        change.tag("run", "r1", tag, own=False)
+    assert caught.value.code is ExitCode.USAGE
+    assert "\n" not in caught.value.message
+
+
+def test_a_tag_without_anything_left_has_no_file(refs: Refs) -> None:
+    with refs.changing(ME) as change:
+        change.tag("run", "r1", "a/b", own=False)
+        change.untag("run", "r2", "a/b", own=True)
+    (tag,) = refs.tags()
+    assert (tag.name, tag.has, tag.without) == ("a/b", {"r1": "run"}, {"r2": "run"})
+    with refs.changing(ME) as change:
+        change.untag("run", "r1", "a/b", own=False)
+        change.tag("run", "r2", "a/b", own=True)
+    assert refs.tags() == []
+    assert list((refs._root / "tag").iterdir()) == []
+
+
+NAMES = st.sampled_from(["a", "b"])
+ENTRIES = st.one_of(
+    st.fixed_dictionaries({"type": st.just("alias-set"), "name": NAMES, "datum": st.just(asdict(a_datum()))}),
+    st.fixed_dictionaries({"type": st.just("alias-removed"), "name": NAMES}),
+    st.fixed_dictionaries({"type": st.just("pinned"), "id": NAMES, "what": st.just("run"), "note": NAMES}),
+    st.fixed_dictionaries({"type": st.just("unpinned"), "id": NAMES}),
+    st.fixed_dictionaries(
+        {
+            "type": st.sampled_from(["tagged", "untagged"]),
+            "name": NAMES,
+            "id": NAMES,
+            "what": st.just("run"),
+            "own": st.booleans(),
+        }
+    ),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(before=st.lists(ENTRIES, max_size=6), last=st.lists(ENTRIES, min_size=1, max_size=4))
+def test_the_last_turn_of_the_log_may_be_applied_any_number_of_times(
+    before: list[dict[str, object]], last: list[dict[str, object]]
+) -> None:
+    def told(entries: list[dict[str, object]], heads: dict[Key, Head | None]) -> dict[Key, Head | None]:
+        for entry in entries:
+            key = key_of(entry)
+            heads[key] = applied(heads.get(key), {**entry, "time": "t", "by": ME})
+        return heads
+
+    once = told(last, told(before, {}))
+    assert told(last, dict(once)) == once
+
+
+def fill(refs: Refs) -> object:
+    for name in ("one", "two"):
+        make(refs, name, "prod")
+        set_alias(refs, name, a_datum(name))
+    with refs.changing(ME) as change:
+        change.remove_alias("one")
+        change.pin("run", "r1")
+        change.tag("run", "r1", "best", own=False)
+    return everything(refs)
+
+
+def everything(refs: Refs) -> object:
+    return [refs.aliases(), refs.collections("dataset"), refs.collections("model"), refs.pins(), refs.tags()]
+
+
+def test_damaged_missing_and_old_files_are_put_together_again_from_the_log(refs: Refs) -> None:
+    before = fill(refs)
+    files = [path for path in refs._root.rglob("*") if path.is_file() and path.name != "log"]
+    assert len(files) == 4
+    old = files[0].read_bytes()
+    for path, content in zip(files, (b"", b"{}", b"\xff", None), strict=True):
+        path.write_bytes(content) if content is not None else path.unlink()
+    (refs._root / "alias" / hash_bytes(b"one")).write_bytes(old)
+    assert refs.rebuild() == 5
+    assert everything(refs) == before
+    assert refs.rebuild() == 0
+
+
+def test_names_whose_log_is_lost_are_left_as_they_are(refs: Refs) -> None:
+    before = fill(refs)
+    (refs._root / "log").unlink()
+    assert refs.rebuild() == 0
+    assert everything(refs) == before
+
+
+def test_a_change_reads_only_the_end_of_the_log(refs: Refs, monkeypatch: pytest.MonkeyPatch) -> None:
+    with refs.changing(ME) as change:
+        for number in range(2000):
+            change.pin("run", f"r{number}", "x" * 100)
+    for number in range(3):
+        set_alias(refs, f"a{number}", a_datum())
+    assert (refs._root / "log").stat().st_size > 300_000
+    monkeypatch.setattr(Follower, "poll", lambda _: pytest.fail("the whole log was read"))
+    set_alias(refs, "last", a_datum())
+    assert len(refs.aliases()) == 4
+
+
+def test_damage_inside_the_log_is_found_by_who_reads_it_and_at_its_end_by_who_writes(refs: Refs) -> None:
+    for number in range(400):
+        with refs.changing(ME) as change:
+            change.pin("run", f"r{number % 3}", "x" * 200)
+    log = refs._root / "log"
+    data = log.read_bytes()
+    log.write_bytes(data[:100] + b"X" + data[101:])
+    set_alias(refs, "a", a_datum())
+    with pytest.raises(MlrunError, match="is damaged"):
+        refs.history()
+    with pytest.raises(MlrunError, match="is damaged"):
+        refs.rebuild()
+    log.write_bytes(data[:-100] + b"X" + data[-99:])
+    with pytest.raises(MlrunError, match="is damaged"):
+        set_alias(refs, "b", a_datum())
+    assert refs.alias("b") is None
+
+
 def test_reading_writes_nothing(tmp_path: Path) -> None:
     refs = Refs(tmp_path / "refs")
     assert (refs.alias("a"), refs.aliases(), refs.collections("model"), refs.history()) == (None, [], [], [])
@@ -183,6 +322,6 @@ def test_a_file_of_a_name_is_what_the_format_says(refs: Refs) -> None:
     set_alias(refs, "Köln", a_datum())
     (path,) = (refs._root / "alias").iterdir()
     assert path.name == hash_bytes("Köln".encode())
-    head = json.loads(path.read_bytes())
+    head = unseal(path.read_bytes())
     assert sorted(head) == ["by", "datum", "name", "time"]
     assert sorted(head["datum"]) == ["digest", "execution", "id", "metadata", "name", "size", "version"]

@@ -1,0 +1,54 @@
+"""Whether a process lives, and whether a living one holds a file: one answer for leases, locks and leftovers.
+
+Reads `/proc` (proc(5)) and asks for locks (flock(2)); writes nothing.
+"""
+
+import fcntl
+import os
+from functools import lru_cache
+from pathlib import Path
+
+_GONE = frozenset("ZXx")
+"""States of a process that has ended but is not reaped."""
+
+
+@lru_cache(maxsize=1)
+def boot_id() -> str:
+    """The id of this boot of the kernel."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+
+
+def start_time(pid: int) -> int | None:
+    """When a process of this machine began, in clock ticks since boot (field 22 of `/proc/PID/stat`); None for one
+    that has ended. A number that was given out again belongs to a process with another start time."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The name of the program stands before these and may hold blanks and brackets.
+    state, *fields = text[text.rindex(")") + 2 :].split()
+    return None if state in _GONE else int(fields[18])
+
+
+def own_start_time() -> int:
+    """That of this process."""
+    found = start_time(os.getpid())
+    if found is None:
+        raise RuntimeError("/proc does not show this process")
+    return found
+
+
+def is_held(fd: int) -> bool:
+    """Whether a living process holds an exclusive lock on the file that is open as `fd`; a lock falls with the last
+    process that has it. If not, `fd` has a shared one until it is closed. Raises OSError where the file system has no
+    locks: then nobody can tell."""
+    return not try_lock(fd, fcntl.LOCK_SH)
+
+
+def try_lock(fd: int, kind: int) -> bool:
+    """Take a lock (`fcntl.LOCK_EX` or `LOCK_SH`) unless somebody holds it; whether nobody did. Raises OSError."""
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,124 @@
+"""What the file of the index says, to be compared with the journals. Opens it for reading only; mends nothing."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from runner.errors import ExitCode, MlrunError
+from runner.store.index import MIGRATIONS
+from runner.store.layout import Layout
+from runner.store.record import Run
+from runner.store.row import Row, execution_row, run_row
+
+_BUSY_SECONDS = 10.0
+_UNDER_WAY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+"""Somebody writes, or was killed while writing: the next command that writes puts it right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What the index has about a run: `row` is None until the run has begun; executions by id."""
+
+    project: str
+    counter: int
+    final: bool
+    row: Row | None
+    executions: dict[str, Row]
+
+
+class IndexFile:
+    """The index file of one store, open for reading. Methods raise MlrunError: STORE for damage, LOCKED."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    def open(cls, layout: Layout) -> "IndexFile | None":
+        """The index; None when there is none, or one of another version, which is built again by the next writer."""
+        if not layout.index.exists():
+            return None
+        uri = f"{layout.index.absolute().as_uri()}?mode=ro"
+        with _failures():
+            connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+            try:
+                (version,) = connection.execute("PRAGMA user_version").fetchone()
+            except BaseException:
+                connection.close()
+                raise
+        if version != len(MIGRATIONS):
+            connection.close()
+            return None
+        return cls(connection)
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._connection.close()
+
+    def problem(self) -> str | None:
+        """What SQLite's own check finds wrong with the file; None if nothing."""
+        with _failures():
+            (word,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        return None if word == "ok" else str(word)
+
+    def run(self, id: str) -> Indexed | None:
+        """What is said about a run and its executions."""
+        with _failures():
+            found = self._connection.execute(
+                "SELECT project, counter, final, row FROM runs WHERE id = ?", (id,)
+            ).fetchone()
+            rows = self._connection.execute("SELECT id, row FROM executions WHERE run = ?", (id,)).fetchall()
+        if found is None:
+            return None
+        project, counter, final, row = found
+        with _understood():
+            executions = {execution: json.loads(text) for execution, text in rows}
+            return Indexed(project, counter, bool(final), None if row is None else json.loads(row), executions)
+
+    def begun_runs(self) -> list[tuple[str, str, int]]:
+        """Id, project and number of every run that has begun, oldest first."""
+        with _failures():
+            return self._connection.execute(
+                "SELECT id, project, counter FROM runs WHERE row IS NOT NULL ORDER BY id"
+            ).fetchall()
+
+    def counters(self) -> dict[tuple[str, str], int]:
+        """The highest number given out, by project and kind (`run` or `execution`)."""
+        with _failures():
+            found = self._connection.execute("SELECT project, kind, last FROM counters").fetchall()
+        return {(project, kind): last for project, kind, last in found}
+
+
+def differs(indexed: Indexed, run: Run) -> str | None:
+    """How the index differs from the journal of a run that has ended in both; None if it does not."""
+    if _plain(indexed.row) != _plain(run_row(run)):
+        return "its row differs"
+    if indexed.executions.keys() != run.executions.keys():
+        return f"it has {len(indexed.executions)} executions there and {len(run.executions)} in the journal"
+    for id, execution in run.executions.items():
+        if _plain(indexed.executions[id]) != _plain(execution_row(run, execution)):
+            return f"the row of execution {execution.counter} differs"
+    return None
+
+
+def _plain(row: Row | None) -> str:
+    """As it stands in the index, where a NaN equals itself."""
+    return json.dumps(row, sort_keys=True)
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        raise MlrunError(str(error), code=ExitCode.LOCKED if code in _UNDER_WAY else ExitCode.STORE) from error
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise MlrunError(f"a row cannot be understood: {error}", code=ExitCode.STORE) from error

@@ -1,0 +1,100 @@
+"""What the file of a name holds, and what an entry of `refs/log` makes of it. Pure."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from runner.store.datum import Datum
+from runner.store.record import Entry
+from runner.store.ref import KINDS, Alias, Collection, CollectionKind, Pin, Tagging, Version
+
+REF_ENTRY_TYPES = (
+    "alias-set",
+    "alias-removed",
+    "version-made",
+    "version-aliased",
+    "pinned",
+    "unpinned",
+    "tagged",
+    "untagged",
+)
+
+ALIAS, PIN, TAG = "alias", "pin", "tag"
+
+Key = tuple[str, str]
+"""Folder and name."""
+Head = dict[str, Any]
+"""The content of a file, a JSON object."""
+
+
+def key_of(entry: Entry) -> Key:
+    """Which file an entry is about."""
+    match entry["type"]:
+        case "pinned" | "unpinned":
+            return PIN, str(entry["id"])
+        case "tagged" | "untagged":
+            return TAG, str(entry["name"])
+    return str(entry.get("kind", ALIAS)), str(entry["name"])
+
+
+def applied(head: Head | None, entry: Entry) -> Head | None:
+    """The file's content after an entry, None for no file; applying one twice changes nothing more."""
+    said = {"time": entry["time"], "by": entry["by"]}
+    match entry["type"]:
+        case "alias-set":
+            return {"name": entry["name"], "datum": entry["datum"], **said}
+        case "alias-removed" | "unpinned":
+            return None
+        case "pinned":
+            facts = {name: entry[name] for name in ("note", "datum") if entry.get(name) is not None}
+            return {"id": entry["id"], "what": entry["what"], **facts, **said}
+        case "tagged" | "untagged":
+            return _tagged(head or {"name": entry["name"], "has": {}, "without": {}}, entry)
+    before = head or {"name": entry["name"], "versions": [], "aliases": {}}
+    if entry["type"] == "version-aliased":
+        return {**before, "aliases": {**before["aliases"], entry["alias"]: entry["version"]}}
+    if any(version["name"] == entry["version"] for version in before["versions"]):
+        return before
+    made = {key: entry[key] for key in ("manifest", "files", "size", "notes")}
+    return {**before, "versions": [*before["versions"], {"name": entry["version"], **made, **said}]}
+
+
+def _tagged(before: Head, entry: Entry) -> Head | None:
+    """`own` tells whether the thing began with the tag: then only what was taken away is kept, else what was given."""
+    id = entry["id"]
+    has, without = ({one: what for one, what in before[part].items() if one != id} for part in ("has", "without"))
+    if entry["type"] == "tagged" and not entry["own"]:
+        has[id] = entry["what"]
+    if entry["type"] == "untagged" and entry["own"]:
+        without[id] = entry["what"]
+    return {**before, "has": has, "without": without} if has or without else None
+
+
+def alias_in(head: Head) -> Alias:
+    """The alias that a file holds. Raises KeyError, TypeError or ValueError, as all of these do."""
+    return Alias(str(head["name"]), Datum(**head["datum"]), head["time"], head["by"])
+
+
+def collection_in(kind: CollectionKind, head: Head) -> Collection:
+    """The dataset or model that a file holds."""
+    return Collection(kind, str(head["name"]), tuple(Version(**one) for one in head["versions"]), head["aliases"])
+
+
+def pin_in(head: Head) -> Pin:
+    """The pin that a file holds."""
+    datum = head.get("datum")
+    return Pin(**head | {"id": str(head["id"]), "datum": None if datum is None else Datum(**datum)})
+
+
+def tagging_in(head: Head) -> Tagging:
+    """The tag that a file holds."""
+    return Tagging(str(head["name"]), dict(head["has"]), dict(head["without"]))
+
+
+READERS: Mapping[str, Callable[[Head], object]] = {
+    ALIAS: alias_in,
+    PIN: pin_in,
+    TAG: tagging_in,
+    **{kind: partial(collection_in, kind) for kind in KINDS},
+}
+"""By folder: how its files are understood."""
