@@ -7,7 +7,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +16,16 @@ from runner.job import Network
 
 EXECUTOR_NAMES = ("auto", "docker", "sandbox", "process")
 CHECKSUM_NAMES = ("md5", "sha1", "sha256")
+
+_AGES = {
+    "s sec second seconds": 1,
+    "min minute minutes": 60,
+    "h hour hours": 3600,
+    "d day days": 86400,
+    "w week weeks": 7 * 86400,
+    "y year years": 365 * 86400,
+}
+"""Seconds of what an age may be told in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +43,10 @@ class Settings:
     `jobs` is how many executions may run at once (0: one per processor); `grace` is how many seconds a stopped step
     gets between SIGTERM and SIGKILL; `mounts` are the host folders and `devices` the names of devices that a file may
     ask for (`all`: any); `shm` is the size of a step's `/dev/shm` in bytes, None for half of its memory;
-    `checksums` are those that `inputs.json` gives of every file besides BLAKE3.
+    `checksums` are those that `inputs.json` gives of every file besides BLAKE3. `quota` is how many bytes the store may
+    have, None for any number; `keep_last` and `keep_within` (seconds) say what `mlrun gc` keeps. `remotes` are
+    addresses of remote stores by name, of which `default` is the one that is meant without a name.
+    `reserve` is how many bytes of the store's disk stay free, 0 for none, None for one in a hundred, at most 1 GiB.
     """
 
     store: Path
@@ -45,6 +58,11 @@ class Settings:
     devices: tuple[str, ...] = ()
     shm: int | None = None
     checksums: tuple[str, ...] = ()
+    quota: int | None = None
+    keep_last: int | None = None
+    keep_within: float | None = None
+    reserve: int | None = None
+    remotes: Mapping[str, str] = field(default_factory=dict)
 
 
 def settings_file(environment: Mapping[str, str]) -> Path:
@@ -76,7 +94,7 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         written = {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise usage_error(f"{file}: {error}", hint="it is a TOML file of `name = value` lines") from error
-    known = [field.name for field in fields(Settings)]
+    known = [one.name.replace("_", "-") for one in fields(Settings)]
     for name in written:
         if name not in known:
             raise usage_error(f"{file}: there is no setting `{name}`", hint=did_you_mean(name, known))
@@ -96,6 +114,11 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         devices=_texts(written, "devices", file),
         shm=_named(file, parse_size, written["shm"]) if "shm" in written else None,
         checksums=tuple(_named(file, checksum_name, text) for text in _texts(written, "checksums", file)),
+        quota=_named(file, parse_size, written["quota"]) if "quota" in written else None,
+        keep_last=_named(file, parse_count, written["keep-last"]) if "keep-last" in written else None,
+        keep_within=_named(file, parse_age, written["keep-within"]) if "keep-within" in written else None,
+        reserve=_named(file, parse_reserve, written["reserve"]) if "reserve" in written else None,
+        remotes=_table(written, "remotes", file),
     )
 
 
@@ -145,6 +168,30 @@ def parse_size(value: object) -> int:
     return size
 
 
+def parse_reserve(value: object) -> int:
+    """A size, or 0. Raises MlrunError (code USAGE)."""
+    return 0 if str(value).strip() == "0" else parse_size(value)
+
+
+def parse_count(value: object) -> int:
+    """A whole number of at least 0. Raises MlrunError (code USAGE)."""
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,9}", str(value).strip(), re.ASCII):
+        raise usage_error(f"`{value}` is not a number of executions", hint="write a whole number, such as `10`")
+    return int(str(value))
+
+
+def parse_age(value: object) -> float:
+    """Seconds: text such as `12h`, `30d` or `8 weeks`. Raises MlrunError (code USAGE).
+
+    Unlike a `time-limit`, it takes no word for what it may not mean: a month is not a minute.
+    """
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)\s*([a-z]+)", str(value).strip().lower(), re.ASCII)
+    unit = next((size for words, size in _AGES.items() if found and found[2] in words.split()), None)
+    if found is None or unit is None:
+        raise usage_error(f"`{value}` is not an age", hint="write such as `12h`, `30d` or `8w`")
+    return float(found[1]) * unit
+
+
 T = TypeVar("T")
 
 
@@ -163,6 +210,15 @@ def _texts(written: Mapping[str, object], name: str, file: Path) -> tuple[str, .
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise usage_error(f"{file}: `{name}` must be a list of texts", hint=f'such as `{name} = ["…"]`')
     return tuple(texts)
+
+
+def _table(written: Mapping[str, object], name: str, file: Path) -> dict[str, str]:
+    value = written.get(name, {})
+    if not isinstance(value, dict) or not all(isinstance(text, str) and text for text in value.values()):
+        raise usage_error(
+            f"{file}: `{name}` must be a table of texts", hint=f'such as `[{name}]` and `lab = "…"` below'
+        )
+    return dict(value)
 
 
 def _number(written: Mapping[str, object], name: str, default: float, file: Path) -> float:

@@ -14,9 +14,13 @@ from runner.executors.secret import remove_leftovers
 from runner.job import Executor, Identity
 from runner.provenance.git import capture_folder
 from runner.provenance.host import user_name
+from runner.settings import Settings
 from runner.state import FINAL
+from runner.store.layout import Layout
 from runner.store.record import Code
 from runner.store.store import Store
+from runner.upkeep.usage import check_quota
+from runner.worker.reserve import Reserve
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class Ground:
 
 def lay_ground(request: Request, emit: Listener) -> Ground:
     """Choose and look at everything, and put right what others left. Records nothing. Raises MlrunError."""
+    if (layout := Layout.open_existing(request.settings.store)) is not None:
+        check_quota(layout, request.settings.quota)
     with Store.open(request.settings.store, create=False) as known:
         check_inputs(make_fetcher(request.place.root, known), request.plan)
     granted = grant_plan(request.plan, request.settings, request.gpus)
@@ -42,6 +48,7 @@ def lay_ground(request: Request, emit: Listener) -> Ground:
         emit(Noticed(notice))
     images = find_images(executor, (node.step.image for node in request.plan.nodes.values()), emit)
     store = Store.open(request.settings.store, create=True)
+    make_reserve(request.settings, store, executor).check()
     for said in publication.catch_up(store, user_name(), store.reconcile()):
         emit(Noticed(said))
     end_leftovers(executor, store, emit)
@@ -52,6 +59,11 @@ def lay_ground(request: Request, emit: Listener) -> Ground:
     for path in code.not_captured:
         emit(Noticed(f"not captured: {path}"))
     return Ground(executor, images, granted, store, code)
+
+
+def make_reserve(settings: Settings, store: Store, executor: Executor) -> Reserve:
+    """What has to be left of the disks that steps can fill."""
+    return Reserve((store.layout.root, *executor.disks()), settings.reserve)
 
 
 def end_leftovers(executor: Executor, store: Store, emit: Listener) -> None:
@@ -74,7 +86,7 @@ def remove_scratch(executor: Executor, store: Store) -> None:
     for folder in scratch.abandoned(store.layout.work):
         for id in scratch.jobs(folder):
             _end_job(executor, id)
-        scratch.remove(folder)
+        scratch.remove(folder, store.objects.unlink)
 
 
 def _end_job(executor: Executor, id: str) -> bool:

@@ -68,6 +68,10 @@ class Overlay:
             else:
                 target.hardlink_to(own)
 
+    def unlink(self, name: str, /, *, dir_fd: int) -> None:
+        """See `runner.worker.storage.ObjectStore`."""
+        self._base.unlink(name, dir_fd=dir_fd)
+
     def read_tree(self, digest: Digest) -> Iterable[TreeEntry]:
         """See `runner.worker.storage.ObjectReader`."""
         return self._base.read_tree(digest)

@@ -15,8 +15,9 @@ from runner.escape import printable
 from runner.job import Job
 from runner.state import State
 from runner.store.catalog import Catalog, data_of, outputs_as_data, write_listing
+from runner.store.change import Change
 from runner.store.datum import Datum
-from runner.store.ref import LATEST, Alias, Change, CollectionKind
+from runner.store.ref import LATEST, Alias, CollectionKind
 from runner.store.store import Store
 from runner.worker.report import Finished
 from runner.worker.sidecar import VersionRequest, wishes

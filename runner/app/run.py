@@ -10,7 +10,7 @@ from typing import Any
 
 from runner import __version__
 from runner.app import publication
-from runner.app.ground import Ground, lay_ground
+from runner.app.ground import Ground, lay_ground, make_reserve
 from runner.app.input import compute_checksums, fetch_inputs, left_files, make_fetcher
 from runner.app.interrupt import catching_signals
 from runner.app.pause import make_pause
@@ -166,6 +166,7 @@ def make_worker(
         work=work_folder,
         checksums=ground.store.checksums.known,
         pause=make_pause(ground.executor, request.settle, emit) if request.settle else None,
+        reserve=make_reserve(request.settings, ground.store, ground.executor),
     )
 
     def work(job: Job, stopper: Stopper, listener: JobListener) -> Finished:

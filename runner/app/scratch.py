@@ -10,15 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from runner.process import is_held
 from runner.store.durable import disk_errors
 from runner.store.identity import is_id, new_id
+from runner.store.verified import Unlink
 from runner.worker.tree import remove_tree
 
 _PREFIX, _KEPT, _LOCK = "scratch-", "kept-", "lock"
 
 
 @contextmanager
-def scratch_folder(work: Path) -> Iterator[Path]:
+def scratch_folder(work: Path, unlink: Unlink = os.unlink) -> Iterator[Path]:
     """A new folder below `work`, removed in the end unless `keep` was called on it. Raises MlrunError (DISK, STORE)."""
     folder = work / f"{_PREFIX}{new_id()}"
     with disk_errors(folder):
@@ -30,7 +32,7 @@ def scratch_folder(work: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        remove(folder)
+        remove(folder, unlink)
         os.close(fd)
 
 
@@ -57,10 +59,10 @@ def jobs(folder: Path) -> list[str]:
     return []
 
 
-def remove(folder: Path) -> None:
+def remove(folder: Path, unlink: Unlink = os.unlink) -> None:
     """Remove a scratch folder; what cannot be removed stays."""
     with suppress(OSError):
-        remove_tree(folder)
+        remove_tree(folder, unlink)
 
 
 def _is_free(lock: Path) -> bool:
@@ -69,9 +71,8 @@ def _is_free(lock: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return not is_held(fd)
     except OSError:
         return False
     finally:
         os.close(fd)
-    return True

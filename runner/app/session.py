@@ -110,7 +110,7 @@ class _Session:
 
     def enter(self, visit: Visit, title: str, emit: Listener) -> int:
         """Enter a fresh place in a scratch folder."""
-        with scratch.scratch_folder(self.store.layout.work) as folder:
+        with scratch.scratch_folder(self.store.layout.work, self.store.objects.unlink) as folder:
             workspace = Workspace.below(folder / new_id())
             make_folders(workspace)
             view = self.executor.view(workspace)

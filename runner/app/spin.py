@@ -56,7 +56,8 @@ def spin(request: Request, emit: Listener, take: Take) -> Spun:
     """
     ground = lay_ground(request, emit)
     id, ended = new_id(), list[Finished]()
-    with ground.store, scratch.scratch_folder(ground.store.layout.work) as folder:
+    unlink = ground.store.objects.unlink
+    with ground.store, scratch.scratch_folder(ground.store.layout.work, unlink) as folder:
         overlay = Overlay(ground.store.objects, folder / "objects")
         run = make_worker(request, ground, folder, lambda job: folder / "log", emit, overlay)
 

@@ -20,6 +20,7 @@ from runner.digest import hash_bytes, hash_json, hash_pieces
 from runner.errors import ExitCode, Location, MlrunError, Problem, Severity
 from runner.spec.model import Pipeline, Project, Step
 from runner.spec.project import parse_project
+from runner.store.durable import make_folder
 
 MAX_ENTRIES = 256
 """Verdicts that are kept; the oldest make room."""
@@ -166,7 +167,7 @@ def _write(entry: Path, key: str, problems: list[Problem]) -> None:
         return
     temporary = entry.with_suffix(f".{os.getpid()}.tmp")
     try:
-        entry.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(entry.parent)
         temporary.write_bytes(_seal(key, body) + b"\n" + body)
         temporary.replace(entry)
         _make_room(entry.parent)

@@ -7,7 +7,17 @@ import pytest
 from runner.errors import ExitCode, MlrunError
 from runner.executors import EXECUTORS
 from runner.job import Network
-from runner.settings import EXECUTOR_NAMES, Door, Settings, cache_folder, load_settings, open_door, parse_size
+from runner.settings import (
+    EXECUTOR_NAMES,
+    Door,
+    Settings,
+    cache_folder,
+    load_settings,
+    open_door,
+    parse_age,
+    parse_count,
+    parse_size,
+)
 
 
 def written(tmp_path: Path, text: str, **environment: str) -> Settings:
@@ -108,3 +118,49 @@ def test_a_wrong_grant_is_refused_with_its_file(tmp_path: Path, text: str, said:
 )
 def test_a_size_is_bytes_or_has_a_unit(text: object, size: int) -> None:
     assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(("text", "size"), [('"0"', 0), ("0", 0), ('"2G"', 2 << 30), ("4096", 4096)])
+def test_the_reserve_of_the_disk_is_a_size_or_nothing(tmp_path: Path, text: str, size: int) -> None:
+    assert written(tmp_path, f"reserve = {text}\n").reserve == size
+
+
+def test_a_reserve_that_is_no_size_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MlrunError, match="is not a size"):
+        written(tmp_path, 'reserve = "some"\n')
+
+
+def test_a_file_sets_what_the_store_keeps_and_may_have(tmp_path: Path) -> None:
+    settings = written(tmp_path, 'quota = "50G"\nkeep-last = 3\nkeep-within = "30d"\nstore = "/s"\n')
+    assert settings == Settings(Path("/s"), quota=50 << 30, keep_last=3, keep_within=30 * 86400.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("12h", 43200), ("30d", 2592000), ("2 weeks", 1209600), ("1.5 D", 129600), ("0s", 0)]
+)
+def test_an_age_is_a_number_and_a_unit(text: str, seconds: float) -> None:
+    assert parse_age(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "30", "1 month", "1m", "-3d", "1d 2h", "d", "1e9d", "٣d", "9999999d", True, 30])
+def test_an_age_that_may_mean_something_else_is_refused(text: object) -> None:
+    with pytest.raises(MlrunError, match="is not an age"):
+        parse_age(text)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1.5", "ten", "1_0", "٣", "9999999999", True, None, 1.5])
+def test_a_number_of_executions_is_whole_and_not_negative(text: object) -> None:
+    assert parse_count("0") == 0 and parse_count(" 12 ") == 12
+    with pytest.raises(MlrunError, match="is not a number of executions"):
+        parse_count(text)
+
+
+def test_a_file_names_remote_stores(tmp_path: Path) -> None:
+    text = '[remotes]\ndefault = "lab"\nlab = "ssh://lab/srv"\n'
+    assert written(tmp_path, text).remotes == {"default": "lab", "lab": "ssh://lab/srv"}
+
+
+@pytest.mark.parametrize("text", ['remotes = "ssh://lab"', "[remotes]\nlab = 5", '[remotes]\nlab = ""'])
+def test_a_remote_store_is_a_text_with_a_name(tmp_path: Path, text: str) -> None:
+    with pytest.raises(MlrunError, match="`remotes` must be a table of texts"):
+        written(tmp_path, text)

@@ -9,7 +9,7 @@ from runner.store.objects import Objects
 
 def test_what_is_put_aside_is_not_in_the_store_and_both_are_read(tmp_path: Path) -> None:
     layout = Layout.create_or_open(tmp_path / "store")
-    base = Objects(layout.objects, layout.scratch)
+    base = Objects(layout)
     known = base.put_bytes(b"known")
     overlay = Overlay(base, tmp_path / "overlay")
     (tmp_path / "file").write_bytes(b"new")
@@ -27,7 +27,7 @@ def test_what_is_put_aside_is_not_in_the_store_and_both_are_read(tmp_path: Path)
 
 def test_an_open_file_is_put_aside_from_where_its_descriptor_stands_as_into_the_store(tmp_path: Path) -> None:
     layout = Layout.create_or_open(tmp_path / "store")
-    base = Objects(layout.objects, layout.scratch)
+    base = Objects(layout)
     content = bytes(range(256)) * 9000
     (tmp_path / "file").write_bytes(content)
 
@@ -45,7 +45,7 @@ def test_an_open_file_is_put_aside_from_where_its_descriptor_stands_as_into_the_
 
 def test_a_store_beside_that_took_nothing_has_no_folder(tmp_path: Path) -> None:
     layout = Layout.create_or_open(tmp_path / "store")
-    base = Objects(layout.objects, layout.scratch)
+    base = Objects(layout)
 
     with Overlay(base, tmp_path / "overlay").open(base.put_bytes(b"known")) as file:
         assert file.read() == b"known"

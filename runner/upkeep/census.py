@@ -1,0 +1,224 @@
+"""Reads what records, names and living processes rely on, once through the whole store. Writes nothing."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from sys import intern
+from uuid import UUID
+
+from runner.digest import Digest
+from runner.errors import ExitCode, MlrunError
+from runner.escape import printable
+from runner.state import FINAL, State
+from runner.store.claim import claimed
+from runner.store.datum import Datum, datum_id
+from runner.store.durable import disk_errors
+from runner.store.history import recorded_run, run_folders, shown_run
+from runner.store.identity import is_id
+from runner.store.layout import Layout, RunFolder
+from runner.store.reach import FILES, Kind, named_by
+from runner.store.record import Execution, Run
+from runner.store.ref import KINDS
+from runner.store.removal import Removed
+from runner.store.store import Store
+from runner.store.trash import Trash
+from runner.upkeep.mark import SHARDS, Marks, Mentions, mentioned, raw
+from runner.upkeep.retention import Fact
+
+_URI = "datum://"
+_MAKERS = re.compile(rb'"execution":"([0-9a-f-]{36})"')
+
+_ReadTree = Callable[[Digest], Iterator[tuple[str, Digest, int]]]
+
+
+@dataclass(slots=True)
+class Census:
+    """What a store holds on to.
+
+    `marks` is what stays whatever becomes of executions: code, specs and metrics of all records, what names mean, and
+    what living processes have claimed. `facts` are about all executions, `named` tells why somebody wants one kept.
+    `settled` are the runs whose journals cannot change any more; `taken_out` is what runs in the trash name.
+    """
+
+    facts: list[Fact] = field(default_factory=list)
+    marks: Marks = field(default_factory=Marks)
+    named: dict[str, str] = field(default_factory=dict)
+    settled: set[str] = field(default_factory=set)
+    taken_out: Mentions = field(default_factory=Mentions)
+
+
+class CensusTaker:
+    """Looks at one store, which may be in use but must be open for reading only: looking claims nothing. Methods raise
+    MlrunError (STORE) for whatever cannot be read: nobody knows then what it names."""
+
+    def __init__(self, store: Store, removed: Removed, mend: Callable[[], object] | None = None) -> None:
+        """`mend` brings the files of names up to their log: who sets a name may be killed in between."""
+        self._mend = mend
+        self._layout = store.layout
+        self._refs = store.refs
+        self._objects = store.objects
+        self._purged = removed.purged
+        self._read: set[Digest] = set()
+        """Lists of other objects that were read: they never change."""
+
+    def look(self) -> Census:
+        """Everything."""
+        census = Census()
+        self._add_claims(census)
+        for folder in run_folders(self._layout):
+            self._add_run(census, folder)
+        self._add_names(census)
+        for folder in _runs_in_trash(self._layout):
+            self._add_taken_out(census, folder)
+        return census
+
+    def look_again(self, census: Census) -> set[bytes]:
+        """What is relied on since `census` was made, and some of what was: claims first, then the journals that were
+        not settled, then names. Whoever gives up a claim has written a journal or a name before."""
+        later = Census(settled=census.settled)
+        self._add_claims(later)
+        for folder in run_folders(self._layout):
+            if folder.path.name not in census.settled:
+                self._add_run(later, folder)
+        self._add_names(later)
+        for fact in later.facts:
+            later.marks.add(fact.files)
+        return {digest for index in range(SHARDS) for digest, _ in later.marks.shard(index)}
+
+    def _add_claims(self, census: Census) -> None:
+        with disk_errors(self._layout.claims):
+            census.marks.add(raw(claimed(self._layout.claims)))
+
+    def _add_names(self, census: Census) -> None:
+        """What aliases, versions and pins mean."""
+        if self._mend is not None:
+            self._mend()
+        for pin in self._refs.pins():
+            if pin.datum is not None:
+                self._add_datum(census, pin.datum, f"its file `{printable(pin.datum.name)}` is pinned")
+            census.named[pin.id] = "pinned" if pin.what == "execution" else "its run is pinned"
+        for fact in census.facts:
+            if fact.run in census.named:
+                census.named.setdefault(fact.id, census.named[fact.run])
+        for alias in self._refs.aliases():
+            self._add_datum(census, alias.datum, f"aliased as `{printable(alias.name)}`")
+        for kind in KINDS:
+            for collection in self._refs.collections(kind):
+                for version in collection.versions:
+                    name = f"{kind} `{printable(f'{collection.name}/{version.name}')}`"
+                    self._add_version(census, version.manifest, name)
+
+    def _add_datum(self, census: Census, datum: Datum, why: str) -> None:
+        census.marks.add(raw([datum.digest]))
+        if datum.execution:
+            census.named.setdefault(datum.execution, why)
+
+    def _add_version(self, census: Census, manifest: Digest, name: str) -> None:
+        census.marks.add(raw([manifest]))
+        if manifest in self._read:
+            return
+        document = self._document(manifest, name)
+        census.marks.add(mentioned(document))
+        for execution in _MAKERS.findall(document):
+            census.named.setdefault(execution.decode("ascii"), f"in {name}")
+
+    def _add_run(self, census: Census, folder: RunFolder) -> None:
+        run = _readable(folder)
+        if run is None:
+            return
+        going = run.state not in FINAL
+        if not going:
+            census.settled.add(run.id)
+        files: dict[str, dict[Kind, list[str]]] = {id: {} for id in run.executions}
+        for named in named_by(run, self._tree_reader(census, run)):
+            if named.kind in FILES:
+                files[named.execution].setdefault(named.kind, []).append(named.digest)
+            else:
+                census.marks.add(raw([named.digest]))
+        census.facts += (_fact(run, one, files[id], going=going) for id, one in run.executions.items())
+
+    def _tree_reader(self, census: Census, run: Run) -> _ReadTree:
+        """Marks all that a tree could name, which is faster than to understand it, and tells nothing."""
+
+        def read(tree: Digest) -> Iterator[tuple[str, Digest, int]]:
+            if tree not in self._read:
+                census.marks.add(mentioned(self._document(tree, f"the code of run {run.counter} (`{run.id}`)")))
+            return iter(())
+
+        return read
+
+    def _document(self, digest: Digest, what: str) -> bytes:
+        if digest in self._purged:
+            return b""
+        try:
+            document = self._objects.read(digest)
+        except MlrunError as error:
+            raise _unknown(f"the list of what belongs to {what}: {error.message}") from error
+        self._read.add(digest)
+        return document
+
+    def _add_taken_out(self, census: Census, folder: RunFolder) -> None:
+        """A run in the trash holds on to nothing, but what only it names is no mystery either."""
+
+        def read(tree: Digest) -> Iterator[tuple[str, Digest, int]]:
+            if tree not in self._read:
+                census.taken_out.add(mentioned(self._objects.read(tree)))
+            return iter(())
+
+        try:
+            run = recorded_run(folder)
+            for named in named_by(run, read) if run else ():
+                census.taken_out.add(raw([named.digest]))
+        except MlrunError:
+            return
+
+
+def _readable(folder: RunFolder) -> Run | None:
+    """The run as readers see it. Most have ended, and then nobody needs to ask for their owner."""
+    try:
+        run = recorded_run(folder)
+        return run if run is None or run.state in FINAL else shown_run(folder)
+    except MlrunError as error:
+        raise _unknown(f"run `{folder.path.name}`: {error.message}") from error
+
+
+def _unknown(what: str) -> MlrunError:
+    return MlrunError(
+        f"nobody knows what may be removed, because something cannot be read: {what}",
+        code=ExitCode.STORE,
+        hint="`mlrun store check` looks closer; nothing was removed",
+    )
+
+
+def _runs_in_trash(layout: Layout) -> Iterator[RunFolder]:
+    trash = Trash(layout)
+    for batch in trash.batches():
+        for path in trash.contents(batch):
+            if path.parent.name == "runs" and is_id(path.name):
+                yield RunFolder(path)
+
+
+def _fact(run: Run, execution: Execution, files: dict[Kind, list[str]], *, going: bool) -> Fact:
+    origins = (
+        str(file.get("origin", "")) for given in execution.job.get("inputs", ()) for file in given.get("files", ())
+    )
+    return Fact(
+        id=execution.id,
+        run=run.id,
+        project=intern(run.project.id),
+        project_name=intern(run.project.name),
+        step=intern(execution.step),
+        counter=execution.counter,
+        ended=execution.finished or execution.created,
+        succeeded=execution.state is State.SUCCEEDED,
+        open=going,
+        outputs=raw(files.get(Kind.OUTPUT, ())),
+        inputs=raw(files.get(Kind.INPUT, ())),
+        logs=raw(files.get(Kind.LOG, ())),
+        made=b"".join(UUID(datum_id(execution.id, output.name)).bytes for output in execution.outputs),
+        got=b"".join(UUID(origin[len(_URI) :]).bytes for origin in origins if _is_datum(origin)),
+    )
+
+
+def _is_datum(origin: str) -> bool:
+    return origin.startswith(_URI) and is_id(origin[len(_URI) :])

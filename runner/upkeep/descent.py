@@ -1,0 +1,105 @@
+"""What came of a file: every execution that got it, what that left, who got those, and so on. Reads all records."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from runner.digest import Digest
+from runner.errors import MlrunError
+from runner.store.history import run_folders, shown_run
+from runner.store.record import Execution, Run
+from runner.store.store import Store
+from runner.upkeep.inventory import Inventory
+from runner.upkeep.mention import ALIAS, Trees, named_data
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """An output: its name, its digest, and the aliases and versions that mean it."""
+
+    name: str
+    digest: Digest
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Heir:
+    """An execution that got something of the file, as an input or in its code; `direct` if it got the file itself."""
+
+    project: str
+    run: str
+    run_counter: int
+    execution: str
+    counter: int
+    step: str
+    direct: bool
+    outputs: tuple[Left, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What an execution got and left."""
+
+    run: Run
+    execution: Execution
+    got: frozenset[Digest]
+
+
+def heirs(store: Store, inventory: Inventory, digest: Digest) -> list[Heir]:
+    """All executions that the file has reached, oldest first. Runs that cannot be read are passed over."""
+    steps = sorted(_steps(store, inventory, digest), key=lambda step: step.execution.id)
+    reached: set[Digest] = {digest}
+    chosen: dict[str, _Step] = {}
+    # What an execution got was there before it, so one walk in the order of time would do, but for clocks put back.
+    while fresh := [step for step in steps if step.execution.id not in chosen and step.got & reached]:
+        for step in fresh:
+            chosen[step.execution.id] = step
+            # Empty files are all the same, and hold nothing of anybody.
+            reached.update(output.digest for output in step.execution.outputs if output.size)
+    names = _names(store, inventory, reached)
+    return [_heir(step, digest, names) for _, step in sorted(chosen.items())]
+
+
+def _steps(store: Store, inventory: Inventory, digest: Digest) -> Iterator[_Step]:
+    trees = Trees(inventory)
+    in_code: dict[Digest, bool] = {}
+    for folder in run_folders(store.layout):
+        try:
+            run = shown_run(folder)
+        except MlrunError:
+            continue
+        for execution in run.executions.values() if run else ():
+            got = {Digest(file["digest"]) for given in execution.job.get("inputs", ()) for file in given["files"]}
+            snapshot = Digest(execution.job.get("snapshot") or (run.code.snapshot if run else ""))
+            if snapshot not in in_code:
+                in_code[snapshot] = any(content == digest for _, content, _ in trees.files(snapshot))
+            if in_code[snapshot]:
+                got.add(digest)
+            if run is not None:
+                yield _Step(run, execution, frozenset(got))
+
+
+def _names(store: Store, inventory: Inventory, digests: set[Digest]) -> dict[Digest, list[str]]:
+    """What the names of a store call these objects, as addresses."""
+    found: dict[Digest, list[str]] = {}
+    try:
+        for digest, _, touch in named_data(store.refs, inventory):
+            if digest in digests:
+                scheme = "datum" if touch.kind == ALIAS else touch.kind
+                found.setdefault(digest, []).append(f"{scheme}://{touch.name}")
+    except MlrunError:
+        return found
+    return found
+
+
+def _heir(step: _Step, digest: Digest, names: dict[Digest, list[str]]) -> Heir:
+    run, execution = step.run, step.execution
+    return Heir(
+        run.project.name,
+        run.id,
+        run.counter,
+        execution.id,
+        execution.counter,
+        execution.step,
+        digest in step.got,
+        tuple(Left(one.name, one.digest, tuple(names.get(one.digest, ()))) for one in execution.outputs),
+    )

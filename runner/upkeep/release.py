@@ -1,0 +1,44 @@
+"""Removing whole objects that can be read without them, beside whoever may just begin to use them."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+
+from runner.digest import Digest
+from runner.store.claim import claimed
+from runner.store.durable import temporary_name
+from runner.store.layout import Layout
+
+_MARK = ".new-pack-"
+"""Begins the names of files that belong to a pack; one that was killed leaves them."""
+
+
+def scratch_name() -> str:
+    """A name for a file of a pack in the scratch folder."""
+    return f"{_MARK}{temporary_name()}"
+
+
+def release(layout: Layout, digests: Iterable[Digest]) -> list[Digest]:
+    """Remove whole objects; gives those that are gone. Raises OSError.
+
+    They are moved away first, and what a living process has claimed until then is put back.
+    """
+    aside = {}
+    for digest in digests:
+        path = layout.objects / digest[:2] / digest
+        place = layout.scratch / f"{_MARK}{digest}"
+        with suppress(FileNotFoundError):
+            path.rename(place)
+            aside[digest] = place, path
+    wanted = claimed(layout.claims)
+    for digest, (place, path) in aside.items():
+        if digest in wanted:
+            place.rename(path)
+        else:
+            place.unlink()
+    return [digest for digest in aside if digest not in wanted]
+
+
+def remove_left(layout: Layout) -> None:
+    """Remove what a pack that was killed has left in the scratch folder: nobody needs it. Raises OSError."""
+    for path in layout.scratch.glob(f"{_MARK}*"):
+        path.unlink()

@@ -1,0 +1,182 @@
+"""Which executions keep their files and which have had their time, and why. Pure.
+
+Records stay for ever; what an execution can lose are its outputs, its copies of inputs and its logs. It keeps them when
+somebody said so (a pin, an alias, a version), while its run is under way, while it is among the newest or young, and
+when one that is kept for these reasons got an output of it as an input. That goes one step back and not further:
+an execution that is kept names its own inputs, so those files stay in any case.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from runner.spec.phrase import counted
+
+_ID = 16
+"""Bytes of a datum's id."""
+_DAY = 86400
+
+
+class Ground(StrEnum):
+    """Why an execution keeps its files; `EXPIRED` and `REMOVED` tell that it does not."""
+
+    UNDER_WAY = "under way"
+    NAMED = "pinned or named"
+    NEWEST = "among the newest"
+    YOUNG = "young"
+    INPUT = "an input of one that is kept"
+    ELSEWHERE = "in another project"
+    EXPIRED = "expired"
+    REMOVED = "removed before"
+
+
+class Fact(NamedTuple):
+    """What has to be known of an execution. `ended` is when it ended (or else began), UTC, ISO 8601; `open` tells that
+    its run is under way. Digests are 32 bytes each, data ids 16, with nothing between them: `made` are the ids of its
+    outputs, `got` those of data among its inputs. `has_logs` tells of log files that never became objects."""
+
+    id: str
+    run: str
+    project: str
+    project_name: str
+    step: str
+    counter: int
+    ended: str
+    succeeded: bool
+    open: bool
+    outputs: bytes
+    inputs: bytes
+    logs: bytes
+    made: bytes
+    got: bytes
+
+    @property
+    def files(self) -> bytes:
+        """The digests of all that it can lose."""
+        return self.outputs + self.inputs + self.logs
+
+
+class Verdict(NamedTuple):
+    """What becomes of an execution's files; `why` is a clause such as `aliased as model-prod`."""
+
+    ground: Ground
+    why: str
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it keeps its files."""
+        return self.ground not in {Ground.EXPIRED, Ground.REMOVED}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """`last`: the newest so many of each step of a project stay, and as many of those that succeeded; `within`: those
+    that ended in the last so many seconds. None: this keeps nothing. `is_default`: nobody has decided."""
+
+    last: int | None
+    within: float | None
+    is_default: bool = False
+
+    def __str__(self) -> str:
+        parts = [] if self.last is None else [f"the newest {counted(self.last, 'execution')} of each step"]
+        parts += [] if self.within is None else [f"everything younger than {span_text(self.within)}"]
+        return " and ".join(parts) or "nothing for its age or number"
+
+
+DEFAULT = Policy(last=10, within=30.0 * _DAY, is_default=True)
+"""Careful, for who has not decided anything."""
+
+
+def span_text(seconds: float) -> str:
+    """`30 d`, `12 h`: the largest unit that divides it."""
+    for size, unit in ((_DAY, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"
+
+
+def decide(
+    facts: Sequence[Fact],
+    named: Mapping[str, str],
+    policy: Policy,
+    young_since: str,
+    *,
+    project: str | None = None,
+    removed: Iterable[str] = (),
+) -> dict[str, Verdict]:
+    """The verdict on every execution, by id.
+
+    `named` tells by execution why somebody wants it kept; `young_since` is the moment (UTC, ISO 8601) from which on one
+    is young enough for the policy; only those of `project` can expire, None: of all. `removed` have lost their files
+    already: being young or among the newest brings nothing back, but a name does keep what is still there.
+    """
+    judge = _Judge(policy, young_since, project, frozenset(removed), _newest(facts, policy.last or 0))
+    verdicts = {
+        fact.id: Verdict(Ground.NAMED, named[fact.id]) if fact.id in named and not fact.open else judge.verdict(fact)
+        for fact in facts
+    }
+    users = {
+        fact.got[at : at + _ID]: fact.counter
+        for fact in facts
+        if verdicts[fact.id].is_kept and verdicts[fact.id].ground is not Ground.ELSEWHERE
+        for at in range(0, len(fact.got), _ID)
+    }
+    for fact in facts:
+        if not verdicts[fact.id].is_kept:
+            user = next(filter(None, (users.get(fact.made[at : at + _ID]) for at in range(0, len(fact.made), _ID))), 0)
+            if user:
+                verdicts[fact.id] = Verdict(Ground.INPUT, f"execution {user}, which is kept, got a file of it")
+    return verdicts
+
+
+class _Judge:
+    """Says what becomes of an execution that nobody names."""
+
+    def __init__(
+        self, policy: Policy, young_since: str, project: str | None, gone: frozenset[str], newest: frozenset[str]
+    ) -> None:
+        self._young_since = young_since if policy.within is not None else None
+        self._project = project
+        self._gone = gone
+        self._newest = newest
+        self._under_way = Verdict(Ground.UNDER_WAY, "its run is under way")
+        self._removed = Verdict(Ground.REMOVED, "its files were removed before")
+        self._elsewhere = Verdict(Ground.ELSEWHERE, "it belongs to another project")
+        self._among = Verdict(Ground.NEWEST, f"among the newest {policy.last} of its step")
+        self._young = Verdict(Ground.YOUNG, f"younger than {span_text(policy.within or 0.0)}")
+        self._expired = Verdict(Ground.EXPIRED, _why_expired(policy))
+
+    def verdict(self, fact: Fact) -> Verdict:
+        """The same object for the same reason: there may be many executions."""
+        if fact.open:
+            return self._under_way
+        if fact.id in self._gone:
+            return self._removed
+        if self._project is not None and fact.project != self._project:
+            return self._elsewhere
+        if fact.id in self._newest:
+            return self._among
+        if self._young_since is not None and fact.ended >= self._young_since:
+            return self._young
+        return self._expired
+
+
+def _why_expired(policy: Policy) -> str:
+    parts = [] if policy.last is None else [f"not among the newest {policy.last} of its step"]
+    parts += [] if policy.within is None else [f"older than {span_text(policy.within)}"]
+    return ", ".join(parts) or "nothing keeps it"
+
+
+def _newest(facts: Sequence[Fact], last: int) -> frozenset[str]:
+    """The newest of each step, whatever became of them, and the newest that succeeded: ten failures in a row must not
+    drive out the last good model."""
+    kept: set[str] = set()
+    counts: dict[tuple[str, str, bool], int] = {}
+    for fact in sorted(facts, key=lambda fact: fact.id, reverse=True):
+        for good in (False, True) if fact.succeeded else (False,):
+            key = fact.project, fact.step, good
+            if counts.get(key, 0) < last:
+                counts[key] = counts.get(key, 0) + 1
+                kept.add(fact.id)
+    return frozenset(kept)

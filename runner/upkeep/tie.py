@@ -1,0 +1,60 @@
+"""What a run is tied to: the pins, names and other runs that would point to nothing without it. Changes nothing."""
+
+from collections.abc import Iterator
+
+from runner.errors import MlrunError
+from runner.escape import printable
+from runner.store.catalog import data_of
+from runner.store.datum import Datum
+from runner.store.record import Run
+from runner.store.ref import KINDS
+from runner.store.store import Store
+
+_DATA = "datum://"
+
+
+def ties(store: Store, run: Run) -> Iterator[str]:
+    """Every tie of a run, in a few words. Raises MlrunError (STORE)."""
+    data = {datum.id: datum for execution in run.executions.values() for datum in data_of(execution)}
+    yield from _pins(store, run, data)
+    for alias in store.refs.aliases():
+        if alias.datum.execution in run.executions:
+            yield f"`{printable(alias.datum.name)}` has the alias `{printable(alias.name)}`"
+    makers = [id.encode() for id in run.executions]
+    for kind in KINDS:
+        for collection in store.refs.collections(kind):
+            for version in collection.versions:
+                # The list is read as bytes: most have nothing to do with this run.
+                listing = store.objects.read(version.manifest)
+                if any(maker in listing for maker in makers):
+                    yield f"files of it are in {kind} `{printable(f'{collection.name}/{version.name}')}`"
+    yield from _users(store, run, data)
+
+
+def _pins(store: Store, run: Run, data: dict[str, Datum]) -> Iterator[str]:
+    if store.refs.pin(run.id) is not None:
+        yield "it is pinned"
+    for execution in run.executions.values():
+        if store.refs.pin(execution.id) is not None:
+            yield f"execution {execution.counter} is pinned"
+    for pin in store.refs.pins():
+        if pin.id in data:
+            yield f"`{printable(data[pin.id].name)}` is pinned"
+
+
+def _users(store: Store, run: Run, data: dict[str, Datum]) -> Iterator[str]:
+    """Executions of other runs that got its files as what they are; content that merely equals them is no tie."""
+    told: set[str] = set()
+    for digest in {datum.digest for datum in data.values()}:
+        for id, run_id in store.users_of(digest):
+            if run_id == run.id or id in told:
+                continue
+            try:
+                other = store.run(run_id)
+            except MlrunError:
+                continue
+            files = (file for given in other.executions[id].job["inputs"] for file in given["files"])
+            if any(file["origin"].removeprefix(_DATA) in data for file in files):
+                told.add(id)
+                counter = other.executions[id].counter
+                yield f"execution {counter} of run {other.counter} ({printable(other.name)}) got files of it"

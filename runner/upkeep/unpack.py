@@ -1,0 +1,132 @@
+"""Undoing packs around some objects, so that their bytes are nowhere else in the store than in themselves."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runner.digest import Digest, Hasher
+from runner.errors import ExitCode, MlrunError
+from runner.store.durable import create, disk_errors, make_folder, sync_folder, write_all
+from runner.store.history import recorded_run, run_folders
+from runner.store.layout import RunFolder
+from runner.store.packed import Packed, blocks, made_by
+from runner.store.reach import named_by
+from runner.store.recipe import Piece, Recipe
+from runner.store.record import Run
+from runner.store.ref import KINDS
+from runner.store.store import Store
+from runner.store.tree import LINK
+from runner.upkeep.lead import Leads
+from runner.upkeep.release import release, scratch_name
+
+
+@dataclass(slots=True)
+class Unpacked:
+    """What is `whole` again, and which leftovers were `dropped`; a living process has claimed what was `kept`, or
+    a record that cannot be read may name it."""
+
+    whole: list[Digest] = field(default_factory=list)
+    dropped: list[Digest] = field(default_factory=list)
+    kept: list[Digest] = field(default_factory=list)
+
+
+def unpack(store: Store, digests: Iterable[Digest]) -> Unpacked:
+    """Make every packed object whole that needs one of these, or something that one of these needs; drop leftovers.
+
+    Recipes in the trash become whole objects there. Raises MlrunError: LOCKED when another process is packing, DISK,
+    and STORE for what cannot be put together; then it stays as it was.
+    """
+    done = Unpacked()
+    packed = Packed(store.layout.packed)
+    with packed.alone(), disk_errors(store.layout.root):
+        leads = Leads(store.layout)
+        sources = set(digests)
+        for digest in tuple(sources):
+            sources.update(source for _, recipe in leads.of(digest) for source in recipe.sources)
+        leftovers: set[Digest] = set()
+        for digest in sorted({digest for source in sources for digest in leads.to(source)}):
+            for path, recipe in leads.leading(digest, sources):
+                _make_whole(store, digest, path, recipe)
+                leftovers |= recipe.sources
+            done.whole.append(digest)
+        done.dropped, done.kept = _drop(store, {one for one in leftovers.difference(digests) if not leads.to(one)})
+    return done
+
+
+def _make_whole(store: Store, digest: Digest, path: Path, recipe: Recipe) -> None:
+    """Put the object where it belongs, be that in the trash, then remove the recipe at `path`."""
+    target = path.parents[2] / "objects" / digest[:2] / digest
+    itself = Recipe((Piece(digest, 0, recipe.size),))
+    if not target.exists() or made_by(itself, lambda _: target) != digest:
+        temporary = store.layout.scratch / scratch_name()
+        try:
+            _write(temporary, digest, blocks(recipe, store.objects.path), recipe.size)
+            make_folder(target.parent)
+            temporary.rename(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    sync_folder(target.parent)
+    path.unlink()
+    sync_folder(path.parent)
+
+
+def _write(path: Path, digest: Digest, content: Iterable[memoryview], size: int) -> None:
+    hasher = Hasher(max_threads=Hasher.AUTO)
+    fd = create(path)
+    try:
+        for block in content:
+            hasher.update(block)
+            with disk_errors(path, size):
+                write_all(fd, block)
+        if hasher.hexdigest() != digest:
+            raise MlrunError(
+                f"the store is damaged: the packed object `{digest}` cannot be put together",
+                code=ExitCode.STORE,
+                hint="`mlrun store check --read-data` says what it concerns",
+            )
+        os.fchmod(fd, 0o444)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _drop(store: Store, unneeded: set[Digest]) -> tuple[list[Digest], list[Digest]]:
+    """Remove what was only stored for recipes; gives what is gone, and what may have been such, too."""
+    leftovers, certain = set(unneeded), True
+    for names in _names(store) if unneeded else ():
+        try:
+            for name in names:
+                leftovers.discard(name)
+        except MlrunError:
+            certain = False
+    gone = release(store.layout, sorted(leftovers)) if certain else []
+    return gone, sorted(leftovers.difference(gone))
+
+
+def _names(store: Store) -> Iterator[Iterator[Digest]]:
+    """Everything that records and names mean, in parts, each of which may raise MlrunError (STORE) when it is read."""
+    trees: dict[Digest, tuple[tuple[str, Digest, int], ...]] = {}
+
+    def read_tree(digest: Digest) -> Iterator[tuple[str, Digest, int]]:
+        """Each tree once: most runs have the code of the one before."""
+        if digest not in trees:
+            trees.clear()
+            entries = store.objects.read_tree(digest)
+            trees[digest] = tuple((one.path, Digest(one.content), one.size) for one in entries if one.mode != LINK)
+        return iter(trees[digest])
+
+    for folder in (*run_folders(store.layout), *map(RunFolder, store.layout.trash.glob("*/runs/*"))):
+        yield (named.digest for run in _run(folder) for named in named_by(run, read_tree))
+    yield (alias.datum.digest for alias in store.refs.aliases())
+    for kind in KINDS:
+        for collection in store.refs.collections(kind):
+            for version in collection.versions:
+                yield (datum.digest for datum in store.catalog.version(kind, collection.name, version.name))
+
+
+def _run(folder: RunFolder) -> Iterator[Run]:
+    run = recorded_run(folder)
+    if run is not None:
+        yield run
