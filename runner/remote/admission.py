@@ -1,0 +1,69 @@
+"""Gives a run of another store its place in this one, with numbers of its own here. Knows no remote.
+
+The folder is made whole beside its place and gets its name by one rename: of several processes that bring the same run,
+one wins, and none ever shows a part of it.
+"""
+
+import os
+import shutil
+import time
+from contextlib import suppress
+
+from runner.store.durable import create, disk_errors, sync_folder, temporary_name, write_all
+from runner.store.imported import Import, write_import
+from runner.store.journal import timestamp
+from runner.store.layout import Layout, RunFolder
+from runner.store.record import Run
+from runner.store.removal import Removals
+from runner.store.store import Store
+
+_DAY = 24 * 3600
+
+
+def admit(store: Store, run: Run, journal: bytes, source: str) -> None:
+    """Keep a run, of which everything that it names is here or told as removed; `journal` has been checked, `source` is
+    where it came from. Durable on return; a run that is here already stays as it is. Raises MlrunError."""
+    layout = store.layout
+    counter = store.expect_import(run.id, run.project.id)
+    executions = {id: store.new_execution_counter(run.project.id) for id in run.executions}
+    new = RunFolder(layout.runs / temporary_name())
+    with disk_errors(layout.runs, len(journal)):
+        new.path.mkdir(mode=0o700)
+        try:
+            write_import(new.imported, Import(source, timestamp(), counter, executions))
+            _write(new, journal)
+            _name(new, layout.run(run.id))
+            sync_folder(layout.runs)
+        finally:
+            shutil.rmtree(new.path, ignore_errors=True)
+    removals = Removals(layout.removed)
+    if run.id in removals.read().runs:
+        removals.append([{"type": "run-restored", "run": run.id}])
+    store.admit(run.id)
+
+
+def sweep(layout: Layout) -> None:
+    """Remove what was left by processes that were killed while they admitted a run, more than a day ago."""
+    with suppress(OSError):
+        for path in layout.runs.glob(".new-*"):
+            if path.stat(follow_symlinks=False).st_mtime < time.time() - _DAY:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _name(new: RunFolder, place: RunFolder) -> None:
+    try:
+        new.path.rename(place.path)
+    except OSError:
+        # A folder that is not empty is not replaced: another process was first.
+        if not place.journal.exists():
+            raise
+
+
+def _write(new: RunFolder, journal: bytes) -> None:
+    fd = create(new.journal)
+    try:
+        write_all(fd, journal)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    sync_folder(new.path)

@@ -1,0 +1,164 @@
+"""Brings objects from a remote into the store: what is not here, each hashed before it gets its name.
+
+A small one is taken whole; a large one grows in `cache/parts/DIGEST` and is gone on with after a kill, by whoever asks
+for it next and from whatever remote, because the name says what it has to become.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from runner.digest import Digest, Hasher, hash_bytes
+from runner.errors import ExitCode, MlrunError
+from runner.remote.depot import Depot, object_path
+from runner.remote.meter import Meter
+from runner.remote.remote import NotThere, read_whole
+from runner.store.durable import disk_errors, write_all
+from runner.store.objects import Objects
+from runner.store.store import Store
+
+_SMALL = 1 << 20
+_PIECE = 4 << 20
+_PAUSE = 0.1
+_WEEK = 7 * 24 * 3600
+_PART = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Wrong(MlrunError):
+    """An object of a remote that is not what its name says, or is not there though a manifest says so."""
+
+    def __init__(self, digest: Digest, shown: str, what: str) -> None:
+        super().__init__(f"the object `{digest}` of the remote `{shown}` {what}", code=ExitCode.STORE)
+
+
+class Intake:
+    """Takes objects of one remote into one store, which is writable."""
+
+    def __init__(self, store: Store, depot: Depot, meter: Meter) -> None:
+        self._objects = store.objects
+        self._root = store.layout.root
+        self._parts = store.layout.cache / "parts"
+        self._depot = depot
+        self._meter = meter
+        self._wrong: dict[Digest, Wrong] = {}
+        self.received = 0
+        """Objects that came over the wire so far."""
+        self.received_bytes = 0
+
+    def take(self, wanted: Mapping[Digest, int]) -> Mapping[Digest, Wrong]:
+        """Bring these objects, each with its size in bytes; gives those that are refused, and why. What is here with
+        the right size is not asked for. Raises MlrunError: INPUT when the remote goes away, DISK, STORE."""
+        lacking = {digest: size for digest, size in wanted.items() if not self._is_here(digest, size)}
+        self._leave_room(sum(lacking.values()))
+        self._meter.expect(len(lacking), sum(lacking.values()))
+        with self._objects.gathering() as gathering:
+
+            def take(item: tuple[Digest, int]) -> None:
+                self._take(gathering, *item)
+
+            self._meter.lanes.carry(take, self._new(lacking.items()))
+        return {digest: wrong for digest, wrong in self._wrong.items() if digest in wanted}
+
+    def sweep(self) -> None:
+        """Remove parts of downloads that nobody has gone on with for a week."""
+        with suppress(FileNotFoundError):
+            for path in self._parts.iterdir():
+                if path.stat(follow_symlinks=False).st_mtime < time.time() - _WEEK:
+                    path.unlink(missing_ok=True)
+
+    def _new(self, items: Iterable[tuple[Digest, int]]) -> list[tuple[Digest, int]]:
+        """Those that were not refused before."""
+        return [item for item in items if item[0] not in self._wrong]
+
+    def _is_here(self, digest: Digest, size: int) -> bool:
+        return self._objects.has(digest) and self._objects.size(digest) == size
+
+    def _leave_room(self, needs: int) -> None:
+        with disk_errors(self._root):
+            status = os.statvfs(self._root)
+        free = status.f_bavail * status.f_frsize
+        if needs > free:
+            raise MlrunError(
+                f"the disk of `{self._root}` is too full: {needs:,} bytes are to come, there is room for {free:,}",
+                code=ExitCode.DISK,
+                hint="free some space there, or name fewer runs; nothing has to be repaired",
+            )
+
+    def _take(self, objects: Objects, digest: Digest, size: int) -> None:
+        self._meter.lanes.check()
+        try:
+            if size <= _SMALL:
+                self._take_small(objects, digest, size)
+            else:
+                self._take_large(digest, size)
+        except NotThere:
+            self._wrong[digest] = self._refused(digest, "is not there")
+        except Wrong as wrong:
+            self._wrong[digest] = wrong
+        else:
+            self.received += 1
+            self.received_bytes += size
+            self._meter.done()
+
+    def _take_small(self, objects: Objects, digest: Digest, size: int) -> None:
+        data = read_whole(self._depot.remote, object_path(digest), size, self._meter.told)
+        if len(data) != size or hash_bytes(data) != digest:
+            raise self._refused(digest, "has other content than its name says")
+        objects.put_bytes(data)
+
+    def _take_large(self, digest: Digest, size: int) -> None:
+        path = self._parts / digest
+        with disk_errors(path, size):
+            self._parts.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with closing(self._lock(path)) as file:
+                if self._is_here(digest, size):
+                    path.unlink(missing_ok=True)
+                    return
+                begun = os.fstat(file.fileno()).st_size > 0
+                whole = self._grow(file, digest, size) == digest
+                if not whole and begun:
+                    # What was there may be what a power cut left of it.
+                    os.ftruncate(file.fileno(), 0)
+                    whole = self._grow(file, digest, size) == digest
+                if not whole:
+                    path.unlink(missing_ok=True)
+                    raise self._refused(digest, "has other content than its name says")
+                self._objects.adopt(path)
+
+    def _lock(self, path: Path) -> BinaryIO:
+        """The part, which no other process writes. It is waited for, but not longer than somebody wants this one."""
+        while True:
+            file = os.fdopen(os.open(path, _PART, 0o600), "r+b", buffering=0)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with suppress(FileNotFoundError):
+                    if os.path.samestat(os.fstat(file.fileno()), os.stat(path, follow_symlinks=False)):
+                        return file
+            except BlockingIOError:
+                time.sleep(_PAUSE)
+            except BaseException:
+                file.close()
+                raise
+            file.close()
+            self._meter.lanes.check()
+
+    def _grow(self, file: BinaryIO, digest: Digest, size: int) -> Digest:
+        """Bring what is missing of a part; the digest of the whole."""
+        hasher, at = Hasher(max_threads=Hasher.AUTO), 0
+        os.ftruncate(file.fileno(), min(size, os.fstat(file.fileno()).st_size))
+        file.seek(0)
+        while piece := file.read(_PIECE):
+            self._meter.told(len(piece))
+            hasher.update(piece)
+            at += len(piece)
+        for piece in self._depot.remote.download(object_path(digest), at, size, self._meter.told):
+            write_all(file.fileno(), piece)
+            hasher.update(piece)
+        return Digest(hasher.hexdigest())
+
+    def _refused(self, digest: Digest, what: str) -> Wrong:
+        return Wrong(digest, self._depot.remote.shown, what)

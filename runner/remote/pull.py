@@ -1,0 +1,288 @@
+"""Brings runs from a remote store: their records, and if it is wanted what their executions read and left.
+
+Nothing is believed that does not match its digest, and nothing of a run is admitted before all that was asked for of it
+is here: a run that is wrong somewhere is refused, and the others go on. Killed at any moment, the next pull goes on.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runner.digest import Digest, hash_bytes
+from runner.errors import ExitCode, MlrunError
+from runner.remote.admission import admit, sweep
+from runner.remote.depot import Depot, object_path
+from runner.remote.foreign import believe
+from runner.remote.intake import Intake
+from runner.remote.manifest import Manifest, ManifestName
+from runner.remote.meter import Meter
+from runner.remote.remote import NotThere, read_whole
+from runner.remote.snapshot import Snapshots
+from runner.remote.turn import whole_turns
+from runner.store.journal import DamagedJournal, Follower
+from runner.store.reach import FILES, Kind, Named, named_by
+from runner.store.record import Entry, Run
+from runner.store.removal import Removals, Removed
+from runner.store.store import Store
+
+_MOST_RUNS = 200
+_MOST_BYTES = 64 << 20
+"""Of journals that are held in memory at once."""
+
+
+@dataclass(slots=True)
+class Pulled:
+    """What a pull did, by ids of runs: those that are `new` here, `restored` ones whose files came back, `known` ones
+    that lacked nothing; `refused` ones with the reason; `received` objects and bytes; `absent` objects that nobody has
+    any more, and `purged` ones that are here though they were destroyed there for good."""
+
+    new: list[str] = field(default_factory=list)
+    restored: list[str] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
+    refused: dict[str, MlrunError] = field(default_factory=dict)
+    received: int = 0
+    received_bytes: int = 0
+    absent: int = 0
+    purged: list[Digest] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Arrival:
+    """A run on its way; `journal` is empty for one that is here already."""
+
+    manifest: Manifest
+    run: Run
+    journal: bytes
+    wanted: dict[Digest, int] = field(default_factory=dict)
+    named: list[Named] = field(default_factory=list)
+
+
+def pull(
+    store: Store, depot: Depot, runs: Mapping[str, Collection[str] | None], meter: Meter, files: frozenset[Kind]
+) -> Pulled:
+    """Bring runs by project: those with these ids, or all that are not here yet; `files` are the kinds of objects that
+    are wanted of their executions besides the records.
+
+    Raises MlrunError where nothing can be done at all; what concerns one run is in `refused`.
+    """
+    depot.check()
+    return _Pull(store, depot, meter, files).pull(runs)
+
+
+class _Pull:
+    def __init__(self, store: Store, depot: Depot, meter: Meter, files: frozenset[Kind]) -> None:
+        self._store = store
+        self._depot = depot
+        self._meter = meter
+        self._files = files
+        self._result = Pulled()
+        self._removals = Removals(store.layout.removed)
+        self._removed: Removed = self._removals.read()
+        self._tombstones = depot.tombstones()
+        self._gone = self._tombstones | frozenset(self._removed.purged)
+        self._intake = Intake(store, depot, meter)
+        self._snapshots = Snapshots(store.objects)
+
+    def pull(self, runs: Mapping[str, Collection[str] | None]) -> Pulled:
+        self._intake.sweep()
+        sweep(self._store.layout)
+        for project, wanted in runs.items():
+            there = self._depot.names(project)
+            chosen = self._chosen(project, wanted, there)
+            for manifests in self._batches(self._manifests(project, chosen, there)):
+                self._pull(manifests)
+        self._result.received = self._intake.received
+        self._result.received_bytes = self._intake.received_bytes
+        return self._result
+
+    def _chosen(self, project: str, wanted: Collection[str] | None, there: Collection[str]) -> list[str]:
+        """The runs to look at. Who names none wants those that are not whole here."""
+        if wanted is not None:
+            for id in set(wanted) - set(there):
+                self._result.refused[id] = NotThere(self._depot.remote.shown, f"runs/{project}/{id}")
+            return sorted(set(there) & set(wanted))
+        return sorted(id for id in there if not self._is_whole(id))
+
+    def _is_whole(self, id: str) -> bool:
+        """Whether a run is here with what is asked for, as far as the records tell."""
+        if not self._store.layout.run(id).journal.exists():
+            return id in self._removed.runs
+        try:
+            executions = self._store.run(id).executions.keys()
+        except MlrunError:
+            return False
+        return not self._files or not self._removed.dropped.keys() & executions
+
+    def _manifests(
+        self, project: str, chosen: list[str], there: Mapping[str, list[ManifestName]]
+    ) -> Iterator[Manifest]:
+        for at in range(0, len(chosen), _MOST_RUNS):
+            found = self._depot.find(project, chosen[at : at + _MOST_RUNS], there, self._meter.lanes)
+            # In the order of their time, so that their numbers here are, too.
+            for id, manifest in sorted(found.items()):
+                if isinstance(manifest, MlrunError):
+                    self._result.refused[id] = manifest
+                else:
+                    yield manifest
+
+    def _batches(self, manifests: Iterable[Manifest]) -> Iterator[list[Manifest]]:
+        batch: list[Manifest] = []
+        for manifest in manifests:
+            batch.append(manifest)
+            if len(batch) >= _MOST_RUNS or sum(one.journal_size for one in batch) >= _MOST_BYTES:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _pull(self, manifests: Sequence[Manifest]) -> None:
+        arrivals = self._arrive(manifests)
+        for want in (self._want_trees, self._want_rest):
+            arrivals = self._each(arrivals, want)
+            arrivals = self._take(arrivals)
+        self._admit(arrivals)
+
+    def _each(self, arrivals: Iterable[_Arrival], work: Callable[[_Arrival], None]) -> list[_Arrival]:
+        """Those for which `work` could be done; the others are refused."""
+        good = []
+        for arrival in arrivals:
+            self._meter.lanes.check()
+            try:
+                work(arrival)
+            except MlrunError as error:
+                self._result.refused[arrival.run.id] = error
+            else:
+                good.append(arrival)
+        return good
+
+    def _arrive(self, manifests: Sequence[Manifest]) -> list[_Arrival]:
+        """The records of the runs: from here, or else from the remote, where they are believed only after a check."""
+        found: dict[str, _Arrival] = {}
+
+        def arrive(manifest: Manifest) -> None:
+            try:
+                found[manifest.run] = self._record(manifest)
+            except (ValueError, RecursionError) as error:
+                self._result.refused[manifest.run] = self._depot.untrue(manifest.run, str(error))
+            except (NotThere, DamagedJournal) as error:
+                self._result.refused[manifest.run] = self._depot.untrue(manifest.run, error.message)
+            except MlrunError as error:
+                if error.code is not ExitCode.STORE:
+                    raise
+                self._result.refused[manifest.run] = error
+
+        self._meter.lanes.carry(arrive, manifests)
+        return [found[manifest.run] for manifest in manifests if manifest.run in found]
+
+    def _record(self, manifest: Manifest) -> _Arrival:
+        here = self._store.layout.run(manifest.run).journal
+        if here.exists():
+            if hash_bytes(whole_turns(here)) != manifest.journal:
+                raise ValueError("its record there is not the one here")
+            return _Arrival(manifest, self._store.run(manifest.run), b"")
+        path = object_path(manifest.journal)
+        data = read_whole(self._depot.remote, path, manifest.journal_size, self._meter.told)
+        if hash_bytes(data) != manifest.journal:
+            raise ValueError(f"its journal, the object `{manifest.journal}`, has other content than its name says")
+        follower = Follower(Path(path))
+        try:
+            entries = follower.take(data)
+        except TypeError as error:
+            raise ValueError("a line of its journal is no list") from error
+        if follower.offset != len(data):
+            raise ValueError("its journal does not end with a whole line")
+        return _Arrival(manifest, believe(entries, manifest.project, manifest.run), data)
+
+    def _want_trees(self, arrival: _Arrival) -> None:
+        """First what tells what else there is."""
+        run = arrival.run
+        snapshots = [execution.job.get("snapshot") for execution in run.executions.values()]
+        for digest in (run.spec, run.code.snapshot, *map(Digest, filter(None, snapshots))):
+            self._want(arrival, digest, None, Kind.CODE)
+
+    def _want_rest(self, arrival: _Arrival) -> None:
+        arrival.wanted.clear()
+        arrival.named = list(named_by(arrival.run, self._snapshots.files))
+        for named in arrival.named:
+            if named.kind in self._files or named.kind not in FILES:
+                self._want(arrival, named.digest, named.size, named.kind)
+
+    def _want(self, arrival: _Arrival, digest: Digest, size: int | None, kind: Kind) -> None:
+        """Raises MlrunError when the remote can give nothing of the size that the record tells."""
+        there = arrival.manifest.objects.get(digest)
+        if digest in self._gone or (there is None and self._store.objects.has(digest)):
+            return
+        if there is None:
+            why = arrival.manifest.absent.get(digest)
+            if why is None or (why == "dropped" and kind not in FILES):
+                raise self._depot.untrue(arrival.run.id, f"its manifest lacks the object `{digest}`")
+            return
+        if size is not None and size != there:
+            what = f"the object `{digest}` has {there:,} bytes there, its record tells of {size:,}"
+            raise self._depot.untrue(arrival.run.id, what)
+        arrival.wanted[digest] = there
+
+    def _take(self, arrivals: Sequence[_Arrival]) -> list[_Arrival]:
+        """Bring what the runs want; those with something that is wrong are refused."""
+        wanted: dict[Digest, int] = {}
+        for arrival in arrivals:
+            for digest, size in arrival.wanted.items():
+                # Two manifests may not agree on a size: the second is asked for by itself, and found wrong.
+                wanted.setdefault(digest, size)
+        wrong = self._intake.take(wanted)
+
+        def check(arrival: _Arrival) -> None:
+            for digest, size in arrival.wanted.items():
+                if digest in wrong:
+                    raise self._depot.untrue(arrival.run.id, wrong[digest].message)
+                if wanted[digest] != size:
+                    raise self._depot.untrue(arrival.run.id, f"the object `{digest}` is not of the size that it says")
+
+        return self._each(arrivals, check)
+
+    def _admit(self, arrivals: Sequence[_Arrival]) -> None:
+        """Tell what is lacking before the records are here, and what came back once they are."""
+        before: list[Entry] = []
+        after: list[Entry] = []
+        for arrival in arrivals:
+            lacking = self._lacking(arrival)
+            dropped = self._removed.dropped.keys() & arrival.run.executions.keys()
+            if lost := sorted(lacking - dropped):
+                before.append({"type": "files-dropped", "executions": lost})
+            if back := sorted(dropped - lacking):
+                after.append({"type": "files-restored", "executions": back})
+            told = self._result.new if arrival.journal else self._result.restored if back else self._result.known
+            told.append(arrival.run.id)
+        self._tell([*self._buried(arrivals), *before])
+        for arrival in arrivals:
+            if arrival.journal:
+                admit(self._store, arrival.run, arrival.journal, self._depot.remote.shown)
+        self._tell(after)
+
+    def _tell(self, entries: Sequence[Entry]) -> None:
+        if entries:
+            self._removals.append(entries)
+            self._removed = self._removals.read()
+
+    def _lacking(self, arrival: _Arrival) -> set[str]:
+        """The executions that lack a file which nobody destroyed for good."""
+        lacking: set[str] = set()
+        for named in arrival.named:
+            if named.kind in FILES and named.digest not in self._gone and not self._store.objects.has(named.digest):
+                lacking.add(named.execution)
+                self._result.absent += 1
+        return lacking
+
+    def _buried(self, arrivals: Sequence[_Arrival]) -> list[Entry]:
+        """What was destroyed at the remote counts here as well, unless it is still here: then people are told."""
+        entries: list[Entry] = []
+        named = {named.digest for arrival in arrivals for named in arrival.named}
+        for digest in sorted(named & (self._tombstones - self._removed.purged.keys())):
+            if self._store.objects.has(digest):
+                self._result.purged.append(digest)
+            else:
+                said = self._depot.tombstone(digest)
+                about = {"by": said.by, "reason": said.reason, "names": list(said.names), "size": said.size}
+                time = {"time": said.time} if said.time else {}
+                entries.append({"type": "content-purged", "digest": digest, **about, **time})
+        return entries
