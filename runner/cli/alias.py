@@ -1,6 +1,5 @@
 """`mlrun alias`: names of data that can be moved, used as `datum://NAME`."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +10,7 @@ from runner.cli.reference import REFERENCE_HELP, author, author_text, find_datum
 from runner.cli.subject import open_store
 from runner.cli.table import Column, print_table
 from runner.cli.terminal import print_json, say
+from runner.cli.tombstone import marked, tombstone_text
 from runner.errors import ExitCode, did_you_mean, usage_error
 from runner.escape import printable
 from runner.store.record import Entry
@@ -49,7 +49,7 @@ def alias(
             raise usage_error("`--remove NAME` stands alone", hint=f"to set `{printable(name)}`, leave it out")
         return _remove(remove)
     if name is None:
-        return _list(open_store().refs.aliases(), json=json)
+        return _list(open_store(), json=json)
     if reference is None:
         return _show(open_store(), name, json=json)
     datum = find_datum(reference)
@@ -76,7 +76,8 @@ def _existing(store: Store, name: str) -> Alias:
     return found
 
 
-def _list(aliases: Sequence[Alias], *, json: bool) -> int:
+def _list(store: Store, *, json: bool) -> int:
+    aliases = store.refs.aliases()
     if json:
         print_json([_to_json(one) for one in aliases])
     elif aliases:
@@ -84,7 +85,7 @@ def _list(aliases: Sequence[Alias], *, json: bool) -> int:
         rows = [
             [
                 printable(one.name),
-                printable(one.datum.name),
+                marked(store, one.datum.name, one.datum.digest),
                 size_text(one.datum.size),
                 relative_time(one.time, now()),
                 one.datum.id,
@@ -99,7 +100,7 @@ def _list(aliases: Sequence[Alias], *, json: bool) -> int:
 
 def _show(store: Store, name: str, *, json: bool) -> int:
     found = _existing(store, name)
-    history = [entry for entry in store.refs.history() if "kind" not in entry and entry["name"] == name]
+    history = [entry for entry in store.refs.history() if entry["type"].startswith("alias-") and entry["name"] == name]
     if json:
         print_json(_to_json(found) | {"history": history})
         return ExitCode.OK
@@ -111,6 +112,7 @@ def _show(store: Store, name: str, *, json: bool) -> int:
             ("file", printable(found.datum.name)),
             ("size", size_text(found.datum.size)),
             ("digest", found.datum.digest),
+            ("purged", tombstone_text(store, found.datum.digest)),
             ("datum", found.datum.id),
             ("use it as", printable(f"datum://{name}")),
         ],

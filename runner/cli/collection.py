@@ -13,6 +13,7 @@ from runner.cli.reference import REFERENCE_HELP, author, author_text, find_data,
 from runner.cli.subject import open_store
 from runner.cli.table import Column, print_table
 from runner.cli.terminal import print_json, say
+from runner.cli.tombstone import marked
 from runner.errors import ExitCode, did_you_mean, usage_error
 from runner.escape import printable
 from runner.spec.phrase import counted
@@ -150,7 +151,10 @@ def _show_version(store: Store, one: Collection, name: str, *, json: bool) -> No
         )
     page.table(
         counted(len(data), "file"),
-        [(printable(datum.name), size_text(datum.size), datum.digest[:_DIGITS], datum.id) for datum in data],
+        [
+            (marked(store, datum.name, datum.digest), size_text(datum.size), datum.digest[:_DIGITS], datum.id)
+            for datum in data
+        ],
     )
     print(page)
 

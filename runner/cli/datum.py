@@ -1,6 +1,7 @@
 """`mlrun datum`: everything that is known about one file in the store."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Annotated, Any
 
 import typer
@@ -10,10 +11,10 @@ from runner.cli.page import Page
 from runner.cli.reference import REFERENCE_HELP, find_datum
 from runner.cli.subject import open_store
 from runner.cli.terminal import print_json
+from runner.cli.tombstone import tombstone_text
 from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
 from runner.store.datum import Datum
-from runner.store.history import run_folders, shown_run
 from runner.store.record import Execution, Run
 from runner.store.ref import KINDS
 from runner.store.store import Store
@@ -38,7 +39,7 @@ def datum() -> None:
 def show(
     reference: Annotated[str, typer.Argument(metavar="DATUM", help=REFERENCE_HELP)],
     checksums: Annotated[bool, typer.Option("--checksums", help="With MD5, SHA-1 and SHA-256.")] = False,
-    uses: Annotated[bool, typer.Option("--uses", help="With the executions that got it; reads all runs.")] = False,
+    uses: Annotated[bool, typer.Option("--uses", help="With the executions that got it.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON, with nothing shortened.")] = False,
 ) -> int:
     """Show a file's name, size, digest and properties, the execution that made it, and every name that means it."""
@@ -54,6 +55,8 @@ def show(
         "aliases": [alias.name for alias in store.refs.aliases() if alias.datum.id == found.id],
         "versions": list(_versions(store, found)),
     }
+    purged = tombstone_text(store, found.digest)
+    document |= {"purged": purged} if purged else {}
     document |= {"checksums": sums} if checksums else {}
     document |= {"used_by": list(_users(store, found))} if uses else {}
     if json:
@@ -98,15 +101,16 @@ def _versions(store: Store, found: Datum) -> Iterator[str]:
 
 
 def _users(store: Store, found: Datum) -> Iterator[dict[str, Any]]:
-    for folder in run_folders(store.layout):
+    read = lru_cache(maxsize=1)(store.run)
+    for id, run_id in reversed(store.users_of(found.digest)):
         try:
-            run = shown_run(folder)
+            run = read(run_id)
         except MlrunError:
             continue
-        for execution in run.executions.values() if run else ():
-            for given in execution.job.get("inputs", ()):
-                if any(_is(file, found) for file in given["files"]):
-                    yield _about(run, execution) | {"input": given["name"]} if run else {}
+        execution = run.executions[id]
+        for given in execution.job.get("inputs", ()):
+            if any(_is(file, found) for file in given["files"]):
+                yield _about(run, execution) | {"input": given["name"]}
 
 
 def _is(file: Mapping[str, Any], datum: Datum) -> bool:
@@ -129,6 +133,7 @@ def _page(document: dict[str, Any]) -> Page:
             ("made by", _execution_text(maker) if maker else "brought in from elsewhere"),
             ("made", local_time(maker.get("finished")) if maker else ""),
             ("commit", maker.get("commit") if maker else ""),
+            ("purged", document.get("purged", "")),
             ("use it as", f"datum://{document['id']}"),
             ("aliases", printable(", ".join(document["aliases"]))),
         ],

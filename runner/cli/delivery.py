@@ -18,6 +18,7 @@ from runner.errors import ExitCode, MlrunError, is_full
 from runner.escape import printable
 from runner.store.durable import disk_error, temporary_name
 from runner.store.record import OutputFile
+from runner.store.shelf import damaged
 from runner.store.tree import path_bytes
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -207,11 +208,7 @@ def _pump(source: BinaryIO, target: BinaryIO) -> str:
 
 def _check_digest(output: OutputFile, found: str) -> None:
     if found != output.digest:
-        raise MlrunError(
-            f"the store is damaged: the object `{output.digest}` of `{printable(output.name)}` has other content",
-            code=ExitCode.STORE,
-            hint="put the file back from a backup, or run again what made it",
-        )
+        raise damaged(output.digest, f"of `{printable(output.name)}` has other content")
 
 
 @contextmanager

@@ -23,8 +23,10 @@ from runner.executors.docker import DockerExecutor
 from runner.job import Probe
 from runner.provenance.git import find_repository
 from runner.settings import Settings, load_settings, settings_file
+from runner.store.filesystem import can_clone, look
 from runner.store.history import unreadable_runs
 from runner.store.layout import FORMAT, Layout
+from runner.upkeep.usage import counted_sizes
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -131,7 +133,20 @@ def describe_store(settings: Settings) -> dict[str, Any]:
         "unreadable": {id: error.message for id, error in unreadable_runs(layout)} if layout else {},
         "index_size": layout.index.stat().st_size if layout and layout.index.exists() else None,
         "free": _free(settings.store),
+        "file_system": describe_file_system(settings.store),
+        "quota": settings.quota,
+        "used": sum(counted_sizes(layout, remember=False).values()) if layout and settings.quota is not None else None,
     }
+
+
+def describe_file_system(path: Path) -> dict[str, Any] | None:
+    """What the disk of the store is; None if that cannot be told. Inputs are given to steps by the first of reflinks,
+    hard links and copies that there is; tried without leaving a name."""
+    try:
+        found = look(path)
+    except OSError:
+        return None
+    return {"kind": found.kind, "network": found.is_network, "reflinks": can_clone(path)}
 
 
 def _free(path: Path) -> int | None:
@@ -222,7 +237,22 @@ def _store_rows(store: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows += [("unreadable", f"run {id}: {problem}") for id, problem in store["unreadable"].items()]
     else:
         rows.append(("state", "not made yet; the first run makes it"))
+    rows += _file_system_rows(store["file_system"])
+    if store["quota"] is not None:
+        full = ": runs are refused" if (store["used"] or 0) > store["quota"] else ""
+        rows.append(("quota", f"{size_text(store['used'] or 0)} of {size_text(store['quota'])}{full}"))
     return rows + ([("free disk", size_text(store["free"]))] if store["free"] is not None else [])
+
+
+def _file_system_rows(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if found is None:
+        return []
+    sharing = {True: "reflinks", False: "no reflinks: hard links or copies", None: "not tried"}[found["reflinks"]]
+    rows = [("on", f"{found['kind']}; {sharing}")]
+    if found["network"]:
+        what = "a network file system: runs are refused; set `MLRUN_STORE` to a folder on a local disk"
+        rows.append(("warning", what))
+    return rows
 
 
 def _settings_rows(settings: Mapping[str, Any]) -> dict[str, str]:

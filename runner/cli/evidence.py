@@ -10,6 +10,7 @@ from runner.errors import ExitCode, MlrunError
 from runner.state import FINAL
 from runner.store.journal import timestamp
 from runner.store.record import Execution, Run
+from runner.store.removal import Removals
 from runner.store.store import Store
 from runner.worker.log import LogFiles, metrics_file
 
@@ -23,17 +24,41 @@ class Event:
     values: Mapping[str, Any]
 
 
+def files_removed(store: Store, execution: Execution) -> str | None:
+    """When an execution lost its files on purpose, in UTC (ISO 8601); None if it has them, or is to have them."""
+    return Removals(store.layout.removed).read().dropped.get(execution.id)
+
+
 def log_files(store: Store, run: Run, execution: Execution) -> LogFiles:
-    """Where the log is: objects once it is complete, until then the files that are being written."""
-    if execution.log is not None:
-        log = execution.log
-        return LogFiles(*(store.objects.path(digest) for digest in (log.stdout, log.stderr, log.index)))
+    """Where the log is: objects once it is complete, until then the files that are being written.
+
+    Raises MlrunError: INPUT for a log that was removed on purpose, STORE for one that is lost or damaged.
+    """
+    log = execution.log
+    if log is not None:
+        try:
+            return LogFiles(*map(store.objects.file, (log.stdout, log.stderr, log.index)))
+        except MlrunError as error:
+            removed = files_removed(store, execution)
+            if removed is None:
+                raise
+            raise MlrunError(
+                f"the log of execution {execution.counter} was removed on {removed[:10]}, like all its files",
+                code=ExitCode.INPUT,
+                hint=f"its metrics and what it ran are still there: `mlrun show {execution.counter}`",
+            ) from error
     return LogFiles.below(_folder(store, run.id, execution.id))
 
 
 def log_sizes(store: Store, run: Run, execution: Execution) -> dict[str, int]:
     """Bytes of each stream so far; empty when there is no log."""
-    files = log_files(store, run, execution)
+    log = execution.log
+    if log is not None:
+        try:
+            return {"stdout": store.objects.size(log.stdout), "stderr": store.objects.size(log.stderr)}
+        except MlrunError:
+            return {}
+    files = LogFiles.below(_folder(store, run.id, execution.id))
     try:
         return {"stdout": files.stdout.stat().st_size, "stderr": files.stderr.stat().st_size}
     except FileNotFoundError:
@@ -43,7 +68,7 @@ def log_sizes(store: Store, run: Run, execution: Execution) -> dict[str, int]:
 def metric_events(store: Store, run: Run, execution: Execution) -> Iterator[Event]:
     """All events in order. Raises MlrunError (STORE) when the record of a finished execution is damaged."""
     if execution.metric_log is not None:
-        yield from _events(store.objects.path(execution.metric_log), live=False)
+        yield from _events(store.objects.file(execution.metric_log), live=False)
     elif execution.state not in FINAL or execution.log is None:
         yield from _events(metrics_file(_folder(store, run.id, execution.id)), live=True)
 

@@ -14,7 +14,7 @@ from runner.cli.cell import local_time, now, number, relative_time, value_text
 from runner.cli.display import COLOURS
 from runner.cli.query import Condition, missing_name_note
 from runner.cli.row import EXECUTION_FIELDS, METRIC, RUN_FIELDS, Row, sort_rows
-from runner.cli.subject import Listing, list_executions, list_runs
+from runner.cli.subject import Listing, list_executions, list_keys, list_runs
 from runner.cli.table import (
     Column,
     Format,
@@ -104,15 +104,34 @@ def show_list(
     names = _split(columns)
     moment = now()
     bound = limit if limit is not None else _LIMIT if shape in {Format.TABLE, Format.MD} else 0
-    # One more than is shown tells whether there are more; with thousands the rest need not even be read.
-    simple = condition is None and sort is None and not reverse and set(names or ()) <= set(_fields(chosen))
-    enough = bound + 1 if bound and simple else None
-    listing = (list_runs if chosen is What.RUNS else list_executions)(moment, enough, all_projects=all_projects)
+    listing = _listing(chosen, condition, sort, names, moment, bound, reverse=reverse, all_projects=all_projects)
     kept = _select(listing.rows, chosen, condition, sort, names, reverse=reverse)
-    shown = kept[:bound] if bound else kept
+    shown = listing.complete(kept[:bound] if bound else kept)
     _write(shown, chosen, shape, names, moment)
     _tell(listing, kept, shown, chosen)
     return ExitCode.OK
+
+
+def _listing(
+    what: What,
+    condition: Condition | None,
+    sort: str | None,
+    names: Sequence[str] | None,
+    moment: datetime,
+    bound: int,
+    *,
+    reverse: bool,
+    all_projects: bool,
+) -> Listing:
+    """Enough to choose from: whole rows where all are shown, else the values that the choice depends on."""
+    of_runs = what is What.RUNS
+    every = list_runs if of_runs else list_executions
+    if condition is not None or sort is not None or (bound and reverse):
+        keys = [*(condition.names if condition is not None else ()), *([sort] if sort else []), *(names or ())]
+        return list_keys(moment, keys, of_runs=of_runs, all_projects=all_projects)
+    # One more than is shown tells whether there are more; whether any has a metric, only all of them tell.
+    enough = bound + 1 if bound and not reverse and set(names or ()) <= set(_fields(what)) else None
+    return every(moment, enough, all_projects=all_projects)
 
 
 def _split(columns: str | None) -> list[str] | None:
@@ -137,10 +156,9 @@ def _select(
     _check_keys(rows, what, [*([sort] if sort else []), *(names or [])])
     kept = list(rows)
     if condition is not None:
-        known = _known(rows, what)
         for name in sorted(condition.names):
             if rows and not any(row.value(name) is not None for row in rows):
-                say(f"note: {missing_name_note(name, known)}")
+                say(f"note: {missing_name_note(name, _known(rows, what))}")
         kept = [row for row in rows if condition.matches(row.__getitem__)]
     if sort:
         return sort_rows(kept, sort, reverse=reverse)

@@ -1,5 +1,7 @@
 """The entry point: finds the verb, loads its module only then, and turns every error into one line and an exit code."""
 
+import errno
+import gc
 import importlib
 import os
 import sys
@@ -9,6 +11,14 @@ from dataclasses import dataclass
 from runner import __version__
 from runner.cli.terminal import hold_streams, say, show_error, silence
 from runner.errors import ExitCode, MlrunError, did_you_mean, is_full, usage_error
+from runner.escape import printable
+
+_EXHAUSTED = {
+    errno.EMFILE: "raise the limit of open files (`ulimit -n`), or run fewer steps at the same time (`--jobs`)",
+    errno.ENFILE: "close other programs, or let root raise `fs.file-max`",
+    errno.ENOMEM: "free some memory and run the command again",
+}
+"""What a machine may run out of at any call, and what to do then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,18 @@ GROUPS: dict[str, dict[str, Verb]] = {
         "model": Verb("model", "files of models in versions, used as model://NAME/VERSION"),
         "datum": Verb("datum", "what is known about one file: maker, names, properties"),
     },
+    "Keep": {
+        "store": Verb("store", "look after the store: check it, pack it, read from it by digest"),
+        "gc": Verb("gc", "say which files may go, and why; --yes removes them, --undo brings them back"),
+        "du": Verb("du", "what takes the room in the store: by project, step, kind or execution"),
+        "pin": Verb("pin", "keep runs, executions and files whatever `gc` may say"),
+        "tag": Verb("tag", "words for runs and executions, for `list --where`"),
+        "rm": Verb("rm", "take the record of runs out of the store"),
+        "purge": Verb("purge", "destroy the bytes of a file everywhere, for good"),
+        "push": Verb("push", "bring runs to a remote store: a folder, SSH, S3"),
+        "fetch": Verb("fetch", "bring the records of runs from a remote store"),
+        "pull": Verb("pull", "bring runs from a remote store, with all their files"),
+    },
 }
 
 VERBS = {name: verb for group in GROUPS.values() for name, verb in group.items()}
@@ -81,6 +103,9 @@ def help_page() -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and leave the process with its exit code."""
     hold_streams()
+    # Files and records come by the hundred thousand: to look for cycles among them again and again takes as long as
+    # making them.
+    gc.set_threshold(100_000, 50, 100)
     code = run(list(sys.argv[1:] if arguments is None else arguments))
     sys.exit(_flushed(code))
 
@@ -101,6 +126,8 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if isinstance(error, OSError) and is_full(error):
             return _unwritten(error)
+        if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+            return _refused(error)
         if os.environ.get("MLRUN_DEBUG"):
             raise
         say(f"this is a bug in mlrun {__version__}: {type(error).__name__}: {error}")
@@ -119,6 +146,14 @@ def _flushed(code: int) -> int:
         unwritten = _unwritten(error)
         return code or unwritten
     return code
+
+
+def _refused(error: OSError) -> int:
+    """The machine gives us no more of something, wherever we asked for it: no bug of ours either."""
+    what = f": `{printable(str(error.filename))}`" if error.filename else ""
+    hint = _EXHAUSTED[error.errno or 0]
+    show_error(MlrunError(f"the machine refuses: {error.strerror}{what}", code=ExitCode.STORE, hint=hint))
+    return ExitCode.STORE
 
 
 def _unwritten(error: OSError) -> int:

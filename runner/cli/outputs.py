@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
-from runner.cli.cell import size_text
+from runner.cli.cell import local_time, size_text
 from runner.cli.delivery import choose_outputs, deliver
+from runner.cli.evidence import files_removed
 from runner.cli.subject import EXECUTION_HELP, Found, find_execution, work_left
 from runner.cli.table import Column, print_table
 from runner.cli.terminal import print_json, say
-from runner.errors import ExitCode, did_you_mean, usage_error
+from runner.cli.tombstone import marked
+from runner.errors import ExitCode, MlrunError, did_you_mean, usage_error
 from runner.escape import printable
 from runner.job import Workspace
 from runner.spec.phrase import counted
@@ -60,14 +62,23 @@ def show_outputs(
         names = [printable(output.name) for output in found.execution.outputs]
         raise usage_error(f"no output matches {', '.join(f'`{printable(pattern)}`' for pattern in glob)}",
                           hint=did_you_mean(glob[0], names))  # fmt: skip
+    removed = files_removed(found.store, found.execution)
     if folder is not None:
+        if removed and not all(found.store.objects.has(output.digest) for output in outputs):
+            raise MlrunError(
+                f"the files of execution {found.execution.counter} were removed by `mlrun gc` on {local_time(removed)}",
+                code=ExitCode.INPUT,
+                hint="run it again: its code, its command and what it got are on record",
+            )
         delivered = deliver(found.store.objects, outputs, Path(folder), force=force)
         unchanged = f", {len(delivered.unchanged)} were there already" if delivered.unchanged else ""
         say(f"copied {counted(len(delivered.copied), 'file')} into {folder}{unchanged}")
     if json:
         print_json([_to_json(found.execution.id, output) for output in outputs])
     elif folder is None and outputs:
-        _print(found.execution.id, outputs)
+        _print(found, outputs)
+    if removed and folder is None:
+        say(f"these files were removed by `mlrun gc` on {local_time(removed)}")
     if not found.execution.outputs or work_left(found):
         say(_none_sentence(found))
     return ExitCode.OK
@@ -83,10 +94,16 @@ def _to_json(execution: str, output: OutputFile) -> dict[str, object]:
     }
 
 
-def _print(execution: str, outputs: Sequence[OutputFile]) -> None:
+def _print(found: Found, outputs: Sequence[OutputFile]) -> None:
+    execution = found.execution.id
     columns = [Column("name"), Column("size", right=True), Column("digest"), Column("datum")]
     rows = [
-        [printable(one.name), size_text(one.size), one.digest[:_DIGITS], datum_id(execution, one.name)]
+        [
+            marked(found.store, one.name, one.digest),
+            size_text(one.size),
+            one.digest[:_DIGITS],
+            datum_id(execution, one.name),
+        ]
         for one in outputs
     ]
     print_table(columns, rows)

@@ -1,6 +1,6 @@
 """Executions and runs as rows of a table: what a key of `--where`, `--sort` and `--columns` means. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import isnan
@@ -88,30 +88,67 @@ def _present(key: str, value: object) -> object:
     return value
 
 
-def execution_row(record: Mapping[str, Any], now: datetime) -> Row:
-    """The row of an execution, from what the store keeps of it for lists (`runner.store.row`)."""
-    values = {
-        **record,
-        "run": record["run_counter"],
-        "run_id": record["run"],
-        "project": record["project_name"],
-        "tag": Tags(record["tags"]),
-        "duration": elapsed(record["state"], record["duration"], record["started"], now),
-    }
-    return Row({name: values[name] for name in EXECUTION_FIELDS}, flattened(record["metrics"]), record["parameters"])
+_Record = Mapping[str, Any]
+"""What the store keeps of an execution or a run for lists (`runner.store.row`)."""
 
 
-def run_row(record: Mapping[str, Any], now: datetime) -> Row:
-    """The row of a run, which has neither metrics nor parameters of its own."""
-    values = {
-        **record,
-        "project": record["project_name"],
-        "tag": Tags(record["tags"]),
-        "duration": elapsed(record["state"], record["duration"], record["created"], now),
-        "nodes": sum(record["nodes"].values()),
-        "failed": record["nodes"].get(State.FAILED, 0),
-    }
-    return Row({name: values[name] for name in RUN_FIELDS}, {}, {})
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """How a field is told where it is no part of the record by that name: from which parts, and how."""
+
+    parts: tuple[str, ...]
+    tell: Callable[[_Record, datetime], Any]
+
+
+_SHARED_FIELDS = {
+    "project": _Field(("project_name",), lambda record, _: record["project_name"]),
+    "tag": _Field(("tags",), lambda record, _: Tags(record["tags"])),
+}
+_OF_EXECUTIONS = {
+    **_SHARED_FIELDS,
+    "run": _Field(("run_counter",), lambda record, _: record["run_counter"]),
+    "run_id": _Field(("run",), lambda record, _: record["run"]),
+    "duration": _Field(
+        ("state", "duration", "started"),
+        lambda record, now: elapsed(record["state"], record["duration"], record["started"], now),
+    ),
+}
+_OF_RUNS = {
+    **_SHARED_FIELDS,
+    "nodes": _Field(("nodes",), lambda record, _: sum(record["nodes"].values())),
+    "failed": _Field(("nodes",), lambda record, _: record["nodes"].get(State.FAILED, 0)),
+    "duration": _Field(
+        ("state", "duration", "created"),
+        lambda record, now: elapsed(record["state"], record["duration"], record["created"], now),
+    ),
+}
+
+
+def execution_row(record: _Record, now: datetime, names: Sequence[str] = EXECUTION_FIELDS) -> Row:
+    """The row of an execution with these fields, and the metrics and parameters that `record` has."""
+    fields = _fields(record, now, names, _OF_EXECUTIONS)
+    return Row(fields, flattened(record.get("metrics", {})), record.get("parameters", {}))
+
+
+def run_row(record: _Record, now: datetime, names: Sequence[str] = RUN_FIELDS) -> Row:
+    """The row of a run with these fields; it has neither metrics nor parameters of its own."""
+    return Row(_fields(record, now, names, _OF_RUNS), {}, {})
+
+
+def _fields(record: _Record, now: datetime, names: Sequence[str], derived: Mapping[str, _Field]) -> dict[str, Any]:
+    return {name: derived[name].tell(record, now) if name in derived else record[name] for name in names}
+
+
+def parts_of(keys: Iterable[str], *, of_runs: bool) -> tuple[list[str], set[str]]:
+    """Which of these keys are fields, and the parts of a record that tell the values of all of them."""
+    fields, derived = (RUN_FIELDS, _OF_RUNS) if of_runs else (EXECUTION_FIELDS, _OF_EXECUTIONS)
+    asked = set(keys)
+    named = [key for key in fields if key in asked]
+    parts = {part for key in named for part in (derived[key].parts if key in derived else (key,))}
+    if not of_runs and asked - {*fields}:
+        # Whether there are metrics of its own is asked of what runs, and of what was interrupted.
+        parts |= {"metrics", "parameters", "state", "run"}
+    return named, parts
 
 
 def elapsed(state: str, duration: float | None, started: str | None, now: datetime) -> float | None:

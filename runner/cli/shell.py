@@ -23,6 +23,7 @@ from runner.escape import printable
 from runner.job import Network
 from runner.plan.compile import compile_step
 from runner.settings import executor_name
+from runner.store.imported import read_import
 from runner.store.record import Run
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -160,10 +161,20 @@ def _enter_execution(
         )
     if options.as_left and (options.keep or options.folder):
         raise usage_error("`--as-left` works in the folder itself", hint="leave `--keep` and `-d` out")
-    secrets = launch.secrets(_place_of(run), options) if execution.job.get("secrets") else Secrets()
-    settings = replace(
-        options.settings(), executor=executor_name(options.executor or execution.executor or run.executor)
-    )
+    came = read_import(found.store.layout.run(run.id).imported)
+    # Secrets are for steps of one's own; for another's they have to be given by name.
+    wants = execution.job.get("secrets") and (came is None or options.env_file)
+    secrets = launch.secrets(_place_of(run), options) if wants else Secrets()
+    settings = options.settings()
+    if came is None:
+        wanted = executor_name(options.executor or execution.executor or run.executor)
+        settings = replace(settings, executor=wanted)
+    elif settings.executor == "process" and options.executor is None:
+        raise MlrunError(
+            f"execution {execution.counter} came from `{printable(came.source)}`: its code would run without isolation",
+            code=ExitCode.POLICY,
+            hint="`--executor sandbox` or `docker` isolates it; `--executor process` says that you trust it",
+        )
     visit = _visit(options, command, secrets)
     return enter_execution(settings, run, execution, visit, PlainDisplay(sys.stderr), as_left=options.as_left)
 

@@ -11,15 +11,18 @@ import typer
 from runner.cli.board import duration_text
 from runner.cli.cell import exact_text, local_time, now, relative_time, size_text, value_text
 from runner.cli.display import COLOURS
-from runner.cli.evidence import last_metrics, log_sizes
+from runner.cli.evidence import files_removed, last_metrics, log_sizes
 from runner.cli.page import Page
+from runner.cli.reference import author_text
 from runner.cli.row import elapsed, flat
 from runner.cli.subject import RUN_PREFIX, SUBJECT_HELP, Found, find, work_left
 from runner.cli.terminal import paint, print_json
+from runner.cli.tombstone import marked
 from runner.errors import ExitCode
 from runner.escape import printable
 from runner.job import Workspace
 from runner.state import Reason, State
+from runner.store.imported import read_import
 from runner.store.record import Execution, Run, to_json
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -55,11 +58,12 @@ def show(
 
 
 def _document(found: Found) -> dict[str, Any]:
+    run = to_json(found.run) | {"tags": found.store.tags_of(found.run)}
     if not found.chosen:
-        return to_json(found.run)
-    execution = to_json(found.execution) | {"metrics": last_metrics(found.store, found.run, found.execution)}
-    run = to_json(found.run)
-    return execution | {"run": {name: run[name] for name in _HEADER}}
+        return run
+    metrics = last_metrics(found.store, found.run, found.execution)
+    more = {"metrics": metrics, "tags": found.store.tags_of(found.run, found.execution)}
+    return to_json(found.execution) | more | {"run": {name: run[name] for name in _HEADER}}
 
 
 def run_page(found: Found) -> Page:
@@ -67,7 +71,7 @@ def run_page(found: Found) -> Page:
     run = found.run
     page = Page()
     page.head(f"run {run.counter}  {printable(run.name)}  {_painted(run.state)}")
-    page.facts(None, _run_facts(run))
+    page.facts(None, _run_facts(found))
     page.facts("code", _code_facts(run))
     page.facts("machine", _machine_facts(run.host))
     page.table(
@@ -98,7 +102,7 @@ def execution_page(found: Found) -> Page:
     page = Page()
     page.head(_execution_head(execution))
     whose = f"{RUN_PREFIX}{run.counter}, {run.kind} `{printable(run.name)}`"
-    _add_execution(page, found, [("run", whose), ("node", printable(execution.node)), *_run_words(run)])
+    _add_execution(page, found, [("run", whose), ("node", printable(execution.node)), *_run_words(found)])
     page.facts("code", _code_facts(run))
     page.facts("machine", _machine_facts(run.host))
     return page
@@ -124,9 +128,10 @@ def _why(reason: Reason | None, exit_code: int | None, detail: str | None) -> st
     return ", ".join(parts)
 
 
-def _run_facts(run: Run) -> Iterator[tuple[str, str | None]]:
+def _run_facts(found: Found) -> Iterator[tuple[str, str | None]]:
+    run = found.run
     yield "id", run.id
-    yield from _run_words(run)
+    yield from _run_words(found)
     yield "executor", run.executor
     yield from _times(run.created, None, run.finished)
     yield "duration", duration_text(elapsed(run.state, run.duration, run.created, now()))
@@ -135,10 +140,15 @@ def _run_facts(run: Run) -> Iterator[tuple[str, str | None]]:
     yield "spec", f"{printable(run.project.file)} ({run.spec[:_DIGITS]})"
 
 
-def _run_words(run: Run) -> Iterator[tuple[str, str | None]]:
+def _run_words(found: Found) -> Iterator[tuple[str, str | None]]:
+    run = found.run
     yield "command line", printable(shlex.join(["mlrun", *run.argv]))
+    came = read_import(found.store.layout.run(run.id).imported)
+    yield "came from", f"{printable(came.source)}, {local_time(came.time)}" if came else None
     yield "title", printable(run.title) if run.title else None
-    yield "tags", printable(", ".join(run.tags))
+    yield "tags", printable(", ".join(found.store.tags_of(run, found.chosen)))
+    pin = found.store.refs.pin(found.chosen.id if found.chosen else run.id)
+    yield "pinned", printable(f"by {author_text(pin.by)}" + (f": {pin.note}" if pin.note else "")) if pin else None
     origin = run.plan.get("inputs-from")
     yield "inputs from", printable(f"node `{origin['node']}` of {RUN_PREFIX}{origin['counter']}") if origin else None
     yield "project", printable(f"{run.project.name} ({run.project.root})")
@@ -188,7 +198,10 @@ def _add_execution(page: Page, found: Found, more: Iterable[tuple[str, str | Non
     page.facts("metrics", ((printable(name), value_text(value)) for name, value in metrics.items()))
     page.table(
         "outputs",
-        [(printable(file.name), size_text(file.size), file.digest[:_DIGITS]) for file in execution.outputs],
+        [
+            (marked(found.store, file.name, file.digest), size_text(file.size), file.digest[:_DIGITS])
+            for file in execution.outputs
+        ],
     )
     page.table("outputs that were not collected", _lost_output_rows(found))
     page.facts(
@@ -214,6 +227,8 @@ def _execution_facts(found: Found) -> Iterator[tuple[str, str | None]]:
         yield "identity", printable(str(execution.identity.get("id")))
         yield "platform", _cleaned(execution.identity.get("platform"))
         yield "interpreter", _cleaned(execution.identity.get("interpreter"))
+    if removed := files_removed(found.store, execution):
+        yield "files", f"removed by `mlrun gc` on {local_time(removed)}: outputs, copies of inputs and the log"
     sizes = log_sizes(found.store, found.run, execution)
     yield "log", ", ".join(f"{name} {size_text(size)}" for name, size in sizes.items())
     if execution.work:

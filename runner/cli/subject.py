@@ -1,6 +1,6 @@
 """What a command line means: the store and the project it looks at, and the execution or run that a word names."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 from runner.app.place import locate
 from runner.cli.board import duration_text
 from runner.cli.evidence import live_metrics
-from runner.cli.row import Row, execution_row, run_row
+from runner.cli.row import Row, execution_row, parts_of, run_row
 from runner.errors import ExitCode, MlrunError, usage_error
 from runner.escape import printable
 from runner.settings import load_settings
@@ -68,10 +68,12 @@ def project_here() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Rows, newest first, and what is wrong with the runs that have none, by id."""
+    """Rows, newest first, and what is wrong with the runs that have none, by id. `complete` gives rows with all their
+    fields for some that may have a few only; those that were removed meanwhile are left out."""
 
     rows: list[Row]
     unreadable: Mapping[str, MlrunError]
+    complete: Callable[[Sequence[Row]], list[Row]] = list
 
 
 def list_executions(moment: datetime, limit: int | None, *, all_projects: bool) -> Listing:
@@ -82,17 +84,38 @@ def list_executions(moment: datetime, limit: int | None, *, all_projects: bool) 
     return Listing(rows, store.unreadable(project))
 
 
+def list_runs(moment: datetime, limit: int | None, *, all_projects: bool) -> Listing:
+    """The newest runs of this project or of all."""
+    store, project = open_store(), None if all_projects else project_here()
+    return Listing([run_row(record, moment) for record in store.runs(project, limit)], store.unreadable(project))
+
+
+def list_keys(moment: datetime, keys: Iterable[str], *, of_runs: bool, all_projects: bool) -> Listing:
+    """All executions of this project or of all, or runs, with the values of these keys only: so thousands are read in
+    no time."""
+    store, project = open_store(), None if all_projects else project_here()
+    fields, parts = parts_of([*keys, "id"], of_runs=of_runs)
+    records = store.parts("run" if of_runs else "execution", project, sorted(parts))
+    if of_runs:
+        rows = [run_row(record, moment, fields) for record in records]
+    else:
+        told = (_with_live_metrics(store, record) if "metrics" in parts else record for record in records)
+        rows = [execution_row(record, moment, fields) for record in told]
+
+    def complete(some: Sequence[Row]) -> list[Row]:
+        found = store.rows_of("run" if of_runs else "execution", [row.fields["id"] for row in some])
+        if of_runs:
+            return [run_row(record, moment) for record in found]
+        return [execution_row(_with_live_metrics(store, record), moment) for record in found]
+
+    return Listing(rows, store.unreadable(project), complete)
+
+
 def _with_live_metrics(store: Store, record: dict[str, Any]) -> dict[str, Any]:
     """With the metrics from its log as long as the record has none: it runs, or nobody was left to write its end."""
     if record["state"] in FINAL - {State.INTERRUPTED} or record["metrics"]:
         return record
     return record | {"metrics": live_metrics(store, record["run"], record["id"])}
-
-
-def list_runs(moment: datetime, limit: int | None, *, all_projects: bool) -> Listing:
-    """The newest runs of this project or of all."""
-    store, project = open_store(), None if all_projects else project_here()
-    return Listing([run_row(record, moment) for record in store.runs(project, limit)], store.unreadable(project))
 
 
 def find_execution(text: str) -> Found:

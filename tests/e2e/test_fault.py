@@ -1,10 +1,20 @@
 """Faults around a run, and files that mean harm: the run holds to what it was started with."""
 
+import os
+import resource
+import shutil
 import signal
 import socket
+import stat
+import subprocess
+import sysconfig
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
+
+COMMAND = Path(sysconfig.get_path("scripts")) / "mlrun"
 
 YAML = """\
 - step:
@@ -96,3 +106,179 @@ def test_a_file_outside_the_project_is_nothing_that_a_repository_may_ask_for(mak
     )
 
     project.refused("exec", "a", code=40)
+
+
+# --- the clock, and a runner that stands still
+
+
+@pytest.fixture
+def clock(tmp_path):
+    """A clock that can be set while programs run: variables for the command, and a file that says the time."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    if not found:
+        pytest.skip("no libfaketime: `apt-get install libfaketime`")
+    said = tmp_path / "clock"
+    said.write_text("+0\n")
+    variables = {
+        "LD_PRELOAD": str(found[0]),
+        "FAKETIME_TIMESTAMP_FILE": str(said),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
+    return said, variables
+
+
+def let_go(project):
+    """Let the step `wait` end, wherever its folder is."""
+    (copy,) = (found.parent for found in (project.command.store / "work").glob("*/repository/valohai.yaml"))
+    (copy / "go").touch()
+
+
+def alone_in(project, folder, **variables):
+    """The project with a store of its own, so that others' runs and clocks do not count."""
+    return project.with_variables(MLRUN_STORE=str(folder / "store"), MLRUN_EXECUTOR="process", **variables)
+
+
+GO = YAML.replace('"$VH_OUTPUTS_DIR/go"', "go").replace("      - cat code.txt\n", "")
+
+
+@pytest.mark.parametrize("jump", ["-1h", "+2d", "@1970-01-01 00:00:01", "@2040-02-03 04:05:06"])
+def test_a_clock_that_jumps_spoils_no_duration_no_order_and_no_lease(make, tmp_path, clock, jump):
+    said, variables = clock
+    plain = alone_in(make(f"{GO}- step: {{name: quick, image: busybox, command: 'true'}}\n"), tmp_path)
+    # The interpreter is asked once, and with a wrong clock libfaketime spoils the wait for its answer.
+    plain.succeeds("exec", "quick")
+    project = plain.with_variables(**variables)
+    running = project.start("exec", "wait")
+    running.until("ready")
+
+    said.write_text(f"{jump}\n")
+    during = project.runs()
+    let_go(project)
+    done = running.end()
+    later = project.start("exec", "wait")
+    later.until("ready")
+    let_go(project)
+    assert later.end().code == 0
+    said.write_text("+0\n")
+    last = project.start("exec", "wait")
+    last.until("ready")
+    let_go(project)
+    assert last.end().code == 0
+
+    assert [run["state"] for run in during] == ["running", "succeeded"]
+    assert done.code == 0, str(done)
+    runs = project.runs()
+    assert [run["state"] for run in runs] == ["succeeded"] * 4
+    assert all(0 <= run["duration"] < 60 for run in runs)
+    assert [run["counter"] for run in runs] == [4, 3, 2, 1]
+    assert project.show("run:latest")["counter"] == 4
+
+
+def test_a_runner_that_stands_still_keeps_its_run(make, tmp_path):
+    project = alone_in(make(GO.replace("ready", "ready\n      - sleep 0.01")), tmp_path)
+    running = project.start("exec", "wait")
+    running.until("ready")
+
+    running.signal(signal.SIGSTOP)
+    seen = project.runs()
+    other = project.mlrun("lint")
+    second = project.with_variables(MLRUN_EXECUTOR="process").start("exec", "wait")
+    second.until("ready")
+    while_both = [run["state"] for run in project.runs()]
+    running.signal(signal.SIGCONT)
+    for found in (project.command.store / "work").glob("*/repository/valohai.yaml"):
+        (found.parent / "go").touch()
+
+    assert (running.end().code, second.end().code, other.code) == (0, 0, 0)
+    assert [run["state"] for run in seen] == ["running"]
+    assert while_both == ["running", "running"]
+    assert [run["state"] for run in project.runs()] == ["succeeded", "succeeded"]
+
+
+# --- who, where, and with how little
+
+SMALL = "- step: {name: a, image: busybox, command: echo done > $VH_OUTPUTS_DIR/out}\n"
+
+
+@pytest.mark.parametrize("mask", ["000", "077", "022"])
+def test_whatever_the_umask_the_store_is_its_owners_alone(make, tmp_path, mask):
+    project = alone_in(make(SMALL), tmp_path)
+    words = ["sh", "-c", f'umask {mask} && exec "$0" "$@"', str(COMMAND), "exec", "a"]
+
+    done = subprocess.run(words, cwd=project.folder, env=project.command.environment, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    store = project.command.store
+    assert stat.S_IMODE(store.stat().st_mode) == 0o700
+    modes = {path: path.lstat().st_mode for path in store.rglob("*") if not path.is_symlink()}
+    private = [path for path in store.iterdir() if path.is_dir()]
+    assert [path for path in private if stat.S_IMODE(modes[path]) != 0o700] == []
+    assert project.show()["state"] == "succeeded"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("home", [None, "/nonexistent"])
+def test_a_user_without_a_name_or_a_home_is_told_what_to_set(make, tmp_path, home):
+    project = alone_in(make(SMALL), tmp_path, HOME=home)
+    place = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="mlrun-nobody-"))
+    try:
+        shutil.copytree(project.folder, place / "project")
+        subprocess.run(["chown", "-R", "54321:54321", place], check=True)
+        user = ["setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups"]
+        environment = {**project.command.environment, "MLRUN_STORE": str(place / "store"), "TMPDIR": str(place)}
+        environment["PATH"] = "/usr/bin:/bin"
+        if subprocess.run([*user, COMMAND, "--version"], env=environment, capture_output=True).returncode:
+            pytest.skip("another user may not run the interpreter of these tests")
+
+        done = subprocess.run(
+            [*user, COMMAND, "exec", "a"], cwd=place / "project", env=environment, capture_output=True, text=True
+        )
+    finally:
+        shutil.rmtree(place)
+
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0 or (done.returncode == 2 and "HOME" in done.stderr), done.stderr
+
+
+@pytest.mark.parametrize("files", [64, 32, 16, 12])
+def test_with_few_open_files_it_works_or_says_so(make, tmp_path, files):
+    project = alone_in(make(SMALL), tmp_path)
+    words = ["sh", "-c", f'ulimit -n {files} && exec "$0" "$@"', str(COMMAND), "exec", "a"]
+
+    done = subprocess.run(words, cwd=project.folder, env=project.command.environment, capture_output=True, text=True)
+
+    assert "Traceback" not in done.stderr
+    assert done.returncode != 3, done.stderr
+    if files >= 64:
+        assert done.returncode == 0, done.stderr
+    elif done.returncode:
+        assert "Too many open files" in done.stderr
+    project.succeeds("exec", "a")
+
+
+def test_large_and_many_files_are_taken_in_with_little_memory(make, tmp_path):
+    size, count = (int(os.environ.get(name, few)) for name, few in (("FAULT_GB", 1), ("FAULT_FILES", 3000)))
+    command = f'for i in $(seq {count}); do echo $i; done | split -l 1 -a 5 - "$VH_OUTPUTS_DIR/"'
+    project = alone_in(
+        make(
+            f"- step:\n    name: a\n    image: busybox\n    command:\n      - '{command}'\n"
+            "    inputs: [{name: data, default: big.bin}]\n",
+            {".gitignore": "big.bin\n"},
+        ),
+        tmp_path,
+    )
+    with (project.folder / "big.bin").open("wb") as file:
+        file.write(os.urandom(64 << 20))
+        file.truncate(size << 30)
+
+    process = subprocess.Popen(
+        [COMMAND, "exec", "a"], cwd=project.folder, env=project.command.environment, stderr=subprocess.PIPE
+    )
+    _, text = process.communicate()
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+
+    assert process.returncode == 0, text.decode()
+    assert len(project.show("latest")["outputs"]) == count
+    assert peak < 256 << 10, f"{peak >> 10} MB"

@@ -9,6 +9,7 @@ import pytest
 from runner.cli import doctor
 from runner.cli.main import run
 from runner.job import Probe
+from runner.store.filesystem import FileSystem
 
 from .conftest import Project
 
@@ -121,3 +122,16 @@ def test_a_folder_without_git_and_project_is_told(
     assert found["project"]["file"] is None
     run(["doctor"])
     assert "in no git repository" in capsys.readouterr().out
+
+
+def test_a_store_on_a_network_is_warned_of(
+    executors: dict[str, Probe], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = report(capsys)["store"]["file_system"]
+    assert found["kind"]
+    assert found["network"] is False
+    monkeypatch.setattr(doctor, "look", lambda path: FileSystem("nfs", True))
+    doctor.examine()
+    out = capsys.readouterr().out
+    assert "on         nfs" in out
+    assert "warning    a network file system: runs are refused; set `MLRUN_STORE`" in out

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from runner.cli.cell import now
 from runner.cli.main import run
+from runner.cli.subject import list_executions, list_keys, list_runs
 from runner.digest import Digest
+from runner.state import State
 from runner.store.record import Code
 
 from .conftest import COMMIT, Project
@@ -229,3 +232,36 @@ def test_a_run_that_cannot_be_read_is_told_in_one_line(
         assert f"`{journal}` is damaged" in capsys.readouterr().err
     project.run()
     assert counters(capsys) == [2]
+
+
+@pytest.mark.parametrize("of_runs", [False, True], ids=["executions", "runs"])
+def test_what_is_chosen_by_a_few_values_is_chosen_as_by_whole_rows(project: Project, of_runs: bool) -> None:
+    nan = float("nan")
+    for number, metrics in enumerate(
+        [{"loss": nan, "deep": {"a": 1}}, {"loss": 0.5, "step": 3}, {}, {"acc": [1, "x"]}]
+    ):
+        project.run(metrics=metrics, parameters={"C": number, "n": nan}, tags=(f"t{number}",))
+    project.run(state=State.FAILED)
+    gone, live = project.begin(), project.begin()
+    for telling in (gone, live):
+        id = telling.start(parameters={"C": "ä"})
+        telling.measure(id, loss=1.5)
+        telling.flushed(id, "metrics", b"loss")
+    (execution, *_) = live.writer.run().executions
+    with project.store.refs.changing({"user": "me"}) as change:
+        change.tag("execution", execution, "given", own=False)
+        change.untag("run", project.store.find_run(project.ref.id, "1").id, "t0", own=True)
+    moment = now()
+    whole = (list_runs if of_runs else list_executions)(moment, None, all_projects=False).rows
+    keys = {key for row in whole for key in row.names()} | {"metadata.loss", "parameter.C", "metric.step", "nothing"}
+    assert len(whole) == 7
+
+    def text(value: object) -> str:
+        return f"{value!r}"
+
+    for key in sorted(keys):
+        some = list_keys(moment, [key], of_runs=of_runs, all_projects=False)
+        assert [text(row.value(key)) for row in some.rows] == [text(row.value(key)) for row in whole], key
+        assert [text(row) for row in some.complete(some.rows[1:])] == [text(row) for row in whole[1:]]
+    live.end()
+    gone.die()

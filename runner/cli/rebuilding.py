@@ -1,0 +1,33 @@
+"""`mlrun store rebuild`: makes again what can be made again from the journals."""
+
+from typing import Annotated
+
+import typer
+
+from runner.cli.reference import writable_store
+from runner.cli.terminal import print_json, say
+from runner.errors import ExitCode
+from runner.escape import printable
+from runner.spec.phrase import counted
+
+EXAMPLES = """Examples:
+
+  mlrun store rebuild"""
+
+
+def rebuild(json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False) -> int:
+    """Make the index again from the journals, and the files of names from their log.
+
+    Runs may go on meanwhile. Nothing is lost if it is stopped. A damaged index is put aside first, never removed. No
+    number is given out twice, also of runs that were removed.
+    """
+    with writable_store() as store:
+        problems = store.rebuild()
+        store.reconcile()
+        runs, executions = len(store.parts("run", None, ["state"])), len(store.parts("execution", None, ["state"]))
+    for problem in problems:
+        say(f"note: {printable(problem.message)}")
+    say(f"the index has {counted(runs, 'run')} and {counted(executions, 'execution')}")
+    if json:
+        print_json({"runs": runs, "executions": executions, "problems": [problem.message for problem in problems]})
+    return ExitCode.STORE if problems else ExitCode.OK
