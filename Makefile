@@ -5,7 +5,7 @@ BIN     := .venv/bin
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-podman test-fuzz test-log snapshots check bench docs venv clean
+.PHONY: help demo test test-fast test-podman test-fuzz test-faults test-log snapshots check bench docs venv clean
 
 help:  ## print this page
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-11s %s\n", $$1, $$2 }'
@@ -16,6 +16,7 @@ demo:  ## train and check two models in a new project (./demo, or DEMO=FOLDER); 
 
 test: check  ## every check and every test, on a real Docker engine where one answers or may be started
 	@echo "steps without Docker run in: $$($(MACHINE)/executor.sh)"
+	@$(MACHINE)/package.sh xfsprogs e2fsprogs libfaketime || true
 	$(BIN)/python $(MACHINE)/engine.py run -- $(BIN)/python -m pytest $(PYTEST)
 
 test-fast: venv  ## the tests that need neither a container engine nor the installed command
@@ -27,6 +28,11 @@ test-podman: venv  ## the tests of containers, on a Podman of their own (as root
 
 test-fuzz: venv  ## 20,000 mutants of the example files (FUZZ_SEED=… makes the same ones again)
 	$(BIN)/python tests/fuzz/run.py --count 20000
+
+test-faults: venv  ## kills, failing calls, power cuts, full disks, flipped bits: the full suites, with their figures
+	@$(MACHINE)/package.sh xfsprogs e2fsprogs libfaketime || true
+	$(BIN)/python $(MACHINE)/engine.py run -- $(BIN)/python tests/fault/run.py $(SUITES)
+	FAULT_GB=20 FAULT_FILES=100000 $(BIN)/python -m pytest tests/e2e/test_fault.py $(PYTEST)
 
 test-log: venv  ## the tests of logs in their full size: 1 GB, a line of 200 MB, a million metrics, 200 tails
 	MLRUN_TEST_LOG_MB=1000 $(BIN)/python -m pytest tests/e2e/test_log.py $(PYTEST)
