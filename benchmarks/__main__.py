@@ -12,6 +12,7 @@ from types import ModuleType
 from benchmarks import (
     collecting,
     container,
+    keeping,
     linting,
     logging,
     pipeline,
@@ -22,6 +23,8 @@ from benchmarks import (
     staging,
     startup,
     storing,
+    unchanged,
+    versions,
 )
 from benchmarks.chain import StepFailed
 from benchmarks.machine import describe
@@ -42,10 +45,17 @@ BENCHMARKS: Mapping[str, ModuleType] = {
     "staging": staging,
     "collecting": collecting,
     "logging": logging,
+    "tending": keeping,
+    "versions": versions,
+    "unchanged": unchanged,
 }
 
-GROUPS: Mapping[str, tuple[str, ...]] = {"inside": ("staging", "collecting", "logging")}
-"""Names for several at once: `inside` is what lies between a step's program and the store."""
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "inside": ("staging", "collecting", "logging"),
+    "keeping": ("tending", "versions", "unchanged", "reading"),
+}
+"""Names for several at once: `inside` is what lies between a step's program and the store, `keeping` what is done with
+data that is kept."""
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Other tools, each in a virtual environment of its own in the cache, so that nothing of theirs meets ours."""
 
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -37,6 +38,31 @@ def _install(package: str, home: Path) -> None:
             [str(home / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", package],
         ):
             subprocess.run(words, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", b"").decode(errors="replace").strip() or str(error)
+        raise LeftOut(f"{package} cannot be installed: {said.splitlines()[-1]}") from error
+
+
+def find_package(setting: Setting, name: str) -> Peer:
+    """The tool of this name: installed on this machine, or from Debian's package of the same name, unpacked into the
+    cache if the user asks for it. Raises LeftOut."""
+    program = shutil.which(name) or str(setting.cache / name / "usr/bin" / name)
+    if not Path(program).exists():
+        if not setting.peers:
+            raise LeftOut(f"{name} is not installed: `--peers` unpacks it in {setting.cache / name}")
+        _unpack(name, setting.cache / name)
+    done = subprocess.run([program, "version"], check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return Peer(" ".join(done.stdout.split()[:2]), program)
+
+
+def _unpack(package: str, home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        download = ["apt-get", "download", package]
+        subprocess.run(download, cwd=home, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+        for file in home.glob("*.deb"):
+            subprocess.run(["dpkg", "-x", file, home], check=True, stdin=subprocess.DEVNULL, capture_output=True)
+            file.unlink()
     except (OSError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", b"").decode(errors="replace").strip() or str(error)
         raise LeftOut(f"{package} cannot be installed: {said.splitlines()[-1]}") from error

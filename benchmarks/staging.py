@@ -1,6 +1,5 @@
 """Giving a step a large input that the store holds already."""
 
-import shutil
 from pathlib import Path
 
 from benchmarks.content import make_master
@@ -11,6 +10,7 @@ from benchmarks.storing import put
 from runner.job import Identity, InputFile, Job, JobInput, Script, View, Workspace
 from runner.store.store import Store
 from runner.worker.stage import fill, make_folders
+from runner.worker.tree import remove_tree
 
 
 def measure(setting: Setting) -> Report:
@@ -29,12 +29,15 @@ def measure(setting: Setting) -> Report:
             make_folders(workspace)
             fill(job, workspace, View(), Identity("", {}), store.objects)
 
+        def clear() -> None:
+            remove_tree(workspace.root, store.objects.unlink)
+
         before = _used(store_folder)
         stage()
         grown = _used(store_folder) - before
-        shutil.rmtree(workspace.root)
+        clear()
         lanes = [
-            timed("stage", stage, after=lambda: shutil.rmtree(workspace.root)),
+            timed("stage", stage, after=clear),
             timed("copy", lambda: run(["cp", "--reflink=never", source, copy]), after=copy.unlink),
         ]
         found = race(lanes, setting.rounds_or(5))

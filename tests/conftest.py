@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["tests.server"]
+
 HERE = Path(__file__).parent
 UNGUARDED = {"e2e", "contract"}
 """The suites that are about this machine; each makes its own folders."""
