@@ -66,8 +66,17 @@ class Settings:
 
 
 def settings_file(environment: Mapping[str, str]) -> Path:
-    """Where the settings are looked for: `$XDG_CONFIG_HOME/mlrun/settings.toml`."""
-    return _folder(environment, "XDG_CONFIG_HOME", ".config") / "mlrun" / "settings.toml"
+    """Where the settings are looked for: `$XDG_CONFIG_HOME/mlrun/settings.toml`.
+
+    Who has no home but says where the store is has none: it is a place where no file can be. Raises MlrunError (USAGE)
+    for who says neither.
+    """
+    try:
+        return _folder(environment, "XDG_CONFIG_HOME", ".config") / "mlrun" / "settings.toml"
+    except MlrunError:
+        if not environment.get("MLRUN_STORE"):
+            raise
+        return Path(os.devnull) / "settings.toml"
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
@@ -180,13 +189,14 @@ def parse_count(value: object) -> int:
     return int(str(value))
 
 
-def parse_age(value: object) -> float:
+def parse_age(value: object, *, minute: str = "min") -> float:
     """Seconds: text such as `12h`, `30d` or `8 weeks`. Raises MlrunError (code USAGE).
 
-    Unlike a `time-limit`, it takes no word for what it may not mean: a month is not a minute.
+    `minute` is the shortest word for one: `m` only where nobody can mean a month.
     """
     found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)\s*([a-z]+)", str(value).strip().lower(), re.ASCII)
-    unit = next((size for words, size in _AGES.items() if found and found[2] in words.split()), None)
+    word = "min" if found and found[2] == minute else found and found[2]
+    unit = next((size for words, size in _AGES.items() if word in words.split()), None)
     if found is None or unit is None:
         raise usage_error(f"`{value}` is not an age", hint="write such as `12h`, `30d` or `8w`")
     return float(found[1]) * unit

@@ -36,7 +36,11 @@ def check_inputs(fetcher: Fetcher, plan: Plan) -> None:
 
     Raises MlrunError like `Fetcher.check`.
     """
+    catalog = fetcher.means.catalog
     for node in plan.nodes.values():
+        for file in (one for files in node.files.values() for one in files):
+            if catalog is not None:
+                catalog.require(file.name, Digest(file.digest))
         # What an upstream node will leave may have a name that nobody knows yet.
         here = replace(fetcher, means=replace(fetcher.means, catalog=None)) if node.upstream else fetcher
         fed = {(edge.target.type, edge.target.key) for edge in node.edges}

@@ -18,6 +18,7 @@ from runner.plan.model import Arguments, Given, Origin, PlannedNode, Source
 from runner.spec.model import Edge, Pipeline, SocketType, Step
 from runner.spec.project import parse_project
 from runner.state import State
+from runner.store.imported import read_import
 from runner.store.record import Execution, Run
 from runner.store.store import Store
 
@@ -30,19 +31,23 @@ _FEW = 50
 @dataclass(frozen=True, slots=True)
 class Inherited:
     """The values and files of a node: `files` are in the store, `addresses` are still to be fetched, `environment`
-    holds the variables that came over edges."""
+    holds the variables that came over edges. `is_foreign` tells of a run that came from another store."""
 
     origin: Origin
     parameters: Mapping[str, Value]
     files: Mapping[str, tuple[InputFile, ...]]
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    is_foreign: bool = False
 
 
 def apply_inherited(
     inherited: Inherited, step: Step, arguments: Arguments, tell: Callable[[str], None]
 ) -> tuple[Step, Arguments]:
-    """Let `inherited` give what the command line does not, as far as the step of today has it; tells what is lost."""
+    """Let `inherited` give what the command line does not, as far as the step of today has it; tells what is lost.
+
+    Somebody else's run sets only variables that the step declares: any other could run code, as `LD_PRELOAD` does.
+    """
     given = arguments.nodes.get(step.name, Given())
     known = {parameter.name for parameter in step.parameters}, {declared.name for declared in step.inputs}
     lost = [f"parameter `{printable(name)}`" for name in inherited.parameters if name not in known[0]]
@@ -52,17 +57,22 @@ def apply_inherited(
     inputs = tuple(
         replace(declared, default=inherited.addresses.get(declared.name, declared.default)) for declared in step.inputs
     )
+    environment = dict(inherited.environment)
+    if inherited.is_foreign:
+        for name in sorted(environment.keys() - {variable.name for variable in step.environment_variables}):
+            lost.append(f"variable `{printable(name)}`")
+            del environment[name]
     for what in lost:
         tell(f"step `{printable(step.name)}` has no {what} any more")
     merged = Given({**parameters, **given.parameters}, given.inputs, files)
     return replace(step, inputs=inputs), replace(
         arguments,
         nodes={**arguments.nodes, step.name: merged},
-        environment={**inherited.environment, **arguments.environment},
+        environment={**environment, **arguments.environment},
     )
 
 
-def from_execution(run: Run, execution: Execution) -> Inherited:
+def from_execution(store: Store, run: Run, execution: Execution) -> Inherited:
     """What an execution had."""
     job = execution.job
     edges = [target.split(".", 2) for _, target in _planned(run, execution.node)["edges"]]
@@ -75,16 +85,23 @@ def from_execution(run: Run, execution: Execution) -> Inherited:
         {name: value for name, value in job["parameters"].items() if value is not False or name in set_before},
         {given.name: given.files for given in inputs_from_json(job["inputs"])},
         environment={name: value for name, value in job["environment"].items() if name in variables},
+        is_foreign=_is_foreign(store, run),
     )
 
 
 def latest_execution(store: Store, project: str, step: Step) -> tuple[Run, Execution] | None:
-    """The latest execution of a step, None when there is none."""
+    """The latest execution of a step that ran here, None when there is none. What was pulled has to be named."""
     for limit in (_FEW, None):
         for row in store.executions(project, limit):
             if row["step"] == step.name:
-                return store.find_execution(project, row["id"])
+                found = store.find_execution(project, row["id"])
+                if not _is_foreign(store, found[0]):
+                    return found
     return None
+
+
+def _is_foreign(store: Store, run: Run) -> bool:
+    return read_import(store.layout.run(run.id).imported) is not None
 
 
 def from_run(store: Store, project: str, text: str, step: Step, node: str | None, given: Given) -> Inherited:
@@ -97,7 +114,7 @@ def from_run(store: Store, project: str, text: str, step: Step, node: str | None
     name = _find_node(run, step, node)
     executions = run.nodes[name].executions
     if executions:
-        return from_execution(run, run.executions[executions[-1]])
+        return from_execution(store, run, run.executions[executions[-1]])
     return _from_upstreams(store, run, name, step, given)
 
 
@@ -157,6 +174,7 @@ def _from_upstreams(store: Store, run: Run, name: str, step: Step, given: Given)
         resolved.carried,
         _addresses(step, planned, resolved),
         resolved.environment,
+        _is_foreign(store, run),
     )
 
 

@@ -19,6 +19,7 @@ from runner.app.overlay import Overlay, Take
 from runner.app.pause import Ender, introduction
 from runner.app.request import Request
 from runner.app.run import make_binder, make_context
+from runner.digest import Digest
 from runner.engine.entry import job_from_json
 from runner.errors import ExitCode, MlrunError, usage_error
 from runner.escape import printable
@@ -110,6 +111,9 @@ class _Session:
 
     def enter(self, visit: Visit, title: str, emit: Listener) -> int:
         """Enter a fresh place in a scratch folder."""
+        names = {Digest(file.digest): file.name for input in self.job.inputs for file in input.files}
+        for digest in self.store.objects.lacking(names):
+            self.store.catalog.require(names[digest], digest)
         with scratch.scratch_folder(self.store.layout.work, self.store.objects.unlink) as folder:
             workspace = Workspace.below(folder / new_id())
             make_folders(workspace)

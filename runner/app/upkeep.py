@@ -1,21 +1,27 @@
 """Keeps a store small: what may go by the user's policy, and how it goes. Joins what `runner.upkeep` has."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from runner.app import publication
 from runner.errors import ExitCode, MlrunError
 from runner.provenance.host import user_name
 from runner.settings import Settings
 from runner.store.layout import Layout
+from runner.store.record import Run
+from runner.store.removal import Removals
 from runner.store.store import Store
-from runner.upkeep import undo as undoing
-from runner.upkeep.pack import Report, pack
 from runner.upkeep.plan import Plan, Planner
-from runner.upkeep.purge import finish_purges
 from runner.upkeep.retention import DEFAULT, Policy
 from runner.upkeep.sweep import Sweeper, Swept
 from runner.upkeep.turn import alone
+
+if TYPE_CHECKING:
+    from runner.upkeep.pack import Report
+    from runner.upkeep.undo import Undone
+
+# What most calls do not need is imported where it is used: the start of the program is a large part of a removal.
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +30,7 @@ class Done:
 
     plan: Plan
     swept: Swept
-    packed: Report | None
+    packed: "Report | None"
 
 
 def policy_of(settings: Settings, last: int | None = None, within: float | None = None) -> Policy:
@@ -34,12 +40,18 @@ def policy_of(settings: Settings, last: int | None = None, within: float | None 
     return DEFAULT if last is None and within is None else Policy(last, within)
 
 
-def plan_removal(settings: Settings, policy: Policy, moment: datetime, project: str | None = None) -> Plan | None:
-    """What would go; None where there is no store. Changes nothing. Raises MlrunError (STORE)."""
+def plan_removal(
+    settings: Settings,
+    policy: Policy,
+    moment: datetime,
+    project: str | None = None,
+    watch: Callable[[Run], object] | None = None,
+) -> Plan | None:
+    """What would go; None without a store. Changes nothing. `watch` gets every run. Raises MlrunError (STORE)."""
     if Layout.open_existing(settings.store) is None:
         return None
     with Store.open(settings.store, create=False) as view:
-        return Planner(view, moment).plan(policy, project)
+        return Planner(view, moment, watch=watch).plan(policy, project)
 
 
 def remove(
@@ -53,8 +65,8 @@ def remove(
         return None
     with Store.open(settings.store, create=True) as store, Store.open(settings.store, create=False) as view:
         # Runs that lost their runner are ended first, and what they wanted to be called is set.
-        publication.catch_up(store, user_name(), store.reconcile())
-        finish_purges(store)
+        _end_lost_runs(store)
+        _finish_purges(store)
         with alone(store.layout):
             planner = Planner(view, moment, lambda: _mend_names(store))
             plan = planner.plan(policy, project)
@@ -62,17 +74,38 @@ def remove(
         return Done(plan, swept, _pack(store))
 
 
-def undo(settings: Settings) -> undoing.Undone | None:
+def undo(settings: Settings) -> "Undone | None":
     """Bring back what was removed last; None where there is no store.
 
     Raises MlrunError: USAGE when the trash is empty, LOCKED, STORE, DISK.
     """
+    from runner.upkeep.undo import undo
+
     if Layout.open_existing(settings.store) is None:
         return None
     with Store.open(settings.store, create=True) as store, Store.open(settings.store, create=False) as view:
         store.reconcile()
         with alone(store.layout):
-            return undoing.undo(store, view)
+            return undo(store, view)
+
+
+def _end_lost_runs(store: Store) -> None:
+    if ended := store.reconcile():
+        from runner.app import publication
+
+        publication.catch_up(store, user_name(), ended)
+
+
+def _finish_purges(store: Store) -> None:
+    try:
+        if not Removals(store.layout.removed).read().purged:
+            return
+    except MlrunError:
+        # A damaged journal is told by the check; nothing may be destroyed by what it says.
+        return
+    from runner.upkeep.purge import finish_purges
+
+    finish_purges(store)
 
 
 def _mend_names(store: Store) -> None:
@@ -81,7 +114,9 @@ def _mend_names(store: Store) -> None:
         pass
 
 
-def _pack(store: Store) -> Report | None:
+def _pack(store: Store) -> "Report | None":
+    from runner.upkeep.pack import pack
+
     try:
         return pack(store, again=False)
     except MlrunError as error:

@@ -1,4 +1,4 @@
-"""Removes whole runs from the user's store, unless something needs them. Joins what `runner.upkeep` and the store have."""
+"""Removes whole runs from the user's store, unless something needs them. Joins `runner.upkeep` and the store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

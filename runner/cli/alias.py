@@ -54,6 +54,7 @@ def alias(
         return _show(open_store(), name, json=json)
     datum = find_datum(reference)
     with writable_store() as store, store.refs.changing(author()) as change:
+        store.catalog.require(datum.name, datum.digest)
         change.set_alias(name, datum)
     say(f"`datum://{printable(name)}` is {printable(datum.name)} ({datum.id})")
     return ExitCode.OK

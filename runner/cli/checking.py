@@ -12,15 +12,15 @@ import typer
 from runner.cli.cell import local_time, size_text
 from runner.cli.page import Page
 from runner.cli.terminal import colourful, print_json, say, show_hint, show_warning
-from runner.errors import ExitCode, usage_error
+from runner.cli.touch import touch_text
+from runner.errors import ExitCode, MlrunError, usage_error
 from runner.escape import printable
-from runner.settings import load_settings
-from runner.spec.duration import parse_duration
+from runner.settings import load_settings, parse_age
 from runner.spec.phrase import counted
 from runner.store.layout import Layout
 from runner.store.store import Store
 from runner.upkeep.check import Wish, check
-from runner.upkeep.finding import Finding, Report, Touch
+from runner.upkeep.finding import Finding, Report
 
 EXAMPLES = """Examples:
 
@@ -76,11 +76,12 @@ def check_store(
 
 
 def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
     try:
-        duration = parse_duration(text)
-    except ValueError as error:
-        raise usage_error(f"`--time-limit {printable(text or '')}`: {error}", hint="write it like `10m`") from None
-    return None if duration is None else duration.seconds
+        return parse_age(text, minute="m")
+    except MlrunError:
+        raise usage_error(f"`--time-limit {printable(text)}` is no duration", hint="write it like `10m`") from None
 
 
 def _teller() -> Callable[[int, int], None]:
@@ -153,7 +154,7 @@ def _headline(report: Report) -> str:
 
 
 def _rows(finding: Finding) -> list[tuple[str, str]]:
-    rows = [("concerns", _touch_text(touch)) for touch in finding.touched[:_MOST_TOUCHED]]
+    rows = [("concerns", touch_text(touch)) for touch in finding.touched[:_MOST_TOUCHED]]
     if len(finding.touched) > _MOST_TOUCHED:
         rows.append(("", f"and {len(finding.touched) - _MOST_TOUCHED} more: `--json` has all"))
     if not finding.touched and finding.digest is not None:
@@ -161,17 +162,6 @@ def _rows(finding: Finding) -> list[tuple[str, str]]:
     rows += [("done", finding.done)] if finding.done else []
     rows += [("hint", finding.remedy)] if finding.remedy else []
     return rows
-
-
-def _touch_text(touch: Touch) -> str:
-    name = f" `{printable(touch.name)}`" if touch.name else ""
-    if not touch.run:
-        return f"{touch.kind}{name}"
-    run = f"run {touch.run_counter}" if touch.run_counter else f"run `{touch.run}`"
-    where = f"{run}, project {printable(touch.project)}" if touch.project else run
-    if not touch.execution:
-        return where if touch.kind == "run" else f"{touch.kind}{name} of {where}"
-    return f"{touch.kind}{name} of execution {touch.counter} ({printable(touch.step)}), {where}"
 
 
 def _reading_text(report: Report) -> str:

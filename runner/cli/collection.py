@@ -193,6 +193,8 @@ def _adder(kind: CollectionKind) -> Callable[..., int]:
             files = version_data(store.catalog, asked, data)
             if not files:
                 raise usage_error("no file is left for the version", hint="`--exclude` took them all")
+            for file in files:
+                store.catalog.require(file.name, file.digest)
             made = make_version(store, change, (kind, title), version, files, {}, alias or ())
         say(f"`{kind}://{printable(title)}/{printable(made)}` has {counted(len(files), 'file')}")
         return ExitCode.OK

@@ -198,9 +198,11 @@ def _name_it(temporary: bytes, last: bytes, folder: int) -> None:
 
 def _pump(source: BinaryIO, target: BinaryIO) -> str:
     hasher = Hasher()
-    while piece := source.read(_PIECE):
-        hasher.update(piece)
-        rest = memoryview(piece)
+    # One piece of memory for all: new memory for each costs more than the copy.
+    buffer = memoryview(bytearray(_PIECE))
+    while count := source.readinto(buffer):  # type: ignore[attr-defined]
+        rest = buffer[:count]
+        hasher.update(rest)
         while rest:
             rest = rest[target.write(rest) :]
     return hasher.hexdigest()

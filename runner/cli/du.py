@@ -16,9 +16,10 @@ from runner.escape import printable
 from runner.settings import Settings, load_settings
 from runner.spec.phrase import counted
 from runner.store.layout import Layout
+from runner.store.store import Store
 from runner.store.trash import Trash
 from runner.upkeep.disk import Heap, weigh_batch
-from runner.upkeep.ledger import Account, By, Ledger, keep_ledger
+from runner.upkeep.ledger import Account, By, Keeper, Ledger, keep_ledger
 from runner.upkeep.usage import COUNTED, measure
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -68,11 +69,10 @@ def usage(
         say(f"there is no store in {settings.store} yet")
         return ExitCode.OK
     with open_store() as store:
-        ledger = keep_ledger(store, chosen)
+        ledger, garbage, problem = _look(store, chosen, settings)
     project = None if all_projects or chosen in _ONE_FOR_ALL else project_here()
     accounts = [one for one in ledger.accounts if project in (None, one.holder.project)]
     parts = measure(layout)
-    garbage, problem = _garbage(settings)
     if json:
         print_json(_document(settings, layout, ledger, accounts, parts, garbage))
     else:
@@ -83,13 +83,15 @@ def usage(
     return ExitCode.OK
 
 
-def _garbage(settings: Settings) -> tuple[Heap | None, str | None]:
-    """What a removal by the user's policy would free, or why nobody knows."""
+def _look(store: Store, by: By, settings: Settings) -> tuple[Ledger, Heap | None, str | None]:
+    """Who names what, and what a removal by the user's policy would free, or why nobody knows. Reads every run once,
+    unless one of them cannot be read."""
+    keeper = Keeper(store, by)
     try:
-        plan = upkeep.plan_removal(settings, upkeep.policy_of(settings), now())
+        plan = upkeep.plan_removal(settings, upkeep.policy_of(settings), now(), watch=keeper.add_run)
     except MlrunError as error:
-        return None, f"what `mlrun gc` would free cannot be told: {error.message}"
-    return (plan.heap if plan else Heap()), None
+        return keep_ledger(store, by), None, f"what `mlrun gc` would free cannot be told: {error.message}"
+    return keeper.ledger(), (plan.heap if plan else Heap()), None
 
 
 def _page(

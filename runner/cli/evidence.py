@@ -1,13 +1,17 @@
 """What an execution left as it ran, while it runs and after: log and metric events. Reads the store, writes nothing."""
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runner.cli.cell import local_time
 from runner.errors import ExitCode, MlrunError
+from runner.escape import printable
 from runner.state import FINAL
+from runner.store.imported import read_import
 from runner.store.journal import timestamp
 from runner.store.record import Execution, Run
 from runner.store.removal import Removals
@@ -24,9 +28,29 @@ class Event:
     values: Mapping[str, Any]
 
 
-def files_removed(store: Store, execution: Execution) -> str | None:
-    """When an execution lost its files on purpose, in UTC (ISO 8601); None if it has them, or is to have them."""
-    return Removals(store.layout.removed).read().dropped.get(execution.id)
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """Why an execution has not all of its files here, to follow a plural, and how to get them."""
+
+    why: str
+    hint: str
+
+
+def lack_of_files(store: Store, run: Run, execution: Execution) -> Lack | None:
+    """Why files of an execution are not here on purpose; None if it has them, or is to have them. Of one that came from
+    a remote some may be here."""
+    removed = Removals(store.layout.removed).read().dropped.get(execution.id)
+    if removed is None:
+        return None
+    why = f"were removed by `mlrun gc` on {local_time(removed)}"
+    told = read_import(store.layout.run(run.id).imported)
+    if told is None:
+        again = "or run it again: its code, its command and what it got are on record"
+        return Lack(why, f"`mlrun pull` brings them back from a remote that has them; {again}")
+    source = printable(told.source)
+    hint = f"`mlrun pull run:{run.counter} --from {shlex.quote(source)}` brings what is there"
+    # What did not come along is told before the run is admitted.
+    return Lack(f"stayed at `{source}`" if removed <= told.time else why, hint)
 
 
 def log_files(store: Store, run: Run, execution: Execution) -> LogFiles:
@@ -39,13 +63,13 @@ def log_files(store: Store, run: Run, execution: Execution) -> LogFiles:
         try:
             return LogFiles(*map(store.objects.file, (log.stdout, log.stderr, log.index)))
         except MlrunError as error:
-            removed = files_removed(store, execution)
-            if removed is None:
+            lack = lack_of_files(store, run, execution)
+            if lack is None:
                 raise
             raise MlrunError(
-                f"the log of execution {execution.counter} was removed on {removed[:10]}, like all its files",
+                f"the log of execution {execution.counter} is not here: its files {lack.why}",
                 code=ExitCode.INPUT,
-                hint=f"its metrics and what it ran are still there: `mlrun show {execution.counter}`",
+                hint=lack.hint,
             ) from error
     return LogFiles.below(_folder(store, run.id, execution.id))
 

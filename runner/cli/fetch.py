@@ -4,8 +4,9 @@ import typer
 
 from runner.cli.cell import size_text
 from runner.cli.terminal import print_json, say
-from runner.cli.transfer import All, From, Json, There, bring, counted, pulled_document, show_refused
+from runner.cli.transfer import All, From, Json, There, bring, pulled_document, show_refused
 from runner.errors import usage_error
+from runner.spec.phrase import counted
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -15,7 +16,7 @@ EXAMPLES = """Examples:
 
   mlrun fetch 0199a3f2 --from /mnt/share/mlrun
 
-  mlrun fetch --from s3://models/mlrun --all"""
+  mlrun fetch --from s3://models/mlrun --all-projects"""
 
 
 @app.command(epilog=EXAMPLES)
@@ -26,7 +27,7 @@ def fetch(words: There = None, source: From = None, all_projects: All = False, j
     not match its digest. The runs get numbers of this store and keep their ids.
     """
     if words and all_projects:
-        raise usage_error("`--all` means every run", hint="leave it out, or the names")
+        raise usage_error("`--all-projects` means every run", hint="leave it out, or the names")
     pulled = bring(source, words or [], all_projects=all_projects, verb="fetch", files=frozenset())
     if json:
         print_json(pulled_document(pulled))

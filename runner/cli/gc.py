@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from runner.app import upkeep
-from runner.app.place import locate
 from runner.cli.cell import local_time, now, size_text
 from runner.cli.page import Page
 from runner.cli.table import Column, text_table
@@ -134,6 +133,8 @@ def _undo(settings: Settings, *, json: bool) -> int:
 def _project(settings: Settings, text: str) -> str:
     """The id of the project that a user names."""
     if text == "here":
+        from runner.app.place import locate
+
         return locate(Path.cwd()).ref.id
     with Store.open(settings.store, create=False) as store:
         known = {str(row["project"]): str(row["project_name"]) for row in store.runs()}

@@ -198,6 +198,11 @@ def call(name: str, module: object, arguments: list[str]) -> int:
     except typer.TyperException as error:
         hint = f"`mlrun {name} --help` explains it"
         raise usage_error(_lower(error.format_message()), hint=hint) from None
+    except SystemExit as leaving:
+        # What typer makes of a reader that has gone; to us that is no failure of a step, as 1 would say.
+        if isinstance(leaving.__context__, BrokenPipeError):
+            raise leaving.__context__ from None
+        raise
     except typer.Abort:
         return ExitCode.INTERRUPTED
     return result if isinstance(result, int) else ExitCode.OK

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from runner.cli.cell import local_time, size_text
+from runner.cli.cell import size_text
 from runner.cli.delivery import choose_outputs, deliver
-from runner.cli.evidence import files_removed
+from runner.cli.evidence import lack_of_files
 from runner.cli.subject import EXECUTION_HELP, Found, find_execution, work_left
 from runner.cli.table import Column, print_table
 from runner.cli.terminal import print_json, say
@@ -62,13 +62,13 @@ def show_outputs(
         names = [printable(output.name) for output in found.execution.outputs]
         raise usage_error(f"no output matches {', '.join(f'`{printable(pattern)}`' for pattern in glob)}",
                           hint=did_you_mean(glob[0], names))  # fmt: skip
-    removed = files_removed(found.store, found.execution)
+    lack = lack_of_files(found.store, found.run, found.execution)
+    if lack and all(found.store.objects.has(output.digest) for output in outputs):
+        lack = None
     if folder is not None:
-        if removed and not all(found.store.objects.has(output.digest) for output in outputs):
+        if lack:
             raise MlrunError(
-                f"the files of execution {found.execution.counter} were removed by `mlrun gc` on {local_time(removed)}",
-                code=ExitCode.INPUT,
-                hint="run it again: its code, its command and what it got are on record",
+                f"the files of execution {found.execution.counter} {lack.why}", code=ExitCode.INPUT, hint=lack.hint
             )
         delivered = deliver(found.store.objects, outputs, Path(folder), force=force)
         unchanged = f", {len(delivered.unchanged)} were there already" if delivered.unchanged else ""
@@ -77,8 +77,8 @@ def show_outputs(
         print_json([_to_json(found.execution.id, output) for output in outputs])
     elif folder is None and outputs:
         _print(found, outputs)
-    if removed and folder is None:
-        say(f"these files were removed by `mlrun gc` on {local_time(removed)}")
+    if lack and folder is None:
+        say(f"these files {lack.why}; {lack.hint}")
     if not found.execution.outputs or work_left(found):
         say(_none_sentence(found))
     return ExitCode.OK

@@ -84,16 +84,18 @@ def cat(reference: Annotated[str, typer.Argument(metavar="DATUM", help=REFERENCE
     """Write the bytes of a file of the store to stdout, however it is stored; a damaged one is refused."""
     datum = find_datum(reference)
     hasher = Hasher(max_threads=Hasher.AUTO)
-    with open_store() as store, store.objects.open(datum.digest) as file:
-        try:
-            while piece := file.read(_PIECE):
-                hasher.update(piece)
-                sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            # The reader has enough.
-            silence(sys.stdout)
-            return ExitCode.OK
+    with open_store() as store:
+        store.catalog.require(datum.name, datum.digest)
+        with store.objects.open(datum.digest) as file:
+            try:
+                while piece := file.read(_PIECE):
+                    hasher.update(piece)
+                    sys.stdout.buffer.write(piece)
+                sys.stdout.buffer.flush()
+            except BrokenPipeError:
+                # The reader has enough.
+                silence(sys.stdout)
+                return ExitCode.OK
     if hasher.hexdigest() != datum.digest:
         raise MlrunError(
             f"the object `{datum.digest}` changed while it was read: what was written is not its content",

@@ -64,7 +64,10 @@ def _pin(texts: Sequence[str], note: str | None) -> int:
     found = [_thing(text) for text in texts]
     with writable_store() as store, store.refs.changing(author()) as change:
         for what, id, datum, _ in found:
-            change.pin(what, id, note, datum)
+            if datum is not None:
+                store.catalog.require(datum.name, datum.digest)
+            before = store.refs.pin(id)
+            change.pin(what, id, before.note if before and note is None else note, datum)
     for *_, words in found:
         say(f"{words} is pinned")
     return ExitCode.OK

@@ -6,8 +6,9 @@ import typer
 
 from runner.cli.cell import size_text
 from runner.cli.terminal import print_json, say
-from runner.cli.transfer import All, From, Json, There, bring, counted, pulled_document, show_refused
+from runner.cli.transfer import All, From, Json, There, bring, pulled_document, show_refused
 from runner.errors import usage_error
+from runner.spec.phrase import counted
 from runner.store.reach import FILES, Kind
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -38,7 +39,7 @@ def pull(
     its digest, and nothing of a run that is wrong somewhere. Names that are set here stay what they are.
     """
     if words and all_projects:
-        raise usage_error("`--all` means every run", hint="leave it out, or the names")
+        raise usage_error("`--all-projects` means every run", hint="leave it out, or the names")
     files = FILES - {Kind.INPUT} if outputs_only else FILES
     pulled = bring(source, words or [], all_projects=all_projects, verb="pull", files=files)
     if json:

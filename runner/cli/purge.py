@@ -13,6 +13,7 @@ from runner.cli.reference import REFERENCE_HELP, find_data, writable_store
 from runner.cli.subject import open_store
 from runner.cli.terminal import print_json, say, show_hint, show_warning
 from runner.cli.tombstone import purged_text
+from runner.cli.touch import touch_text
 from runner.digest import Digest, is_digest
 from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
@@ -21,8 +22,7 @@ from runner.settings import load_settings
 from runner.store.journal import timestamp
 from runner.store.removal import Purged, Removals
 from runner.store.store import Store
-from runner.upkeep.descent import Heir
-from runner.upkeep.finding import Touch
+from runner.upkeep.lineage import Heir
 from runner.upkeep.purge import Purge, carry_out, finish_purges, plan_purge
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -45,7 +45,7 @@ def purge(
     yes: Annotated[bool, typer.Option("--yes", help="Do it. Without it, only say what would be destroyed.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also while executions under way use the file.")] = False,
     remote: Annotated[
-        str | None, typer.Option("--remote", metavar="URL", help="Destroy it in a remote store instead.")
+        str | None, typer.Option("--remote", metavar="REMOTE", help="Destroy it in a remote store instead.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON, with nothing shortened.")] = False,
 ) -> int:
@@ -89,7 +89,7 @@ def _digests(references: Sequence[str]) -> list[Digest]:
 def _refuse_used(plan: Purge, *, force: bool) -> None:
     if force or not (plan.users or plan.is_claimed):
         return
-    who = ", ".join(_touch_text(touch) for touch in plan.users) or "another process"
+    who = ", ".join(touch_text(touch) for touch in plan.users) or "another process"
     raise MlrunError(
         f"`{plan.digest}` is in use by {who}",
         code=ExitCode.LOCKED,
@@ -110,7 +110,7 @@ def _carry_out(store: Store, plans: Sequence[Purge], reason: str) -> int:
         show_hint("remove these yourself, or call this again with the right to; it goes on where it stopped")
         return ExitCode.STORE
     say("copies elsewhere are untouched: outputs that were copied out, backups, snapshots of the disk, remote stores")
-    show_hint("`mlrun purge --remote URL DIGEST` destroys what was pushed to a remote store")
+    show_hint("`mlrun purge --remote REMOTE DIGEST` destroys what was pushed to a remote store")
     return ExitCode.OK
 
 
@@ -150,8 +150,8 @@ def _page(plan: Purge, tombstone: Purged | None) -> Page:
     )
     page.table("places", [(printable(str(one.path)), one.what, size_text(one.size)) for one in plan.traces])
     page.table("not looked at", [(printable(line),) for line in plan.unseen])
-    page.table("named by", [(_touch_text(touch),) for touch in plan.touched])
-    page.table("in use by", [(_touch_text(touch),) for touch in plan.users])
+    page.table("named by", [(touch_text(touch),) for touch in plan.touched])
+    page.table("in use by", [(touch_text(touch),) for touch in plan.users])
     page.table("made from it", [row for heir in plan.heirs for row in _heir_rows(heir)])
     page.table("parts in common with", [(digest, "a file of its own, which stays") for digest in plan.shared])
     return page
@@ -163,13 +163,6 @@ def _heir_rows(heir: Heir) -> list[tuple[str, str, str]]:
     rows = [(who, got, "")]
     rows += [("", printable(left.name), printable(", ".join(left.names))) for left in heir.outputs]
     return rows
-
-
-def _touch_text(touch: Touch) -> str:
-    name = f" `{printable(touch.name)}`" if touch.name else ""
-    if not touch.execution:
-        return f"{touch.kind}{name}" + (f" of run {touch.run_counter}" if touch.run else "")
-    return f"{touch.kind}{name} of execution {touch.counter} ({printable(touch.step)}), run {touch.run_counter}"
 
 
 def _document(plan: Purge, tombstone: Purged | None) -> dict[str, Any]:

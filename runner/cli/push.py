@@ -11,13 +11,13 @@ from runner.cli.transfer import (
     All,
     Json,
     at_remote,
-    counted,
     refusals,
     runs_here,
     show_refused,
 )
 from runner.errors import usage_error
 from runner.remote.push import Pushed, push
+from runner.spec.phrase import counted
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -27,7 +27,7 @@ EXAMPLES = """Examples:
 
   mlrun push run:12 --to ssh://lab/srv/mlrun
 
-  mlrun push --to s3://models/mlrun --all"""
+  mlrun push --to s3://models/mlrun --all-projects"""
 
 
 @app.command("push", epilog=EXAMPLES)
@@ -50,7 +50,7 @@ def push_runs(
     digest before it leaves. Names such as aliases, tags and pins stay here.
     """
     if words and all_projects:
-        raise usage_error("`--all` means every run", hint="leave it out, or the names")
+        raise usage_error("`--all-projects` means every run", hint="leave it out, or the names")
     with at_remote(to, "push") as (store, depot, meter):
         pushed = push(store, depot, runs_here(store, words or [], all_projects=all_projects), meter, again=again)
         if json:

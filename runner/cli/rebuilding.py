@@ -30,4 +30,6 @@ def rebuild(json: Annotated[bool, typer.Option("--json", help="Print the numbers
     say(f"the index has {counted(runs, 'run')} and {counted(executions, 'execution')}")
     if json:
         print_json({"runs": runs, "executions": executions, "problems": [problem.message for problem in problems]})
-    return ExitCode.STORE if problems else ExitCode.OK
+    if not problems:
+        return ExitCode.OK
+    return ExitCode.DISK if all(problem.code is ExitCode.DISK for problem in problems) else ExitCode.STORE

@@ -9,10 +9,12 @@ from runner.app.withdrawal import Withdrawn, spared, withdraw
 from runner.cli.cell import size_text
 from runner.cli.subject import RUN_PREFIX, find, open_store, project_here
 from runner.cli.terminal import print_json, say
+from runner.digest import Digest
 from runner.errors import ExitCode, MlrunError, usage_error
 from runner.escape import printable
 from runner.settings import load_settings
 from runner.spec.phrase import counted
+from runner.store.shelf import Where
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -52,10 +54,7 @@ def rm(
     removed = withdraw(load_settings(), ids, force=force)
     for one in removed:
         _tell(one)
-    files = spared(removed)
-    if files:
-        stay = f"{counted(len(files), 'file')} ({size_text(sum(files.values()))})"
-        say(f"{stay} stay in the store until `mlrun gc` finds that nothing needs them")
+    _tell_files(removed)
     say("`mlrun gc --undo` undoes this for a week")
     if json:
         print_json([{"id": one.id, "counter": one.run.counter if one.run else None} for one in removed])
@@ -85,6 +84,18 @@ def _tell(one: Withdrawn) -> None:
     executions = counted(len(one.run.executions), "execution")
     say(f"run {one.run.counter} ({printable(one.run.name)}) is removed, with {executions}")
     _tell_ties(one.ties)
+
+
+def _tell_files(removed: Sequence[Withdrawn]) -> None:
+    """What is left of them, without what was removed before."""
+    objects = open_store().objects
+    sizes = [
+        size for digest, size in spared(removed).items() if objects.find(Digest(digest)) not in (None, Where.TRASH)
+    ]
+    if sizes:
+        stay, them = ("stays", "it") if len(sizes) == 1 else ("stay", "them")
+        files = f"{counted(len(sizes), 'file')} ({size_text(sum(sizes))})"
+        say(f"{files} {stay} in the store until `mlrun gc` finds that nothing needs {them}")
 
 
 def _tell_ties(ties: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ import typer
 from runner.cli.board import duration_text
 from runner.cli.cell import exact_text, local_time, now, relative_time, size_text, value_text
 from runner.cli.display import COLOURS
-from runner.cli.evidence import files_removed, last_metrics, log_sizes
+from runner.cli.evidence import lack_of_files, last_metrics, log_sizes
 from runner.cli.page import Page
 from runner.cli.reference import author_text
 from runner.cli.row import elapsed, flat
@@ -227,8 +227,9 @@ def _execution_facts(found: Found) -> Iterator[tuple[str, str | None]]:
         yield "identity", printable(str(execution.identity.get("id")))
         yield "platform", _cleaned(execution.identity.get("platform"))
         yield "interpreter", _cleaned(execution.identity.get("interpreter"))
-    if removed := files_removed(found.store, execution):
-        yield "files", f"removed by `mlrun gc` on {local_time(removed)}: outputs, copies of inputs and the log"
+    if lack := lack_of_files(found.store, found.run, execution):
+        yield "files", f"outputs, copies of inputs and the log {lack.why}"
+        yield "get them", lack.hint
     sizes = log_sizes(found.store, found.run, execution)
     yield "log", ", ".join(f"{name} {size_text(size)}" for name, size in sizes.items())
     if execution.work:

@@ -97,9 +97,9 @@ def execute(
     secrets = launch.secrets(understood.place, options)
     with Store.open(options.settings().store, create=False) as store:
         found = _find(store, understood.place.ref.id, chosen, options.of_execution)
+        inherited = None if found is None else from_execution(store, *found)
     arguments, origin = launch.arguments(options, understood.parsed, secrets), None
-    if found is not None:
-        inherited = from_execution(*found)
+    if inherited is not None:
         chosen, arguments = apply_inherited(inherited, chosen, arguments, say)
         origin = inherited.origin
     plan = replace(compile_step(chosen, arguments, str(understood.place.root)), origin=origin)

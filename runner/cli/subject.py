@@ -14,7 +14,7 @@ from runner.errors import ExitCode, MlrunError, usage_error
 from runner.escape import printable
 from runner.settings import load_settings
 from runner.state import FINAL, State
-from runner.store.history import is_abandoned
+from runner.store.history import is_abandoned, laid_over
 from runner.store.identity import is_id
 from runner.store.journal import Follower
 from runner.store.record import Execution, Run, Story, interrupted
@@ -187,10 +187,11 @@ class Watch:
     def run(self) -> Run:
         """The run as it is in this moment, `interrupted` when nobody drives it any more."""
         # Whether its owner is gone is asked first: one that ends in between has told the end by then.
-        gone = is_abandoned(self.found.store.layout.run(self.found.run.id))
+        folder = self.found.store.layout.run(self.found.run.id)
+        gone = is_abandoned(folder)
         for entry in self._follower.poll():
             self._story.add(entry)
-        run = self._story.run()
+        run = laid_over(folder, self._story.run())
         return interrupted(run) if gone else run
 
     def execution(self) -> Execution:

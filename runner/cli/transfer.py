@@ -26,7 +26,7 @@ from runner.store.store import Store
 
 REMOTE_HELP = "A folder, `ssh://HOST/FOLDER`, `s3://BUCKET/PREFIX`, or a name of the settings' `[remotes]`."
 
-All = Annotated[bool, typer.Option("--all", help="Of all projects.")]
+All = Annotated[bool, typer.Option("--all-projects", help="Of all projects.")]
 Json = Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")]
 From = Annotated[str | None, typer.Option("--from", metavar="REMOTE", help=REMOTE_HELP)]
 There = Annotated[
@@ -129,7 +129,7 @@ def _one_there(depot: Depot, text: str, known: dict[str, Collection[str]]) -> tu
             raise
         raise usage_error(
             f"there is no run `{printable(text)}`, neither here nor at `{depot.remote.shown}`",
-            hint="`mlrun fetch --all` brings the records of all, and `mlrun list runs` shows them",
+            hint="`mlrun fetch --all-projects` brings the records of all, and `mlrun list runs` shows them",
         ) from error
     return run.project.id, run.id
 
@@ -137,7 +137,9 @@ def _one_there(depot: Depot, text: str, known: dict[str, Collection[str]]) -> tu
 def _project() -> str:
     project = project_here()
     if project is None:
-        raise usage_error("there is no project here", hint="go to a project's folder, name runs, or write `--all`")
+        raise usage_error(
+            "there is no project here", hint="go to a project's folder, or name runs, or say `--all-projects`"
+        )
     return project
 
 
@@ -175,8 +177,3 @@ def show_refused(refused: Mapping[str, MlrunError]) -> int:
     for error in refused.values():
         show_error(error)
     return next((error.code for error in refused.values()), ExitCode.OK)
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 run`, `12 runs`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

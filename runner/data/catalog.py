@@ -45,7 +45,10 @@ def files_of(data: Iterable[Datum]) -> tuple[InputFile, ...]:
 def _find(want: Want, catalog: Catalog) -> tuple[Datum, ...]:
     try:
         kind, name, version = _reference(want)
-        return (catalog.datum(name),) if kind is None else catalog.version(kind, name, version)
+        found = (catalog.datum(name),) if kind is None else catalog.version(kind, name, version)
+        for datum in found:
+            catalog.require(datum.name, datum.digest)
+        return found
     except MlrunError as error:
         if error.location is not None:
             raise

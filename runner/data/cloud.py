@@ -4,6 +4,7 @@ The only home of fsspec, which is loaded when used. Knows neither inputs nor sto
 """
 
 import importlib.util
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -86,6 +87,8 @@ def open_system(cloud: Cloud, account: str, *, stranger: bool) -> Any:
     """
     import fsspec  # type: ignore[import-untyped]  # heavy, and only installed with an extra
 
+    # The libraries log what they raise, with tracebacks; without a handler it would go to the terminal.
+    logging.getLogger(cloud.package).addHandler(logging.NullHandler())
     options = {**cloud.options, **(cloud.strangers if stranger else {})}
     if account:
         options["account_name"] = account

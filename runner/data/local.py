@@ -10,7 +10,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from runner.data.means import Means, Want
-from runner.data.pattern import MOST_PATHS, Found, TooManyPaths, expand
+from runner.data.pattern import MOST_PATHS, TooManyPaths, expand
 from runner.digest import Digest
 from runner.errors import ExitCode, MlrunError
 from runner.job import InputFile
@@ -56,12 +56,12 @@ def _paths(want: Want) -> tuple[str, list[str]]:
     if not text.strip():
         raise _nameless(want)
     pattern = os.path.join(source.folder, os.path.expanduser(text) if source.trusted else text)
-    found = [Found(pattern, pattern)] if os.path.lexists(pattern) else _expanded(want, pattern)
+    found = {pattern: pattern} if os.path.lexists(pattern) else _expanded(want, pattern)
     if not found:
         raise _missing(want)
-    for place in dict.fromkeys(place for _, place in found):
+    for place in dict.fromkeys(found.values()):
         _check_inside(want, place)
-    return pattern, [path for path, _ in found]
+    return pattern, list(found)
 
 
 def _path_of_uri(want: Want) -> str:
@@ -73,10 +73,10 @@ def _path_of_uri(want: Want) -> str:
     return unquote(slash + path)
 
 
-def _expanded(want: Want, pattern: str) -> list[Found]:
-    """What a glob names. One that begins outside the project is refused before any folder is listed."""
+def _expanded(want: Want, pattern: str) -> dict[str, str]:
+    """What a glob names, by `expand`. One that begins outside the project is refused before any folder is listed."""
     if not glob.has_magic(pattern):
-        return []
+        return {}
     _check_inside(want, wildcard_root(pattern))
     try:
         return expand(pattern)

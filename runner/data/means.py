@@ -44,7 +44,7 @@ class ObjectWriter(Protocol):
 
 
 class Catalog(Protocol):
-    """Finds data by name. Both methods raise MlrunError (code INPUT) for what is not there."""
+    """Finds data by name. All methods raise MlrunError (code INPUT) for what is not there."""
 
     def datum(self, reference: str) -> Datum:
         """The datum with this id, alias or content digest."""
@@ -52,6 +52,10 @@ class Catalog(Protocol):
 
     def version(self, kind: CollectionKind, name: str, version: str) -> tuple[Datum, ...]:
         """The files of a version of a dataset or model; `latest` is the newest."""
+        ...
+
+    def require(self, name: str, digest: Digest) -> None:
+        """Refuse a file `name` whose content is not in the store. Raises MlrunError: INPUT, POLICY, STORE."""
         ...
 
 

@@ -8,8 +8,7 @@ import os
 from collections.abc import Iterator
 from fnmatch import filter as matching
 from glob import has_magic
-from itertools import dropwhile, takewhile
-from typing import NamedTuple
+from itertools import dropwhile, islice, takewhile
 
 MOST_PATHS = 1_000_000
 """Paths of one pattern, on any level; more are hardly meant."""
@@ -19,40 +18,31 @@ class TooManyPaths(Exception):
     """A pattern names more than `MOST_PATHS`."""
 
 
-class Found(NamedTuple):
-    """A path, and what tells where it really lies: the path itself if it may be a link, else its folder."""
-
-    path: str
-    place: str
-
-
-def expand(pattern: str) -> list[Found]:
-    """What an absolute pattern names, sorted. What cannot be listed holds nothing. Raises TooManyPaths."""
+def expand(pattern: str) -> dict[str, str]:
+    """What an absolute pattern names, in the order of the paths, and of each what tells where it really lies: the path
+    itself if it may be a link, else its folder. What cannot be listed holds nothing. Raises TooManyPaths."""
     parts = pattern.split("/")
     literal = "/".join(takewhile(lambda part: not has_magic(part), parts)) or "/"
     level = {literal: literal}
     for part in dropwhile(lambda part: not has_magic(part), parts):
         found: dict[str, str] = {}
         for folder in level:
-            for path, place in _step(folder, part):
-                found[path] = place
-                if len(found) > MOST_PATHS:
-                    raise TooManyPaths(pattern)
+            found.update(islice(_step(folder, part), MOST_PATHS + 1))
+            if len(found) > MOST_PATHS:
+                raise TooManyPaths(pattern)
         level = found
-    return sorted(map(Found._make, level.items()))
+    return {path: level[path] for path in sorted(level)}
 
 
 def _step(folder: str, part: str) -> Iterator[tuple[str, str]]:
     """What one part of a pattern names in a folder."""
     if part == "**":
-        yield from _below(folder)
-    elif has_magic(part):
-        for name in matching(_names(folder), part):
-            if part.startswith(".") or not name.startswith("."):
-                path = os.path.join(folder, name)
-                yield path, path
-    elif os.path.lexists(path := os.path.join(folder, part)):
-        yield path, path
+        return _below(folder)
+    if has_magic(part):
+        names = (name for name in matching(_names(folder), part) if part.startswith(".") or not name.startswith("."))
+        return ((path, path) for path in (os.path.join(folder, name) for name in names))
+    path = os.path.join(folder, part)
+    return iter([(path, path)] if os.path.lexists(path) else [])
 
 
 def _below(folder: str) -> Iterator[tuple[str, str]]:

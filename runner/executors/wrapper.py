@@ -197,7 +197,7 @@ def _shorten(text: str) -> str:
 def _write(path: Path, text: str, mode: int) -> None:
     """Write anew; the mode counts whatever the umask is, since the step may be another user."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
-    with open(fd, "wb", buffering=0) as file:
+    with open(fd, "wb") as file:
         file.write(text.encode("utf-8", "surrogateescape"))
         if stat.S_IMODE(os.fstat(fd).st_mode) != mode:
             os.fchmod(fd, mode)

@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from io import BytesIO
 from typing import Any, BinaryIO
 
-from runner.digest import Digest, canonical_json, is_digest
+from runner.digest import Digest, canonical_json, hash_bytes, is_digest
 from runner.errors import ExitCode, MlrunError
 from runner.remote.lane import Lanes
 from runner.remote.manifest import MOST_BYTES, Manifest, ManifestName, decode_manifest, join
@@ -23,6 +23,8 @@ FORMAT = b"mlrun remote, format 1\n"
 MOST_RUNS = 1_000_000
 MOST_PROJECTS = 100_000
 MOST_TOMBSTONES = 1_000_000
+NOTHING = hash_bytes(b"")
+"""The content of every empty file: it cannot be destroyed, and no tombstone of it is believed."""
 
 _TOMBSTONE: Shape = {
     "digest": str, "time": TIME, "by": str, "reason": str, "names": [str], "size": is_count
@@ -159,10 +161,12 @@ class Depot:
     def tombstones(self) -> frozenset[Digest]:
         """The contents that were destroyed for good and must never come back."""
         items = self.remote.items("tombstones", MOST_TOMBSTONES)
-        return frozenset(Digest(item.name) for item in items if is_digest(item.name))
+        return frozenset(Digest(item.name) for item in items if is_digest(item.name)) - {NOTHING}
 
     def bury(self, purged: Purged) -> bool:
         """Destroy a content here for good: its tombstone first, so that no push brings it back; whether it was here."""
+        if purged.digest == NOTHING:
+            raise MlrunError("an empty file holds nothing that could be destroyed", code=ExitCode.INPUT)
         about = {
             "time": purged.time,
             "by": purged.by,

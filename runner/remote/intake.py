@@ -44,7 +44,8 @@ class Intake:
         self._parts = store.layout.cache / "parts"
         self._depot = depot
         self._meter = meter
-        self._wrong: dict[Digest, Wrong] = {}
+        self._wrong: dict[tuple[Digest, int], Wrong] = {}
+        """By what was asked for: a wrong size, which a manifest made up, says nothing of the right one."""
         self.received = 0
         """Objects that came over the wire so far."""
         self.received_bytes = 0
@@ -52,8 +53,7 @@ class Intake:
     def take(self, wanted: Mapping[Digest, int]) -> Mapping[Digest, Wrong]:
         """Bring these objects, each with its size in bytes; gives those that are refused, and why. What is here with
         the right size is not asked for. Raises MlrunError: INPUT when the remote goes away, DISK, STORE."""
-        lacking = {digest: size for digest, size in wanted.items() if not self._is_here(digest, size)}
-        self._leave_room(sum(lacking.values()))
+        lacking = self.lacking(wanted)
         self._meter.expect(len(lacking), sum(lacking.values()))
         with self._objects.gathering() as gathering:
 
@@ -61,7 +61,17 @@ class Intake:
                 self._take(gathering, *item)
 
             self._meter.lanes.carry(take, self._new(lacking.items()))
-        return {digest: wrong for digest, wrong in self._wrong.items() if digest in wanted}
+        return {item[0]: wrong for item, wrong in self._wrong.items() if wanted.get(item[0]) == item[1]}
+
+    def lacking(self, wanted: Mapping[Digest, int]) -> dict[Digest, int]:
+        """Those that are not here with the right size, in bytes. Raises MlrunError (STORE)."""
+        return {digest: size for digest, size in wanted.items() if not self._is_here(digest, size)}
+
+    def room(self) -> int:
+        """Bytes that the disk of the store can still take. Raises MlrunError (STORE)."""
+        with disk_errors(self._root):
+            status = os.statvfs(self._root)
+        return status.f_bavail * status.f_frsize
 
     def sweep(self) -> None:
         """Remove parts of downloads that nobody has gone on with for a week."""
@@ -72,21 +82,10 @@ class Intake:
 
     def _new(self, items: Iterable[tuple[Digest, int]]) -> list[tuple[Digest, int]]:
         """Those that were not refused before."""
-        return [item for item in items if item[0] not in self._wrong]
+        return [item for item in items if item not in self._wrong]
 
     def _is_here(self, digest: Digest, size: int) -> bool:
         return self._objects.has(digest) and self._objects.size(digest) == size
-
-    def _leave_room(self, needs: int) -> None:
-        with disk_errors(self._root):
-            status = os.statvfs(self._root)
-        free = status.f_bavail * status.f_frsize
-        if needs > free:
-            raise MlrunError(
-                f"the disk of `{self._root}` is too full: {needs:,} bytes are to come, there is room for {free:,}",
-                code=ExitCode.DISK,
-                hint="free some space there, or name fewer runs; nothing has to be repaired",
-            )
 
     def _take(self, objects: Objects, digest: Digest, size: int) -> None:
         self._meter.lanes.check()
@@ -96,9 +95,9 @@ class Intake:
             else:
                 self._take_large(digest, size)
         except NotThere:
-            self._wrong[digest] = self._refused(digest, "is not there")
+            self._wrong[digest, size] = self._refused(digest, "is not there")
         except Wrong as wrong:
-            self._wrong[digest] = wrong
+            self._wrong[digest, size] = wrong
         else:
             self.received += 1
             self.received_bytes += size

@@ -17,12 +17,11 @@ from runner.remote.intake import Intake
 from runner.remote.manifest import Manifest, ManifestName
 from runner.remote.meter import Meter
 from runner.remote.remote import NotThere, read_whole
-from runner.remote.snapshot import Snapshots
-from runner.remote.turn import whole_turns
-from runner.store.journal import DamagedJournal, Follower
+from runner.store.journal import DamagedJournal, Follower, whole_turns
 from runner.store.reach import FILES, Kind, Named, named_by
 from runner.store.record import Entry, Run
 from runner.store.removal import Removals, Removed
+from runner.store.snapshot import Snapshots
 from runner.store.store import Store
 
 _MOST_RUNS = 200
@@ -46,7 +45,7 @@ class Pulled:
     purged: list[Digest] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Arrival:
     """A run on its way; `journal` is empty for one that is here already."""
 
@@ -139,7 +138,7 @@ class _Pull:
         arrivals = self._arrive(manifests)
         for want in (self._want_trees, self._want_rest):
             arrivals = self._each(arrivals, want)
-            arrivals = self._take(arrivals)
+            arrivals = self._take(self._fitting(arrivals))
         self._admit(arrivals)
 
     def _each(self, arrivals: Iterable[_Arrival], work: Callable[[_Arrival], None]) -> list[_Arrival]:
@@ -222,21 +221,51 @@ class _Pull:
             raise self._depot.untrue(arrival.run.id, what)
         arrival.wanted[digest] = there
 
+    def _fitting(self, arrivals: Sequence[_Arrival]) -> list[_Arrival]:
+        """Those for which the disk has room beside the ones before; the others are refused before they are begun."""
+        room = self._intake.room()
+        coming: dict[Digest, int] = {}
+
+        def fit(arrival: _Arrival) -> None:
+            more = self._intake.lacking({one: size for one, size in arrival.wanted.items() if coming.get(one) != size})
+            free = room - sum(coming.values())
+            if sum(more.values()) > free:
+                raise self._too_large(arrival.run.id, sum(more.values()), max(0, free))
+            coming.update(more)
+
+        return self._each(arrivals, fit)
+
+    def _too_large(self, run: str, needs: int, free: int) -> MlrunError:
+        return MlrunError(
+            f"run `{run}` of the remote `{self._depot.remote.shown}` does not fit the disk of"
+            f" `{self._store.layout.root}`: {needs:,} bytes are to come, there is room for {free:,}",
+            code=ExitCode.DISK,
+            hint="free some space there and pull again; what came of other runs is kept, nothing has to be repaired",
+        )
+
     def _take(self, arrivals: Sequence[_Arrival]) -> list[_Arrival]:
         """Bring what the runs want; those with something that is wrong are refused."""
-        wanted: dict[Digest, int] = {}
-        for arrival in arrivals:
-            for digest, size in arrival.wanted.items():
-                # Two manifests may not agree on a size: the second is asked for by itself, and found wrong.
-                wanted.setdefault(digest, size)
+        good: list[_Arrival] = []
+        waiting = list(arrivals)
+        while waiting:
+            # Two manifests may not agree on a size: each is asked for by itself, and only one can be right.
+            wanted: dict[Digest, int] = {}
+            beside: list[_Arrival] = []
+            for arrival in waiting:
+                if all(wanted.get(digest, size) == size for digest, size in arrival.wanted.items()):
+                    wanted.update(arrival.wanted)
+                    beside.append(arrival)
+            good += self._take_together(beside, wanted)
+            waiting = [arrival for arrival in waiting if arrival not in beside]
+        return [arrival for arrival in arrivals if arrival in good]
+
+    def _take_together(self, arrivals: Sequence[_Arrival], wanted: Mapping[Digest, int]) -> list[_Arrival]:
         wrong = self._intake.take(wanted)
 
         def check(arrival: _Arrival) -> None:
-            for digest, size in arrival.wanted.items():
-                if digest in wrong:
-                    raise self._depot.untrue(arrival.run.id, wrong[digest].message)
-                if wanted[digest] != size:
-                    raise self._depot.untrue(arrival.run.id, f"the object `{digest}` is not of the size that it says")
+            first = next((wrong[digest] for digest in arrival.wanted if digest in wrong), None)
+            if first is not None:
+                raise self._depot.untrue(arrival.run.id, first.message)
 
         return self._each(arrivals, check)
 

@@ -14,12 +14,12 @@ from runner.errors import ExitCode, MlrunError
 from runner.remote.depot import Depot, object_path
 from runner.remote.manifest import Manifest, ManifestName, join
 from runner.remote.meter import Meter
-from runner.remote.snapshot import Snapshots
-from runner.remote.turn import whole_turns
 from runner.state import FINAL
+from runner.store.journal import whole_turns
 from runner.store.reach import FILES, Named, named_by
 from runner.store.record import Run
 from runner.store.removal import Removals, Removed
+from runner.store.snapshot import Snapshots
 from runner.store.store import Store
 
 

@@ -13,7 +13,7 @@ from runner.spec.tree import Row, Table, shorten, shown
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:
     """`1 file`, `2 files`; with a `plural` that is no mere `s`: `2 policies`."""
-    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def describe(value: object, written: str | None = None) -> str:

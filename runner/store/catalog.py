@@ -12,14 +12,14 @@ from typing import Any
 from runner.digest import Digest, canonical_json, is_digest
 from runner.errors import ExitCode, MlrunError, did_you_mean
 from runner.escape import printable
-from runner.store.datum import Datum, datum_id
+from runner.store.datum import SCHEME, Datum, datum_id
 from runner.store.index import Index
 from runner.store.naming import Refs
 from runner.store.objects import Objects
 from runner.store.record import Execution, OutputFile, Run
 from runner.store.ref import LATEST, CollectionKind
+from runner.store.removal import Removals
 
-_URI = "datum://"
 _HEXADECIMAL = frozenset("0123456789abcdef-")
 _REMEMBERED = 16
 """Executions whose data are kept in memory, because many references often lead to the same one."""
@@ -36,8 +36,10 @@ class Catalog:
         index: Index,
         read_run: Callable[[str], Run],
         open_runs: Callable[[], Iterator[Run]],
+        removals: Removals,
     ) -> None:
         self.refs = refs
+        self._removals = removals
         self._objects = objects
         self._index = index
         self._open_runs = open_runs
@@ -49,7 +51,7 @@ class Catalog:
         A digest means the newest datum with this content. Content that no execution left, such as a file that was
         brought in, is a datum too: its id and name are the digest, its `execution` is empty.
         """
-        reference = reference.removeprefix(_URI)
+        reference = reference.removeprefix(SCHEME)
         alias = self.refs.alias(reference)
         if alias is not None:
             return alias.datum
@@ -64,7 +66,7 @@ class Catalog:
         try:
             return self.datum(text)
         except MlrunError as error:
-            found = self._by_prefix(text.removeprefix(_URI).lower()) if error.code is ExitCode.INPUT else []
+            found = self._by_prefix(text.removeprefix(SCHEME).lower()) if error.code is ExitCode.INPUT else []
             if not found:
                 raise
         if len(found) > 1:
@@ -97,6 +99,25 @@ class Catalog:
                 hint=did_you_mean(version, known),
             )
         return read_listing(self._objects, found.manifest)
+
+    def require(self, name: str, digest: Digest) -> None:
+        """Refuse a file `name` whose content is not here: whoever relied on it would name what does not exist.
+
+        Raises MlrunError: INPUT for one that was given up here or stayed at a remote, POLICY for one that was purged,
+        STORE for one that was lost.
+        """
+        if self._objects.has(digest):
+            return
+        error = self._objects.missing(digest)
+        names = {id for id, _ in (*self._index.makers_of(digest), *self._index.users_of(digest))}
+        dropped = self._removals.read().dropped
+        if error.code is ExitCode.STORE and (times := [dropped[id] for id in names if id in dropped]):
+            raise MlrunError(
+                f"the content of `{printable(name)}` is not in this store since {max(times)[:10]}: only its record is",
+                code=ExitCode.INPUT,
+                hint="`mlrun pull` brings it from a remote that has it, `mlrun gc --undo` what was removed last",
+            )
+        raise error
 
     def _by_id(self, id: str) -> Datum | None:
         return next((datum for datum in self._by_prefix(id.lower()) if datum.id == id.lower()), None)

@@ -98,7 +98,11 @@ class Change:
         """Give a run or an execution a tag; `own` if it began with it."""
         problem = tag_problem(tag)
         if problem is not None:
-            raise MlrunError(f"the tag `{printable(tag)[:80]}` {problem}", code=ExitCode.USAGE)
+            raise MlrunError(
+                f"the tag `{printable(tag)[:80]}` {problem}",
+                code=ExitCode.USAGE,
+                hint="a tag is a word or a few, without control characters",
+            )
         self._add({"type": "tagged", "name": tag, "what": what, "id": id, "own": own})
 
     def untag(self, what: Thing, id: str, tag: str, *, own: bool) -> None:

@@ -7,6 +7,9 @@ from typing import Any
 
 from runner.digest import Digest, hash_json
 
+SCHEME = "datum://"
+"""Begins the address of a datum."""
+
 _DATUM = uuid.UUID("c4b52d3c-55a5-5f07-9b5a-8d2b5f0a7a11")
 """The name space of datum ids: an output has the same id wherever it is looked at."""
 

@@ -6,8 +6,8 @@ a rename that was already reported (see `docs/store-format.md`).
 
 import errno
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from runner.errors import ExitCode, MlrunError, is_full, no_room
@@ -55,6 +55,15 @@ def make_folder(folder: Path) -> None:
         if not folder.is_dir():
             raise
     sync_folder(folder.parent)
+
+
+def make_folders(folder: Path, names: Iterable[str]) -> None:
+    """Make `folder` as `make_folder` does, and folders of these names in it, durably on return. Raises OSError."""
+    make_folder(folder)
+    for name in names:
+        with suppress(FileExistsError):
+            os.mkdir(f"{folder}/{name}", mode=0o700)
+    sync_folder(folder)
 
 
 def temporary_name() -> str:

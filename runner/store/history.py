@@ -34,10 +34,11 @@ def recorded_run(folder: RunFolder) -> Run | None:
         raise DamagedJournal(folder.journal, str(error), entries) from error
     if run.id != folder.path.name:
         raise DamagedJournal(folder.journal, f"it tells of the run `{printable(run.id)}`")
-    return _laid_over(folder, run)
+    return laid_over(folder, run)
 
 
-def _laid_over(folder: RunFolder, run: Run) -> Run:
+def laid_over(folder: RunFolder, run: Run) -> Run:
+    """A run that came from another store with the numbers that it has here. Raises MlrunError (STORE)."""
     try:
         with _reading(folder):
             told = read_import(folder.imported)

@@ -7,7 +7,7 @@ Nothing here may be the only place where something is known.
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import Any, Literal
@@ -137,10 +137,12 @@ class Index:
         """Bring some executions of a run that goes on up to date."""
         self._database.change(lambda tables: _put_executions(tables, run, executions, final=False))
 
-    def forget(self, run_id: str) -> None:
-        """Take out a run and its executions."""
+    def forget(self, run_id: str, executions: Collection[Execution] = ()) -> None:
+        """Take out a run with its executions, and the files of those that the caller knows: the others' files stand
+        there until the index is built again, with nobody to find them by."""
 
         def take_out(tables: sqlite3.Connection) -> None:
+            _take_out_files(tables, executions)
             tables.execute("DELETE FROM executions WHERE run = ?", (run_id,))
             tables.execute("DELETE FROM runs WHERE id = ?", (run_id,))
 
@@ -317,6 +319,18 @@ def _put_executions(tables: sqlite3.Connection, run: Run, executions: Iterable[E
         "INSERT OR IGNORE INTO inputs (digest, execution) VALUES (?, ?)",
         ((bytes.fromhex(digest), one.id) for one in told for digest in input_digests(one)),
     )
+
+
+def _take_out_files(tables: sqlite3.Connection, executions: Iterable[Execution]) -> None:
+    for one in executions:
+        tables.executemany(
+            "DELETE FROM data WHERE id = ?",
+            ((uuid.UUID(datum_id(one.id, file.name)).bytes,) for file in one.outputs),
+        )
+        tables.executemany(
+            "DELETE FROM inputs WHERE digest = ? AND execution = ?",
+            ((bytes.fromhex(digest), one.id) for digest in input_digests(one)),
+        )
 
 
 def input_digests(execution: Execution) -> set[Digest]:

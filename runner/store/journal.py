@@ -220,6 +220,15 @@ def shared(path: Path) -> Iterator[tuple[Journal, list[Entry]]]:
         yield taken
 
 
+def whole_turns(path: Path) -> bytes:
+    """The bytes of a journal without what a crash tore off at its end, which never was a part of it. Raises MlrunError
+    (STORE)."""
+    with disk_errors(path):
+        follower = Follower(path)
+        follower.poll()
+        return path.read_bytes()[: follower.offset]
+
+
 def is_held(path: Path) -> bool:
     """Whether a living process has the journal open for appending. Raises FileNotFoundError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

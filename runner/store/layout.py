@@ -151,7 +151,8 @@ class Layout:
         layout = cls(root)
         with disk_errors(root):
             check_local(root)
-            if _written_format(root) != FORMAT:
+            # Folders that somebody deleted are made again, too; `mlrun store check` tells what was in them.
+            if _written_format(root) != FORMAT or not all((root / name).exists() for name in _FOLDERS):
                 layout._create()
         if not os.access(layout.objects, os.W_OK | os.X_OK):
             raise MlrunError(
@@ -197,7 +198,13 @@ def _written_format(root: Path) -> int | None:
     try:
         text = Layout(root).format.read_bytes()[:200].decode("ascii", "replace")
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        if not _was_used(Layout(root)):
+            return None
+        raise MlrunError(
+            f"the store `{root}` has lost its file `format`",
+            code=ExitCode.STORE,
+            hint=f"put it back from a backup; if this program wrote the store, it read `{_FORMAT_TEXT.strip()}`",
+        ) from None
     found = _FORMAT_PATTERN.fullmatch(text)
     if found is None:
         raise MlrunError(
@@ -212,3 +219,8 @@ def _written_format(root: Path) -> int | None:
             hint="a newer `mlrun` made it: upgrade this one, or set `MLRUN_STORE` to another folder",
         )
     return int(found[1])
+
+
+def _was_used(layout: Layout) -> bool:
+    """Whether there are runs, or names with their log: none of which is written before `format` is."""
+    return (layout.refs / "log").exists() or (layout.runs.is_dir() and any(layout.runs.glob("*/journal")))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -23,9 +24,11 @@ from runner.store.layout import Layout
 from runner.store.shelf import Shelf, Where
 from runner.store.thread import side_by_side
 from runner.store.tree import TreeEntry, encode_tree, read_manifest
-from runner.store.volume import Volume, check_written
+from runner.store.volume import Volume, check_written, start_writing
 
-_PIECE = 4 << 20
+_PIECE = 1 << 20
+_SHARE = 16 << 20
+"""After so many bytes the disk begins to write, while more of the same file are hashed."""
 _SMALL = 1 << 20
 """Up to this size a file is read whole, so that content which is there already is never written again."""
 _MANY = 64
@@ -58,21 +61,11 @@ class Objects(Shelf):
 
         A small file that is adopted stays at its path until then, and for ever if the end of the block fails.
         """
-        together = copy(self)
-        together._gathered, together._waiting = set(), []
-        with disk_errors(self.root):
-            volume = Volume(self.root)
-        with volume:
+        with self._together() as (together, volume):
             try:
                 yield together
             finally:
-                try:
-                    together._take_waiting(volume)
-                finally:
-                    with disk_errors(self.root):
-                        folders = {digest[:2] for digest in together._gathered}
-                        side_by_side(sync_folder, [self.root / name for name in folders])
-                    self._durable.update(together._gathered)
+                together._take_waiting(volume)
 
     def put_bytes(self, data: bytes) -> Digest:
         """Store `data`; it is durable when this returns."""
@@ -89,34 +82,31 @@ class Objects(Shelf):
         `items` is walked once and not kept. Gives digest and size in the order of `items`.
         """
         stored: list[tuple[Digest, int]] = []
-        fresh: dict[Digest, Path] = {}
-
-        def written() -> Iterator[tuple[Digest, int, int, Path]]:
-            for data in items:
-                digest = hash_bytes(data)
-                stored.append((digest, len(data)))
-                if digest not in fresh and not self._is_stored(digest, len(data)):
-                    temporary, fd = self._create_beside(digest, data)
-                    fresh[digest] = self.path(digest).parent
-                    yield digest, len(data), fd, temporary
-
-        def land(item: tuple[Digest, int, int, Path]) -> None:
-            digest, size, fd, temporary = item
-            self._land(fd, temporary, digest, size)
-
-        side_by_side(land, written())
-        with disk_errors(self.root):
-            side_by_side(sync_folder, set(fresh.values()))
-        self._durable.update(fresh)
+        fresh: set[Digest] = set()
+        with self._together() as (together, volume):
+            try:
+                for data in items:
+                    digest, size = hash_bytes(data), len(data)
+                    stored.append((digest, size))
+                    if digest not in fresh and not together._is_stored(digest, size):
+                        fresh.add(digest)
+                        temporary, fd = self._create_beside(digest, data)
+                        together._waiting.append((temporary, digest, size))
+                        os.close(fd)
+                together._take_waiting(volume)
+            except BaseException:
+                for path, _, _ in together._waiting:
+                    path.unlink(missing_ok=True)
+                raise
         return stored
 
-    def put_stream(self, chunks: Iterable[bytes], expected: int = 0) -> tuple[Digest, int]:
+    def put_stream(self, chunks: Iterable[bytes | memoryview], expected: int = 0) -> tuple[Digest, int]:
         """Store the concatenation of `chunks`, none of which is kept in memory. Gives digest and size.
 
         `expected` is how many bytes will come, if that is known: a full disk is reported with it.
         """
         hasher = Hasher(max_threads=Hasher.AUTO)
-        size = 0
+        size = begun = 0
         temporary = self._scratch / temporary_name()
         fd = self._create(temporary)
         try:
@@ -125,6 +115,9 @@ class Objects(Shelf):
                 size += len(chunk)
                 with disk_errors(self._scratch, max(size, expected)):
                     write_all(fd, chunk)
+                if size - begun >= _SHARE:
+                    start_writing(fd, begun, size - begun)
+                    begun = size
         except BaseException:
             _give_up(fd, temporary)
             raise
@@ -147,10 +140,10 @@ class Objects(Shelf):
         Raises OSError when the file itself cannot be read.
         """
         pieces = _pieces(fd)
-        first = next(pieces, b"")
+        first = next(pieces, memoryview(b""))
         if len(first) < _SMALL:
-            return self.put_bytes(first), len(first)
-        return self.put_stream(_chain(first, pieces), os.fstat(fd).st_size)
+            return self.put_bytes(bytes(first)), len(first)
+        return self.put_stream(chain([first], pieces), os.fstat(fd).st_size)
 
     def adopt(self, path: Path) -> tuple[Digest, int]:
         """Make a finished file of ours an object and remove it from `path`: no copy on the same file system.
@@ -242,8 +235,7 @@ class Objects(Shelf):
         if self._is_stored(digest, size):
             path.unlink()
             return digest, size
-        if os.fstat(fd).st_size != size:
-            raise _changed(path)
+        _check_size(os.fstat(fd).st_size, path, size)
         try:
             self._rename(fd, path, digest)
         except OSError as error:
@@ -253,11 +245,26 @@ class Objects(Shelf):
         self._confirm(digest)
         return digest, size
 
+    @contextmanager
+    def _together(self) -> Iterator[tuple[Self, Volume]]:
+        """The same objects, whose folders are synced once, at the end; and their file system as it is before that."""
+        together = copy(self)
+        together._gathered, together._waiting = set(), []
+        with disk_errors(self.root):
+            volume = Volume(self.root)
+        with volume:
+            try:
+                yield together, volume
+            finally:
+                with disk_errors(self.root):
+                    folders = {digest[:2] for digest in together._gathered}
+                    side_by_side(sync_folder, [self.root / name for name in folders])
+                self._durable.update(together._gathered)
+
     def _adopt_later(self, fd: int, path: Path, size: int) -> tuple[Digest, int]:
         os.fchmod(fd, 0o444)
         data = os.read(fd, size + 1)
-        if len(data) != size:
-            raise _changed(path)
+        _check_size(len(data), path, size)
         digest = hash_bytes(data)
         self.tombstones.check([digest])
         self._waiting.append((path, digest, size))
@@ -278,10 +285,11 @@ class Objects(Shelf):
 
     def _take(self, file: _Waiting, sync: Callable[[int], None]) -> None:
         path, digest, size = file
-        with disk_errors(path):
+        with disk_errors(path, size):
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 sync(fd)
+                _check_size(os.fstat(fd).st_size, path, size)
                 if self._is_stored(digest, size):
                     path.unlink()
                     return
@@ -335,20 +343,17 @@ class Objects(Shelf):
     def _create(self, temporary: Path) -> int:
         with disk_errors(self.root):
             try:
-                return create(temporary)
+                return _create(temporary)
             except FileNotFoundError:
                 make_folder(temporary.parent)
-                return create(temporary)
+                return _create(temporary)
 
     def _land(self, fd: int, temporary: Path, digest: Digest, size: int) -> None:
         """Sync and name a written file; its folder is left to the caller."""
         try:
             with disk_errors(self.root, size):
-                os.fchmod(fd, 0o444)
                 os.fsync(fd)
-                written = os.fstat(fd).st_size
-                if written != size:
-                    raise OSError(errno.EIO, f"{written} bytes were written instead of {size}", str(temporary))
+                _check_size(os.fstat(fd).st_size, temporary, size)
                 self._rename(fd, temporary, digest)
         except BaseException:
             _give_up(fd, temporary)
@@ -370,18 +375,22 @@ class Objects(Shelf):
             self.tombstones.check([digest])
 
 
-def _changed(path: Path) -> OSError:
-    return OSError(errno.EIO, "the file changed while it was read", str(path))
+def _create(path: Path) -> int:
+    fd = create(path)
+    os.fchmod(fd, 0o444)
+    return fd
 
 
-def _pieces(fd: int) -> Iterator[bytes]:
-    while piece := os.read(fd, _PIECE):
-        yield piece
+def _check_size(found: int, path: Path, size: int) -> None:
+    if found != size:
+        raise OSError(errno.EIO, f"it has {found:,} bytes instead of {size:,}", str(path))
 
 
-def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
+def _pieces(fd: int) -> Iterator[memoryview]:
+    """Each is good until the next is asked for."""
+    buffer = memoryview(bytearray(_PIECE))
+    while count := os.readv(fd, [buffer]):
+        yield buffer[:count]
 
 
 def _give_up(fd: int, temporary: Path) -> None:

@@ -26,7 +26,7 @@ from runner.store.tombstone import Tombstones, purged_error
 from runner.store.trash import Trash
 from runner.store.verified import HASHED, Verified
 
-_PIECE = 4 << 20
+_PIECE = 1 << 20
 _LOOKS = 4
 """How often an object is looked for: others may move it from one place to another in between."""
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
@@ -210,7 +210,7 @@ class Shelf:
         return MlrunError(
             f"the object `{digest}` is missing from the store",
             code=ExitCode.STORE,
-            hint="`mlrun store check` tells whether it was removed on purpose or lost, and what it belongs to",
+            hint="`mlrun store check` tells whether it was removed or lost; `mlrun pull` brings what a remote has",
         )
 
     def _locate(self, digest: Digest) -> _Place | None:
@@ -337,13 +337,16 @@ def _rest(digest: Digest, file: BinaryIO) -> bytes:
 
 def _digest_of(digest: Digest, file: BinaryIO) -> Digest:
     """The digest of what an object's file holds from here on: read, not mapped, for a bad disk must not kill us."""
-    hasher = Hasher(max_threads=Hasher.AUTO)
-    view = memoryview(bytearray(min(_PIECE, HASHED)))
+    view = memoryview(bytearray(HASHED))
     try:
-        while count := file.readinto(view):  # type: ignore[attr-defined]
+        count = file.readinto(view)  # type: ignore[attr-defined]
+        # Several threads cost more than they gain for little.
+        hasher = Hasher(max_threads=Hasher.AUTO if count == HASHED else 1)
+        while count:
             hasher.update(view[:count])
             if len(view) < _PIECE:
                 view = memoryview(bytearray(_PIECE))
+            count = file.readinto(view)  # type: ignore[attr-defined]
     except OSError as error:
         raise unreadable(digest, error) from error
     return Digest(hasher.hexdigest())

@@ -23,6 +23,7 @@ from runner.store.lease import current_owner
 from runner.store.naming import Refs
 from runner.store.objects import Objects
 from runner.store.record import Execution, Run
+from runner.store.removal import Removals
 from runner.store.row import Row, execution_row, run_row
 from runner.store.tag import Tags
 from runner.store.trash import Batch
@@ -40,7 +41,9 @@ class Store:
         self.checksums = Checksums(layout.cache / "checksums", self.objects)
         self.refs = Refs(layout.refs)
         self._index = Index(layout, writable=writable)
-        self.catalog = Catalog(self.refs, self.objects, self._index, self.run, self._readable_open_runs)
+        self.catalog = Catalog(
+            self.refs, self.objects, self._index, self.run, self._readable_open_runs, Removals(layout.removed)
+        )
 
     @classmethod
     def open(cls, root: Path, *, create: bool) -> "Store":

@@ -7,14 +7,14 @@ several processes may do it at once.
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from runner.digest import Digest
-from runner.store.durable import make_folder, replace_file, sync_folder
+from runner.store.durable import make_folder, make_folders, replace_file, sync_folder
 from runner.store.identity import is_id, new_id
 from runner.store.journal import timestamp
 from runner.store.layout import Layout
@@ -28,6 +28,7 @@ PARTS = ("objects", "packed", "work", "runs")
 """What is referred to comes before what refers to it."""
 _SHARDED = frozenset({"objects", "packed"})
 _PASSED_OVER = ".new-"
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,19 @@ class Trash:
         """Move a file or folder of the store into the batch; False when it is not there any more."""
         target = self.folder(batch) / path.relative_to(self._layout.root)
         return _move(path, target)
+
+    def move_files(self, batch: Batch, part: str, names: Iterable[str]) -> Iterator[str]:
+        """Move objects (`part` is `objects`) or recipes (`packed`) into the batch; gives those that were still there.
+
+        The folders are there, durably, before anything is moved: one wait for the disk instead of one for each.
+        """
+        by_shard: dict[str, list[str]] = {}
+        for name in names:
+            by_shard.setdefault(name[:2], []).append(name)
+        target = self.folder(batch) / part
+        make_folders(target, by_shard)
+        for shard, wanted in by_shard.items():
+            yield from _move_files(f"{self._layout.root}/{part}/{shard}", f"{target}/{shard}", wanted)
 
     def find(self, digest: Digest, part: str = "objects") -> Path | None:
         """An object that waits in the trash, the newest, or its recipe: `part` is `packed` then."""
@@ -186,6 +200,27 @@ def _move(path: Path, target: Path) -> bool:
             return True
         return False
     return True
+
+
+def _move_files(source: str, target: str, names: Iterable[str]) -> list[str]:
+    """Those of the files that were in the folder `source` and are in `target` by now."""
+    moved: list[str] = []
+    try:
+        source_fd = os.open(source, _FOLDER)
+    except FileNotFoundError:
+        return moved
+    try:
+        target_fd = os.open(target, _FOLDER)
+        try:
+            for name in names:
+                with suppress(FileNotFoundError):
+                    os.rename(name, name, src_dir_fd=source_fd, dst_dir_fd=target_fd)
+                    moved.append(name)
+        finally:
+            os.close(target_fd)
+    finally:
+        os.close(source_fd)
+    return moved
 
 
 def _sync(folders: dict[Path, None]) -> None:

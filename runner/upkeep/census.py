@@ -36,11 +36,13 @@ class Census:
     """What a store holds on to.
 
     `marks` is what stays whatever becomes of executions: code, specs and metrics of all records, what names mean, and
-    what living processes have claimed. `facts` are about all executions, `named` tells why somebody wants one kept.
+    what living processes have claimed. `facts` are about all executions, `outputs` the names of what each of them
+    left, `named` tells why somebody wants one kept.
     `settled` are the runs whose journals cannot change any more; `taken_out` is what runs in the trash name.
     """
 
     facts: list[Fact] = field(default_factory=list)
+    outputs: list[tuple[str, ...]] = field(default_factory=list)
     marks: Marks = field(default_factory=Marks)
     named: dict[str, str] = field(default_factory=dict)
     settled: set[str] = field(default_factory=set)
@@ -51,9 +53,17 @@ class CensusTaker:
     """Looks at one store, which may be in use but must be open for reading only: looking claims nothing. Methods raise
     MlrunError (STORE) for whatever cannot be read: nobody knows then what it names."""
 
-    def __init__(self, store: Store, removed: Removed, mend: Callable[[], object] | None = None) -> None:
-        """`mend` brings the files of names up to their log: who sets a name may be killed in between."""
+    def __init__(
+        self,
+        store: Store,
+        removed: Removed,
+        mend: Callable[[], object] | None = None,
+        watch: Callable[[Run], object] | None = None,
+    ) -> None:
+        """`mend` brings the files of names up to their log: who sets a name may be killed in between. `watch` gets
+        every run that is read, for who wants to know something else about it."""
         self._mend = mend
+        self._watch = watch
         self._layout = store.layout
         self._refs = store.refs
         self._objects = store.objects
@@ -70,6 +80,9 @@ class CensusTaker:
         self._add_names(census)
         for folder in _runs_in_trash(self._layout):
             self._add_taken_out(census, folder)
+        if any(fact.got for fact in census.facts):
+            # Most of the time of a store with many outputs: not where nobody asks for it.
+            census.facts = list(map(_with_made, census.facts, census.outputs))
         return census
 
     def look_again(self, census: Census) -> set[bytes]:
@@ -126,6 +139,8 @@ class CensusTaker:
         run = _readable(folder)
         if run is None:
             return
+        if self._watch is not None:
+            self._watch(run)
         going = run.state not in FINAL
         if not going:
             census.settled.add(run.id)
@@ -136,6 +151,7 @@ class CensusTaker:
             else:
                 census.marks.add(raw([named.digest]))
         census.facts += (_fact(run, one, files[id], going=going) for id, one in run.executions.items())
+        census.outputs += (tuple(output.name for output in one.outputs) for one in run.executions.values())
 
     def _tree_reader(self, census: Census, run: Run) -> _ReadTree:
         """Marks all that a tree could name, which is faster than to understand it, and tells nothing."""
@@ -215,9 +231,13 @@ def _fact(run: Run, execution: Execution, files: dict[Kind, list[str]], *, going
         outputs=raw(files.get(Kind.OUTPUT, ())),
         inputs=raw(files.get(Kind.INPUT, ())),
         logs=raw(files.get(Kind.LOG, ())),
-        made=b"".join(UUID(datum_id(execution.id, output.name)).bytes for output in execution.outputs),
+        made=b"",
         got=b"".join(UUID(origin[len(_URI) :]).bytes for origin in origins if _is_datum(origin)),
     )
+
+
+def _with_made(fact: Fact, outputs: tuple[str, ...]) -> Fact:
+    return fact._replace(made=b"".join(UUID(datum_id(fact.id, name)).bytes for name in outputs))
 
 
 def _is_datum(origin: str) -> bool:

@@ -22,7 +22,7 @@ from runner.store.trash import Trash
 from runner.upkeep import surrounding
 from runner.upkeep.finding import Finding, Report, note
 from runner.upkeep.inventory import FORBIDDEN, Found, Inventory
-from runner.upkeep.mention import Mention, Mentions, mentions
+from runner.upkeep.mention import Mention, Namers, mentions
 from runner.upkeep.progress import Progress
 from runner.upkeep.purge import finish_purges
 from runner.upkeep.quarantine import Quarantine, restore
@@ -144,7 +144,7 @@ class _Check:
             elif digest in named:
                 self._report.findings += self._looked_at_again(digest, survey, named)
 
-    def _looked_at_again(self, digest: Digest, survey: Survey, named: Mentions) -> list[Finding]:
+    def _looked_at_again(self, digest: Digest, survey: Survey, named: Namers) -> list[Finding]:
         found = self._inventory.find(digest)
         if digest in survey.waiting:
             if not self._wish.writable or not Trash(self._store.layout).bring_back(digest):
@@ -167,7 +167,7 @@ class _Check:
         code = "object-missing" if found is None else _code(found)
         return self._restored(digest, [Finding(code, place, what, digest=digest, done=done)], named)
 
-    def _restored(self, digest: Digest, findings: list[Finding], named: Mentions) -> list[Finding]:
+    def _restored(self, digest: Digest, findings: list[Finding], named: Namers) -> list[Finding]:
         """The findings of an object with whom they concern; the last of them tells what it was restored from."""
         who = named.get(digest, [])
         touched = tuple(dict.fromkeys(mention.touch for mention in who))

@@ -2,10 +2,11 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 
 @dataclass(slots=True)
@@ -43,14 +44,27 @@ def weigh_work(path: Path | str) -> Heap:
     return _weigh(path, most_links=1)
 
 
-def weigh_batch(folder: Path) -> Heap:
-    """A batch of the trash, without the note about itself."""
+def weigh_batch(folder: Path, known: Mapping[str, Mapping[str, int]] = MappingProxyType({})) -> Heap:
+    """A batch of the trash, without the note about itself. `known` has the sizes of files by their names, for parts in
+    which no other files are."""
     total = Heap()
     for part in entries(folder):
         if part.is_dir(follow_symlinks=False):
-            heap = (weigh_work if part.name == "work" else weigh)(part.path)
+            if part.name in known:
+                heap = _add_up(part.path, known[part.name])
+            else:
+                heap = (weigh_work if part.name == "work" else weigh)(part.path)
             total.add(heap.size, heap.files)
     return total
+
+
+def _add_up(part: str, sizes: Mapping[str, int]) -> Heap:
+    heap = Heap()
+    for shard in entries(part):
+        with suppress(OSError):
+            for name in os.listdir(shard.path):
+                heap.add(sizes.get(name, 0))
+    return heap
 
 
 def _weigh(path: Path | str, most_links: int | None) -> Heap:

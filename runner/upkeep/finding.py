@@ -1,6 +1,6 @@
 """What a check of the store comes to: what is wrong, whom it concerns, and what can be done. Pure."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from runner.digest import Digest
 
@@ -90,8 +90,3 @@ class Report:
     def notes(self) -> list[Finding]:
         """What is odd and harms nobody."""
         return [finding for finding in self.findings if not finding.damage]
-
-
-def with_touched(finding: Finding, touched: tuple[Touch, ...]) -> Finding:
-    """The same finding with whom it concerns."""
-    return replace(finding, touched=touched)

@@ -60,7 +60,7 @@ class Ledger:
 
 def keep_ledger(view: Store, by: By) -> Ledger:
     """Count everything in the objects and recipes of a store that is open for reading. Raises MlrunError (STORE)."""
-    keeper = _Keeper(view, by)
+    keeper = Keeper(view, by)
     for folder in run_folders(view.layout):
         try:
             run = recorded_run(folder)
@@ -68,13 +68,11 @@ def keep_ledger(view: Store, by: By) -> Ledger:
                 keeper.add_run(run)
         except MlrunError:
             keeper.unread += 1
-    with disk_errors(view.layout.root):
-        keeper.follow_recipes()
-        return keeper.ledger()
+    return keeper.ledger()
 
 
-class _Keeper:
-    """Numbers the holders while runs come in, then weighs what they name."""
+class Keeper:
+    """Numbers the holders while runs come in, then weighs what they name. Writes nothing."""
 
     def __init__(self, view: Store, by: By) -> None:
         self.unread = 0
@@ -124,7 +122,7 @@ class _Keeper:
                     return [Holder(project, name, "code, specs and metrics")]
                 return [Holder(project, name, str(one.counter)) for one in concerned]
 
-    def follow_recipes(self) -> None:
+    def _follow_recipes(self) -> None:
         """What a packed object is made of belongs to who names it."""
         for index, shard in enumerate(SHARDS):
             packed = [entry for entry in entries(self._view.layout.packed / shard) if is_digest(entry.name)]
@@ -136,7 +134,12 @@ class _Keeper:
                         self._mentions.add(sources, number)
 
     def ledger(self) -> Ledger:
-        """Weigh everything."""
+        """Weigh everything in the objects and recipes of the store. Raises MlrunError (STORE)."""
+        with disk_errors(self._view.layout.root):
+            self._follow_recipes()
+            return self._weighed()
+
+    def _weighed(self) -> Ledger:
         accounts = [Account(holder) for holder in self._holders]
         ledger = Ledger(accounts, unread=self.unread)
         layout = self._view.layout

@@ -1,89 +1,106 @@
-"""Which stored files are versions of each other, and which of them is the newest. Pure.
+"""What came of a file: every execution that got it, what that left, who got those, and so on. Reads all records."""
 
-Versions of each other are outputs of a step under one path, inputs of a step under one name or from one address, and
-files of one name in the versions of a dataset or model. The newest of each of these rows stays whole, and so does what
-an alias means and what a run under way uses; every other version is described by its difference from the newest one of
-the row in which it was used last.
-"""
-
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from runner.digest import Digest
-from runner.state import FINAL
-from runner.store.datum import Datum, path_of
+from runner.errors import MlrunError
+from runner.store.history import run_folders, shown_run
 from runner.store.record import Execution, Run
-from runner.store.ref import CollectionKind
-
-_Row = tuple[str, ...]
-"""What the versions have in common."""
-Moment = tuple[str, int]
-"""A time in UTC (ISO 8601), and a number for what has the same time."""
-_DATA = "datum://"
+from runner.store.store import Store
+from runner.upkeep.inventory import Inventory
+from runner.upkeep.mention import ALIAS, Trees, named_data
 
 
 @dataclass(frozen=True, slots=True)
-class Lineage:
-    """Files that are like `newest`, the last one used first; it is not among them itself."""
+class Left:
+    """An output: its name, its digest, and the aliases and versions that mean it."""
 
-    newest: Digest
-    older: tuple[Digest, ...]
+    name: str
+    digest: Digest
+    names: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class Lineages:
-    """Rows of versions that grow with every record told; of files other than `among` nothing is kept."""
+@dataclass(frozen=True, slots=True)
+class Heir:
+    """An execution that got something of the file, as an input or in its code; `direct` if it got the file itself."""
 
-    among: Collection[Digest]
-    _rows: dict[_Row, dict[Digest, Moment]] = field(default_factory=dict)
-    _whole: set[Digest] = field(default_factory=set)
+    project: str
+    run: str
+    run_counter: int
+    execution: str
+    counter: int
+    step: str
+    direct: bool
+    outputs: tuple[Left, ...]
 
-    def add_run(self, run: Run) -> None:
-        """Tell what a run made and got."""
-        going = run.state not in FINAL
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """What an execution got and left."""
+
+    run: Run
+    execution: Execution
+    got: frozenset[Digest]
+
+
+def heirs(store: Store, inventory: Inventory, digest: Digest) -> list[Heir]:
+    """All executions that the file has reached, oldest first. Runs that cannot be read are passed over."""
+    uses = sorted(_uses(store, inventory, digest), key=lambda use: use.execution.id)
+    reached: set[Digest] = {digest}
+    chosen: dict[str, _Use] = {}
+    # What an execution got was there before it, so one walk in the order of time would do, but for clocks put back.
+    while fresh := [use for use in uses if use.execution.id not in chosen and use.got & reached]:
+        for use in fresh:
+            chosen[use.execution.id] = use
+            # Empty files are all the same, and hold nothing of anybody.
+            reached.update(output.digest for output in use.execution.outputs if output.size)
+    names = _names(store, inventory, reached)
+    return [_heir(use, digest, names) for _, use in sorted(chosen.items())]
+
+
+def _uses(store: Store, inventory: Inventory, digest: Digest) -> Iterator[_Use]:
+    trees = Trees(inventory)
+    in_code: dict[Digest, bool] = {}
+    for folder in run_folders(store.layout):
+        try:
+            run = shown_run(folder)
+        except MlrunError:
+            continue
+        if run is None:
+            continue
         for execution in run.executions.values():
-            for row, digest, moment in _uses(run.project.id, execution):
-                self._add(row, digest, moment)
-                if going:
-                    self._whole.add(digest)
-
-    def add_version(self, row: tuple[CollectionKind, str], moment: Moment, data: Iterable[Datum]) -> None:
-        """Tell the files of a version of a dataset or model; `row` is its kind and name."""
-        for datum in data:
-            self._add((*row, datum.name), datum.digest, moment)
-
-    def keep_whole(self, digests: Iterable[Digest]) -> None:
-        """Tell that these files are to stay as they are."""
-        self._whole.update(digests)
-
-    def found(self) -> list[Lineage]:
-        """All rows in which something is older than the newest; each file is in one of them at most."""
-        rows = self._rows.items()
-        newest = {row: max(digests, key=lambda digest: (digests[digest], digest)) for row, digests in rows}
-        whole = self._whole.union(newest.values())
-        last: dict[Digest, tuple[Moment, Digest]] = {}
-        for row, digests in rows:
-            for digest, moment in digests.items():
-                if digest not in whole:
-                    last[digest] = max(last.get(digest, (moment, newest[row])), (moment, newest[row]))
-        older: dict[Digest, list[Digest]] = {}
-        for digest in sorted(last, key=lambda digest: (last[digest][0], digest), reverse=True):
-            older.setdefault(last[digest][1], []).append(digest)
-        return [Lineage(base, tuple(older[base])) for base in sorted(older)]
-
-    def _add(self, row: _Row, digest: Digest, moment: Moment) -> None:
-        if digest in self.among:
-            digests = self._rows.setdefault(row, {})
-            digests[digest] = max(moment, digests.get(digest, moment))
+            got = {Digest(file["digest"]) for given in execution.job.get("inputs", ()) for file in given["files"]}
+            snapshot = Digest(execution.job.get("snapshot") or run.code.snapshot)
+            if snapshot not in in_code:
+                in_code[snapshot] = any(content == digest for _, content, _ in trees.files(snapshot))
+            if in_code[snapshot]:
+                got.add(digest)
+            yield _Use(run, execution, frozenset(got))
 
 
-def _uses(project: str, execution: Execution) -> Iterator[tuple[_Row, Digest, Moment]]:
-    for output in execution.outputs:
-        path = path_of(output.name, output.version)
-        yield ("output", project, execution.step, path), output.digest, (execution.created, output.version)
-    for given in execution.job.get("inputs", ()):
-        for file in given["files"]:
-            digest, moment = Digest(file["digest"]), (execution.created, 0)
-            yield ("input", project, execution.step, given["name"], file["name"]), digest, moment
-            if not file["origin"].startswith(_DATA):
-                yield ("origin", file["origin"]), digest, moment
+def _names(store: Store, inventory: Inventory, digests: set[Digest]) -> dict[Digest, list[str]]:
+    """What the names of a store call these objects, as addresses."""
+    found: dict[Digest, list[str]] = {}
+    try:
+        for digest, _, touch in named_data(store.refs, inventory):
+            if digest in digests:
+                scheme = "datum" if touch.kind == ALIAS else touch.kind
+                found.setdefault(digest, []).append(f"{scheme}://{touch.name}")
+    except MlrunError:
+        return found
+    return found
+
+
+def _heir(use: _Use, digest: Digest, names: dict[Digest, list[str]]) -> Heir:
+    run, execution = use.run, use.execution
+    return Heir(
+        run.project.name,
+        run.id,
+        run.counter,
+        execution.id,
+        execution.counter,
+        execution.step,
+        digest in use.got,
+        tuple(Left(one.name, one.digest, tuple(names.get(one.digest, ()))) for one in execution.outputs),
+    )

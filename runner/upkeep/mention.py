@@ -68,6 +68,10 @@ class Mention:
     elsewhere: tuple[Path, ...] = ()
 
 
+Namers = dict[Digest, list[Mention]]
+"""Who names each of some objects."""
+
+
 def touch_of(run: Run, named: Named) -> Touch:
     """Whom it concerns that an object is damaged."""
     execution = run.executions.get(named.execution)
@@ -92,10 +96,10 @@ def named_data(refs: Refs, inventory: Inventory) -> Iterator[NamedData]:
                     yield NamedData(datum.digest, datum.size, touch)
 
 
-def mentions(store: Store, inventory: Inventory, digests: Collection[Digest], removed: Removed) -> "Mentions":
+def mentions(store: Store, inventory: Inventory, digests: Collection[Digest], removed: Removed) -> Namers:
     """Who names these objects, but for executions that gave their files up. Reads all records, those of runs that wait
     in the trash among them."""
-    found: Mentions = {}
+    found: Namers = {}
     if not digests:
         return found
     trees = Trees(inventory)
@@ -118,9 +122,6 @@ def mentions(store: Store, inventory: Inventory, digests: Collection[Digest], re
         # Names that cannot be read are a finding of their own.
         pass
     return found
-
-
-Mentions = dict[Digest, list[Mention]]
 
 
 def gave_up(named: Named, removed: Removed) -> bool:

@@ -27,8 +27,8 @@ from runner.upkeep.chunk import average_size, whole
 from runner.upkeep.delta import LEFTOVER, Delta
 from runner.upkeep.lead import Leads
 from runner.upkeep.leftover import Leftovers
-from runner.upkeep.lineage import Lineage, Lineages
 from runner.upkeep.release import release, remove_left, scratch_name
+from runner.upkeep.succession import Succession, Successions
 
 LEAST = 1 << 20
 """Smaller files stay whole, in bytes."""
@@ -69,33 +69,33 @@ def pack(store: Store, *, least: int = LEAST, dry: bool = False, again: bool = T
         if not dry:
             remove_left(store.layout)
         packer = _Packer(store, dry=dry, again=again)
-        for lineage in find_lineages(store, least):
-            packer.pack(lineage)
+        for succession in find_successions(store, least):
+            packer.pack(succession)
         packer.end()
     return packer.report
 
 
-def find_lineages(store: Store, least: int) -> list[Lineage]:
+def find_successions(store: Store, least: int) -> list[Succession]:
     """What in the store are versions of each other. Runs and versions that cannot be read are left out."""
     large = _large_objects(store.layout, least)
     if len(large) < 2:
         return []
-    lineages = Lineages(large)
+    successions = Successions(large)
     for folder in run_folders(store.layout):
         with suppress(MlrunError, OSError):
             run = shown_run(folder) if _names_any(folder, large) else None
             if run is not None:
-                lineages.add_run(run)
+                successions.add_run(run)
     for kind in KINDS:
         for collection in store.refs.collections(kind):
             for number, version in enumerate(collection.versions):
                 with suppress(MlrunError):
                     data = read_listing(store.objects, version.manifest)
-                    lineages.add_version((kind, collection.name), (version.time, number), data)
+                    successions.add_version((kind, collection.name), (version.time, number), data)
                     if version.name in collection.aliases.values():
-                        lineages.keep_whole(datum.digest for datum in data)
-    lineages.keep_whole(alias.datum.digest for alias in store.refs.aliases())
-    return lineages.found()
+                        successions.keep_whole(datum.digest for datum in data)
+    successions.keep_whole(alias.datum.digest for alias in store.refs.aliases())
+    return successions.found()
 
 
 def _large_objects(layout: Layout, least: int) -> set[Digest]:
@@ -120,7 +120,7 @@ _Taken = dict[Digest, Recipe]
 
 
 class _Packer:
-    """Packs the lineages of one store, one after the other. Methods raise OSError and MlrunError (DISK, STORE)."""
+    """Packs the successions of one store, one after the other. Methods raise OSError and MlrunError (DISK, STORE)."""
 
     def __init__(self, store: Store, *, dry: bool, again: bool) -> None:
         self.report = Report()
@@ -132,9 +132,9 @@ class _Packer:
         self._dry = dry
         self._again = again
 
-    def pack(self, lineage: Lineage) -> None:
+    def pack(self, succession: Succession) -> None:
         """Pack what is older than the newest version that is whole."""
-        there = [digest for digest in (lineage.newest, *lineage.older) if self._path(digest).is_file()]
+        there = [digest for digest in (succession.newest, *succession.older) if self._path(digest).is_file()]
         base, older = there[0:1], there[1:]
         used = claimed(self._layout.claims)
         self.report.busy += len(used.intersection(older))

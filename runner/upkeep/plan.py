@@ -17,8 +17,9 @@ from runner.process import start_time
 from runner.store.durable import disk_errors
 from runner.store.identity import is_id
 from runner.store.journal import timestamp
-from runner.store.layout import SHARDS, Layout
+from runner.store.layout import SHARDS
 from runner.store.recipe import decode_recipe
+from runner.store.record import Run
 from runner.store.removal import Removals, Removed
 from runner.store.store import Store
 from runner.store.trash import Batch, Trash
@@ -105,12 +106,18 @@ class Plan:
 class Planner:
     """Plans for one store, which must be open for reading only. Raises MlrunError (STORE)."""
 
-    def __init__(self, view: Store, moment: datetime, mend: Callable[[], object] | None = None) -> None:
-        """`moment` is what counts as now; `mend` as of `CensusTaker`."""
+    def __init__(
+        self,
+        view: Store,
+        moment: datetime,
+        mend: Callable[[], object] | None = None,
+        watch: Callable[[Run], object] | None = None,
+    ) -> None:
+        """`moment` is what counts as now; `mend` and `watch` as of `CensusTaker`."""
         self._layout = view.layout
         self._moment = moment
         self.removed: Removed = Removals(view.layout.removed).read()
-        self.taker = CensusTaker(view, self.removed, mend)
+        self.taker = CensusTaker(view, self.removed, mend, watch)
 
     def plan(self, policy: Policy, project: str | None = None) -> Plan:
         """What would go by this policy; executions of other projects than `project` keep all, None: of none."""
@@ -322,9 +329,3 @@ def _is_written(name: str) -> bool:
 def is_due(batch: Batch, moment: datetime) -> bool:
     """Whether a batch has waited for its week."""
     return batch.due <= timestamp(round(moment.timestamp() * 1e6))
-
-
-def path_of(layout: Layout, item: Item) -> Path:
-    """Where an item lies."""
-    name = item.digest.hex()
-    return layout.root / item.part / name[:2] / name

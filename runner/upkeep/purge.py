@@ -18,10 +18,10 @@ from runner.store.history import run_folders, shown_run
 from runner.store.reach import named_by_execution
 from runner.store.removal import Purged, Removals, Removed
 from runner.store.store import Store
-from runner.upkeep.descent import Heir, heirs
 from runner.upkeep.finding import Touch
 from runner.upkeep.inventory import Inventory
 from runner.upkeep.lead import Leads
+from runner.upkeep.lineage import Heir, heirs
 from runner.upkeep.mention import Trees, mentions, touch_of
 from runner.upkeep.release import remove_left
 from runner.upkeep.trace import Trace, find_traces

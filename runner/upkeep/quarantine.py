@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from runner.digest import Digest, Hasher
+from runner.digest import Digest, hash_pieces
 from runner.errors import MlrunError
 from runner.store.durable import make_folder, sync_folder
 from runner.store.layout import Layout
@@ -104,7 +104,7 @@ def _bring_back(store: Store, digest: Digest, found: Found, target: Path) -> Non
 def _take_in(store: Store, digest: Digest, path: Path) -> bool:
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode) or _digest(fd) != digest:
+        if not stat.S_ISREG(os.fstat(fd).st_mode) or hash_pieces(iter(lambda: os.read(fd, _PIECE), b"")) != digest:
             return False
         os.lseek(fd, 0, os.SEEK_SET)
         try:
@@ -114,13 +114,6 @@ def _take_in(store: Store, digest: Digest, path: Path) -> bool:
             return False
     finally:
         os.close(fd)
-
-
-def _digest(fd: int) -> str:
-    hasher = Hasher()
-    while piece := os.read(fd, _PIECE):
-        hasher.update(piece)
-    return str(hasher.hexdigest())
 
 
 def _is_recipe(found: Found) -> bool:

@@ -8,13 +8,13 @@ from runner.store.claim import claimed
 from runner.store.durable import temporary_name
 from runner.store.layout import Layout
 
-_MARK = ".new-pack-"
+PACK = ".new-pack-"
 """Begins the names of files that belong to a pack; one that was killed leaves them."""
 
 
 def scratch_name() -> str:
     """A name for a file of a pack in the scratch folder."""
-    return f"{_MARK}{temporary_name()}"
+    return f"{PACK}{temporary_name()}"
 
 
 def release(layout: Layout, digests: Iterable[Digest]) -> list[Digest]:
@@ -25,7 +25,7 @@ def release(layout: Layout, digests: Iterable[Digest]) -> list[Digest]:
     aside = {}
     for digest in digests:
         path = layout.objects / digest[:2] / digest
-        place = layout.scratch / f"{_MARK}{digest}"
+        place = layout.scratch / f"{PACK}{digest}"
         with suppress(FileNotFoundError):
             path.rename(place)
             aside[digest] = place, path
@@ -40,5 +40,5 @@ def release(layout: Layout, digests: Iterable[Digest]) -> list[Digest]:
 
 def remove_left(layout: Layout) -> None:
     """Remove what a pack that was killed has left in the scratch folder: nobody needs it. Raises OSError."""
-    for path in layout.scratch.glob(f"{_MARK}*"):
+    for path in layout.scratch.glob(f"{PACK}*"):
         path.unlink()

@@ -123,7 +123,7 @@ def decide(
         for at in range(0, len(fact.got), _ID)
     }
     for fact in facts:
-        if not verdicts[fact.id].is_kept:
+        if users and not verdicts[fact.id].is_kept:
             user = next(filter(None, (users.get(fact.made[at : at + _ID]) for at in range(0, len(fact.made), _ID))), 0)
             if user:
                 verdicts[fact.id] = Verdict(Ground.INPUT, f"execution {user}, which is kept, got a file of it")

@@ -26,11 +26,11 @@ from runner.store.sealed import unseal
 from runner.upkeep.finding import Finding, note
 from runner.upkeep.inventory import names
 from runner.upkeep.progress import Progress
+from runner.upkeep.release import PACK
 
 _BACKUP = "restore this file from a backup"
 _DIGITS = 16
 _NEW = ".new-"
-_PACK = ".new-pack-"
 _REST = 60.0
 """Seconds after which whatever was written is durable, or its writer was told that it is not."""
 
@@ -106,7 +106,7 @@ def _trashed_run(folder: RunFolder, place: str) -> Iterator[Finding]:
         what = f"is damaged: {printable(error.message)}"
         yield Finding("journal-damaged", f"{place}/journal", what, remedy=_BACKUP)
         return
-    lease = _read(folder.owner)
+    lease = content_of(folder.owner)
     if run is not None and lease is not None and lease != lease_of(run):
         what = "does not say what the journal says"
         yield Finding("owner-damaged", f"{place}/owner", what, remedy="bring the run back, then check again")
@@ -115,6 +115,16 @@ def _trashed_run(folder: RunFolder, place: str) -> Iterator[Finding]:
 def lease_of(run: Run) -> bytes:
     """What the lease file of a run must hold."""
     return json.dumps(asdict(run.owner)).encode()
+
+
+def content_of(path: Path) -> bytes | None:
+    """What a small file holds: None where there is none, nothing where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        return b""
 
 
 def quarantined(layout: Layout) -> Iterator[Finding]:
@@ -165,7 +175,7 @@ def _different(layout: Layout) -> Iterator[tuple[str, Finding]]:
     for folder in READERS:
         for name in names(layout.refs / folder):
             if not name.startswith(_NEW):
-                found[f"refs/{folder}/{name}"] = _read(layout.refs / folder / name)
+                found[f"refs/{folder}/{name}"] = content_of(layout.refs / folder / name)
     entries, problem = _entries(layout, layout.refs / "log")
     told: dict[Key, Head | None] = {}
     before: dict[Key, Head | None] = {}
@@ -198,15 +208,6 @@ def _says(data: bytes | None, head: Head | None) -> bool:
         return False
 
 
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError:
-        return b""
-
-
 def _in_shard(layout: Layout, folder: Path, owner: int) -> Iterator[Finding]:
     for name in names(folder):
         path = folder / name
@@ -237,7 +238,7 @@ def _leftovers(layout: Layout) -> Iterator[Finding]:
 
 
 def _lives(layout: Layout, name: str) -> bool:
-    if name.startswith(_PACK):
+    if name.startswith(PACK):
         with suppress(OSError), (layout.packed / "lock").open("rb") as lock:
             return is_held(lock.fileno())
         return False

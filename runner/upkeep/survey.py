@@ -4,10 +4,8 @@ Others may write meanwhile. So what is derived is read before what it is derived
 journal before the objects it names), and a run that looks wrong is looked at once more at the end.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from runner.digest import Digest
 from runner.errors import ExitCode, MlrunError
@@ -25,7 +23,7 @@ from runner.store.store import Store
 from runner.upkeep.finding import Finding, Report, Touch, note
 from runner.upkeep.inventory import Found, Inventory, Place
 from runner.upkeep.mention import Trees, gave_up, named_data
-from runner.upkeep.surrounding import lease_of, read_removed
+from runner.upkeep.surrounding import content_of, lease_of, read_removed
 
 REBUILD = "`mlrun store rebuild` builds the index again from the journals"
 _BACKUP = "restore this file from a backup; other runs are not affected"
@@ -115,7 +113,7 @@ class Survey:
             indexed = None if index is None else index.run(folder.path.name)
         except MlrunError as error:
             findings.append(Finding("index-damaged", "index.sqlite", f"is damaged: {error.message}", remedy=REBUILD))
-        owner = _bytes(folder.owner)
+        owner = content_of(folder.owner)
         try:
             run = recorded_run(folder)
         except MlrunError as error:
@@ -256,12 +254,3 @@ def _without_path(error: MlrunError) -> str:
     """What is wrong, as the predicate of a sentence about the file."""
     message = printable(error.message)
     return f"is damaged: {message.partition('is damaged: ')[2] or message}"
-
-
-def _bytes(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        return os.strerror(error.errno or 0).encode()

@@ -7,11 +7,12 @@ object gone, and brings it back itself.
 """
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from runner.digest import Digest, is_digest
 from runner.errors import MlrunError
@@ -25,13 +26,17 @@ from runner.store.trash import Batch, Trash
 from runner.upkeep.census import CensusTaker
 from runner.upkeep.disk import Heap, entries, weigh_batch
 from runner.upkeep.mark import spelled
-from runner.upkeep.plan import PARTIAL, Left, Plan, is_due, path_of
+from runner.upkeep.plan import PARTIAL, Left, Plan, is_due
 from runner.worker.tree import remove_tree
 
 _TOLD_AT_ONCE = 10_000
 """Executions of one entry."""
 _NEEDED = 1 << 20
 """Bytes that a removal takes at most before it frees any, about."""
+
+
+_Sizes = Mapping[str, Mapping[str, int]]
+"""Bytes of objects and of recipes, by part and name."""
 
 
 @dataclass(slots=True)
@@ -78,7 +83,7 @@ class Sweeper:
                 finally:
                     self._put_back(plan, swept.batch, swept)
                 if at_once:
-                    self._destroy(swept.batch, swept)
+                    self._destroy(swept.batch, swept, _sizes(plan))
             with suppress(OSError):
                 self._trash.destroy_rest(remove_tree)
         return swept
@@ -100,9 +105,9 @@ class Sweeper:
             except PermissionError as error:
                 swept.stuck.append(f"{left.path}: {error.strerror}")
         # A recipe goes before what it is made of.
-        for item in sorted(plan.items, key=lambda item: item.part, reverse=True):
-            if self._trash.move(batch, path_of(self._layout, item)):
-                swept.moved.add(item.size)
+        for part, sizes in _sizes(plan).items():
+            for name in self._trash.move_files(batch, part, sizes):
+                swept.moved.add(sizes[name])
 
     def _put_back(self, plan: Plan, batch: Batch, swept: Swept) -> None:
         """What is in use by now comes back; all of it if nobody can tell."""
@@ -150,8 +155,9 @@ class Sweeper:
                     if self._trash.bring_back(Digest(entry.name)):
                         swept.found.add(size)
 
-    def _destroy(self, batch: Batch, swept: Swept) -> None:
-        heap = weigh_batch(self._trash.folder(batch))
+    def _destroy(self, batch: Batch, swept: Swept, sizes: _Sizes = MappingProxyType({})) -> None:
+        """`sizes` are those of what is in the batch, as far as they are known: the others are looked up."""
+        heap = weigh_batch(self._trash.folder(batch), sizes)
         try:
             self._trash.destroy(batch, remove_tree)
         except PermissionError as error:
@@ -163,6 +169,14 @@ def tell_restored(layout: Layout, executions: Collection[str]) -> None:
     """Executions have their files again. Raises MlrunError."""
     if executions:
         Removals(layout.removed).append([{"type": "files-restored", "executions": sorted(executions)}])
+
+
+def _sizes(plan: Plan) -> _Sizes:
+    """What is moved of each part, in the order in which they go: a recipe before what it is made of."""
+    sizes: dict[str, dict[str, int]] = {}
+    for item in sorted(plan.items, key=lambda item: item.part, reverse=True):
+        sizes.setdefault(item.part, {})[item.digest.hex()] = item.size
+    return sizes
 
 
 def _remove(left: Left, swept: Swept) -> None:

@@ -5,12 +5,10 @@ from collections.abc import Iterator
 from runner.errors import MlrunError
 from runner.escape import printable
 from runner.store.catalog import data_of
-from runner.store.datum import Datum
+from runner.store.datum import SCHEME, Datum
 from runner.store.record import Run
 from runner.store.ref import KINDS
 from runner.store.store import Store
-
-_DATA = "datum://"
 
 
 def ties(store: Store, run: Run) -> Iterator[str]:
@@ -54,7 +52,7 @@ def _users(store: Store, run: Run, data: dict[str, Datum]) -> Iterator[str]:
             except MlrunError:
                 continue
             files = (file for given in other.executions[id].job["inputs"] for file in given["files"])
-            if any(file["origin"].removeprefix(_DATA) in data for file in files):
+            if any(file["origin"].removeprefix(SCHEME) in data for file in files):
                 told.add(id)
                 counter = other.executions[id].counter
                 yield f"execution {counter} of run {other.counter} ({printable(other.name)}) got files of it"

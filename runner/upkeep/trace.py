@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.digest import Digest, Hasher
+from runner.digest import Digest, hash_pieces
 from runner.store.layout import SHARDS, Layout
 from runner.upkeep.inventory import Found, Inventory, names
 
@@ -127,15 +127,12 @@ def _files(top: Path, unseen: list[str]) -> Iterator[Path]:
         yield from (Path(folder, name) for name in files)
 
 
-def _digest(path: Path) -> str:
-    hasher = Hasher()
+def _digest(path: Path) -> Digest:
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        while piece := os.read(fd, _PIECE):
-            hasher.update(piece)
+        return hash_pieces(iter(lambda: os.read(fd, _PIECE), b""))
     finally:
         os.close(fd)
-    return str(hasher.hexdigest())
 
 
 def _begins(inventory: Inventory, whole: Found, path: Path) -> bool:

@@ -3,20 +3,18 @@
 Things are back before that is told, and the batch is forgotten last; whoever is killed in between does it again.
 """
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from runner.digest import Digest
 from runner.errors import MlrunError, usage_error
 from runner.store.durable import disk_errors
 from runner.store.history import recorded_run, run_folders
 from runner.store.reach import FILES, named_by, named_by_execution
 from runner.store.record import Execution
 from runner.store.removal import Removals
+from runner.store.snapshot import Snapshots
 from runner.store.store import Store
 from runner.store.trash import Batch, Trash
-from runner.store.tree import LINK
 from runner.upkeep.disk import Heap
 from runner.upkeep.sweep import tell_restored
 from runner.worker.tree import remove_tree
@@ -68,20 +66,15 @@ def _readmit(store: Store, view: Store, trash: Trash) -> int:
     waits in other batches. How many."""
     gone = Removals(store.layout.removed).read()
     back = [id for id in sorted(gone.runs) if store.layout.run(id).journal.exists()]
+    snapshots = Snapshots(view.objects)
     for id in back:
         with suppress(MlrunError):
             run = recorded_run(store.layout.run(id))
-            for named in named_by(run, lambda tree: _tree(view, tree)) if run else ():
+            for named in named_by(run, snapshots.files) if run else ():
                 if named.kind not in FILES or named.execution not in gone.dropped:
                     trash.bring_back(named.digest)
         store.readmit(id)
     return len(back)
-
-
-def _tree(view: Store, digest: Digest) -> Iterator[tuple[str, Digest, int]]:
-    for path, mode, content, size in view.objects.read_tree(digest):
-        if mode != LINK:
-            yield path, Digest(content), size
 
 
 def _whole(view: Store, executions: set[str]) -> list[str]:

@@ -15,8 +15,8 @@ from runner.store.reach import named_by
 from runner.store.recipe import Piece, Recipe
 from runner.store.record import Run
 from runner.store.ref import KINDS
+from runner.store.snapshot import Snapshots
 from runner.store.store import Store
-from runner.store.tree import LINK
 from runner.upkeep.lead import Leads
 from runner.upkeep.release import release, scratch_name
 
@@ -107,18 +107,9 @@ def _drop(store: Store, unneeded: set[Digest]) -> tuple[list[Digest], list[Diges
 
 def _names(store: Store) -> Iterator[Iterator[Digest]]:
     """Everything that records and names mean, in parts, each of which may raise MlrunError (STORE) when it is read."""
-    trees: dict[Digest, tuple[tuple[str, Digest, int], ...]] = {}
-
-    def read_tree(digest: Digest) -> Iterator[tuple[str, Digest, int]]:
-        """Each tree once: most runs have the code of the one before."""
-        if digest not in trees:
-            trees.clear()
-            entries = store.objects.read_tree(digest)
-            trees[digest] = tuple((one.path, Digest(one.content), one.size) for one in entries if one.mode != LINK)
-        return iter(trees[digest])
-
+    snapshots = Snapshots(store.objects)
     for folder in (*run_folders(store.layout), *map(RunFolder, store.layout.trash.glob("*/runs/*"))):
-        yield (named.digest for run in _run(folder) for named in named_by(run, read_tree))
+        yield (named.digest for run in _run(folder) for named in named_by(run, snapshots.files))
     yield (alias.datum.digest for alias in store.refs.aliases())
     for kind in KINDS:
         for collection in store.refs.collections(kind):

@@ -15,8 +15,8 @@ from runner.job import Allowance, HostMount, Staged
 from runner.state import Reason
 
 MEGABYTE = 1 << 20
-HUNGRY = "head -c 500000000 /dev/zero | tail"
-"""Holds all that it reads, for it waits for the end of a line."""
+HUNGRY = "(head -c 500000000 /dev/zero; sleep 5) | tail"
+"""Holds all that it reads, for it waits for the end of a line; long enough for whoever looks now and then."""
 
 
 def allowed(staged: Staged, *mounts: HostMount, **asked: object) -> Staged:

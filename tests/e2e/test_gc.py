@@ -85,10 +85,25 @@ def test_destroyed_files_are_never_called_damage(project, tmp_path):
     said = project.refused("outputs", "1", "-d", tmp_path / "out", code=41)
     assert "the files of execution 1 were removed by `mlrun gc`" in said and "damage" not in said
     said = project.refused("logs", "1", code=41)
-    assert "was removed" in said
+    assert "removed by `mlrun gc`" in said
     assert project.outputs("2", tmp_path / "two") == {"model.txt": b"two\n"}
     train(project, "one")
     assert project.outputs("latest", tmp_path / "again") == {"model.txt": b"one\n"}
+
+
+def test_whoever_asks_for_a_destroyed_file_is_told_since_when_it_is_gone(project):
+    train(project, "one")
+    datum = json.loads(project.succeeds("outputs", "1", "--json").out)[0]["datum"]
+    project.succeeds("exec", "use", "--model", f"datum://{datum}")
+    project.succeeds("gc", "--keep-last", "0", "--now")
+    asked = [("store", "cat", "1/model.txt"), ("shell", "2", "--", "true"), ("exec", "use", "--inputs-from", "2")]
+    asked += [("exec", "use", "--model", f"datum://{datum}"), ("spin", "use"), ("pin", "1/model.txt")]
+    for words in asked:
+        done = project.mlrun(*words)
+        assert (done.code, done.out) == (41, ""), str(done)
+        assert "`model.txt` is not in this store since 20" in done.err, str(done)
+    project.succeeds("store", "check")
+    assert len(json.loads(project.succeeds("list", "--json").out)) == 2
 
 
 def test_aliased_files_and_the_inputs_of_what_stays_survive(project, tmp_path):

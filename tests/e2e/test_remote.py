@@ -169,3 +169,48 @@ def test_an_object_store(mine: Any, yours: Any, s3_server: Any, tmp_path: Path) 
 def test_a_place_without_a_remote_is_told(yours: Any, remote: str) -> None:
     assert "there is no remote store" in yours.refused("pull", "--from", remote, code=41)
     assert "there is no remote store" in yours.refused("fetch", "--from", remote, code=41)
+
+
+def test_what_only_the_record_of_is_here_is_no_input_and_says_how_to_get_it(mine: Any, yours: Any, remote: str) -> None:
+    yours.succeeds("exec", "make", "--word", "own")
+    mine.succeeds("pipeline", "both")
+    mine.succeeds("push", "--to", remote)
+    yours.succeeds("fetch", "--from", remote)
+    hint = f"`mlrun pull run:2 --from {remote}`"
+    assert "of execution 2 is not here" in (said := yours.refused("logs", "2", code=41)) and hint in said
+    assert hint in yours.refused("outputs", "2", "-d", "x", code=41)
+    assert hint in yours.succeeds("show", "2").out
+    (model,) = [one for one in yours.show("2")["outputs"] if one["name"] == "model.txt"]
+    datum = yours.succeeds("datum", "show", "2/model.txt", "--json").json()["id"]
+    for words in (
+        ("exec", "use", "--model", f"datum://{datum}"),
+        ("exec", "use", "--model", f"datum://{model['digest']}"),
+        ("exec", "use", "--inputs-from", "run:2"),
+        ("alias", "prod", "2/model.txt"),
+        ("dataset", "add", "words/v1", "2/model.txt"),
+    ):
+        assert "`mlrun pull`" in yours.refused(*words, code=41), words
+    assert len(yours.runs()) == 2
+    yours.succeeds("store", "check")
+    yours.succeeds("pull", "run:2", "--from", remote)
+    yours.succeeds("exec", "use", "--model", f"datum://{datum}")
+
+
+def test_a_pulled_run_sets_no_variable_of_a_step_of_ours(mine: Any, yours: Any, remote: str) -> None:
+    """Such as `LD_PRELOAD` or `BASH_ENV`, which let a step run what somebody else left."""
+    text = f"{YAML}      - [make.environment-variable.MODE, use.environment-variable.BASH_ENV]\n"
+    text = text.replace(
+        "    parameters:\n", "    environment-variables: [{name: MODE, default: bad.sh}]\n    parameters:\n"
+    )
+    declared = "    environment-variables: [{name: BASH_ENV, optional: true}]\n"
+    mine.write("valohai.yaml", text.replace("      - {name: model}\n", "      - {name: model}\n" + declared))
+    mine.commit()
+    mine.succeeds("pipeline", "both")
+    assert mine.show("2")["job"]["environment"]["BASH_ENV"] == "bad.sh"
+    mine.succeeds("push", "--to", remote)
+    yours.succeeds("pull", "--from", remote)
+    told = "step `use` has no variable `BASH_ENV`"
+    assert told in yours.succeeds("exec", "use", "--inputs-from", "run:1").err
+    assert "BASH_ENV" not in yours.show("3")["job"]["environment"]
+    assert told in yours.succeeds("spin", "use", "--of", "2").err
+    assert "as the file has it" in yours.succeeds("spin", "make").err

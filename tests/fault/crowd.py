@@ -8,8 +8,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any
 
 import script
 from check import acknowledgements
@@ -103,10 +105,11 @@ def kill_writers(place: Path, rounds: int, seed: int) -> Iterator[str]:
 class Engine:
     """The container engine of this machine: which containers of a store there are."""
 
-    def __init__(self) -> None:
+    @cached_property
+    def _client(self) -> Any:
         import docker
 
-        self._client = docker.from_env()
+        return docker.from_env()
 
     def why_not(self) -> str | None:
         """None where a container can be started, else the reason."""

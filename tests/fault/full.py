@@ -16,8 +16,10 @@ from volume import small
 from runner.errors import ExitCode
 
 _ROOM = 96 << 20
-_INODES = 20_000
-_NEEDS = re.compile(r"^.*is full: needs .*, has .*\d", re.MULTILINE)
+_INODES = 6_000
+_NEEDS = re.compile(
+    r"^.*(is full: needs .*, has .*\d|does not fit .*\d bytes are to come, .*room for \d)", re.MULTILINE
+)
 
 
 @dataclass(frozen=True)

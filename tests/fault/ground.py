@@ -7,6 +7,7 @@ import gc
 import importlib
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -15,17 +16,17 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import injection
 import typer
 from check import acknowledgements, check
-from injection import CHANGES, Ended, Fault, injected
+from injection import READS, Ended, Fault, injected
 
 from runner.cli import main as cli
 from runner.digest import Digest
-from runner.errors import MlrunError
+from runner.errors import ExitCode, MlrunError
 
 IDENTITY = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com"]
 YAML = """\
@@ -214,11 +215,19 @@ class Stage:
         self.prepared.mkdir()
         scene.prepare(here, self.prepared)
         self.readable = tuple(scene.readable(self.prepared))
+        self._counts: dict[Fault, int] = {}
 
-    def count(self, calls: frozenset[str] = CHANGES, kind: str = "KILL") -> int:
-        """How many calls there are when nothing is struck. Raises AssertionError when the scene itself fails."""
+    def count(self, fault: Fault) -> int:
+        """How many calls there are for such a fault when nothing is struck. Raises AssertionError when the scene itself
+        fails."""
+        nowhere = replace(fault, at=1 << 60, lasting=False)
+        if nowhere not in self._counts:
+            self._counts[nowhere] = self._count(nowhere)
+        return self._counts[nowhere]
+
+    def _count(self, nowhere: Fault) -> int:
         with self._copy() as place:
-            done = injected(self.scene.body(self.here, place), Fault(1 << 60, kind, calls))
+            done = injected(self.scene.body(self.here, place), nowhere)
             assert done.code == 0, (self.scene.name, done)
             wrong = self._check(place, self.scene.acknowledged(done)) or self._again(place)
             assert not wrong, (self.scene.name, wrong)
@@ -246,6 +255,11 @@ class Stage:
             return f"it was not killed: {done.code}"
         if fault.kind in {"SHORT", "EINTR"} and done.code != 0:
             return f"it failed though the call had only to be made again: {done.code} {done.err[-500:]}"
+        if fault.calls == READS and done.struck:
+            # What is wrong with files of the project is told as such: they are no part of the store.
+            expected = {0, ExitCode.STORE} if "/store/" in fault.of else {0, ExitCode.SPEC, ExitCode.INPUT}
+            if done.code not in expected or len(re.findall("^error: ", done.err, re.MULTILINE)) > 1:
+                return f"a file that cannot be read is told otherwise: {done.code} {done.err[-800:]}"
         if fault.kind != "KILL" and done.code < 0:
             return f"it died: {done.code}"
         return ""

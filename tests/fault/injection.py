@@ -27,12 +27,14 @@ from pathlib import Path
 
 _NUMBERS = {
     "x86_64": {
+        "read": 0, "pread64": 17,
         "write": 1, "pwrite64": 18, "writev": 20, "sendfile": 40, "fsync": 74, "fdatasync": 75, "ftruncate": 77,
         "rename": 82, "mkdir": 83, "rmdir": 84, "link": 86, "unlink": 87, "symlink": 88, "fchmod": 91, "openat": 257,
         "mkdirat": 258, "unlinkat": 263, "renameat": 264, "linkat": 265, "symlinkat": 266, "sync_file_range": 277,
         "fallocate": 285, "syncfs": 306, "renameat2": 316, "copy_file_range": 326, "ioctl": 16,
     },
     "aarch64": {
+        "read": 63, "pread64": 67,
         "write": 64, "pwrite64": 68, "writev": 66, "sendfile": 71, "fsync": 82, "fdatasync": 83, "ftruncate": 46,
         "fchmod": 52, "openat": 56, "mkdirat": 34, "unlinkat": 35, "renameat": 38, "linkat": 37, "symlinkat": 36,
         "sync_file_range": 84, "fallocate": 47, "syncfs": 267, "renameat2": 276, "copy_file_range": 285, "ioctl": 29,
@@ -45,10 +47,13 @@ _PIDFD_GETFD = 438
 SYNCS = frozenset({"fsync", "fdatasync", "syncfs", "sync_file_range"})
 WRITES = frozenset({"write", "pwrite64", "writev", "sendfile", "copy_file_range", "fallocate", "ioctl"})
 MAKES = frozenset({"openat", "mkdir", "mkdirat", "link", "linkat", "symlink", "symlinkat"})
-CHANGES = frozenset(_NUMBERS["x86_64"])
+READS = frozenset({"read", "pread64"})
+CHANGES = frozenset(_NUMBERS["x86_64"]) - READS
 """Every kind of change; opening counts where it makes a file, `ioctl` where it makes a reflink."""
 
-_BY_DESCRIPTOR = frozenset({"write", "pwrite64", "writev", "fsync", "fdatasync", "ftruncate", "fchmod", "fallocate"})
+_BY_DESCRIPTOR = READS | frozenset(
+    {"write", "pwrite64", "writev", "fsync", "fdatasync", "ftruncate", "fchmod", "fallocate"}
+)
 _FICLONE = 0x40049409
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101
 _CONTINUE = 1
@@ -63,12 +68,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 @dataclass(frozen=True, slots=True)
 class Fault:
     """What happens at the `at`-th of some calls, counted from 1, and with `lasting` at all later ones: `KILL`, `SHORT`
-    (half of the bytes are written) or the name of an error."""
+    (half of the bytes are written) or the name of an error. With `of`, only files with this in their paths count, and
+    only for calls that name them by a descriptor."""
 
     at: int
     kind: str = "KILL"
     calls: frozenset[str] = CHANGES
     lasting: bool = False
+    of: str = ""
 
     def hits(self, number: int) -> bool:
         """Whether the call of this number is struck."""
@@ -276,8 +283,11 @@ class Supervisor:
             return False
         if name not in _BY_DESCRIPTOR:
             return True
+        descriptor = f"/proc/{thread}/fd/{arguments[0]}"
         try:
-            mode = os.stat(f"/proc/{thread}/fd/{arguments[0]}").st_mode
+            mode = os.stat(descriptor).st_mode
+            if self._fault is not None and self._fault.of not in os.readlink(descriptor):
+                return False
         except OSError:
             return False
         return stat.S_ISREG(mode) or stat.S_ISDIR(mode)

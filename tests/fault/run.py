@@ -12,15 +12,19 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import scene
+from collection import try_it
 from crowd import Engine, commit, kill_with_containers, kill_writers, run_at_once
 from cut import WRITERS, PowerCuts, Writer, failing_disk, tell_runs, without_sync
 from flip import flips
 from full import BYTES, INODES, starve
 from ground import Figures, Stage, chosen, ground, side_by_side, timed, warm
-from injection import MAKES, SYNCS, WRITES, Fault, is_possible
+from injection import MAKES, READS, SYNCS, WRITES, Fault, is_possible
 from volume import Impossible, need_images, private_mounts
+
+from runner.store.removal import Removals
 
 
 class Asked:
@@ -42,11 +46,10 @@ def strike_scene(asked: Asked, stage: Stage, suite: str, variants: list[Fault], 
     with timed(Figures(f"{suite}: {stage.scene.name}")) as figures:
         faults = []
         for variant in variants:
-            points = stage.count(variant.calls, variant.kind)
+            points = stage.count(variant)
             figures.points += points
             faults += [
-                Fault(at, variant.kind, variant.calls, variant.lasting)
-                for at in chosen(points, sample and max(1, sample // len(variants)), asked.seed)
+                replace(variant, at=at) for at in chosen(points, sample and max(1, sample // len(variants)), asked.seed)
             ]
         figures.tried = len(faults)
         figures.struck, figures.losses = side_by_side(stage.strike, faults)
@@ -58,7 +61,7 @@ def kill(asked: Asked) -> Iterator[Figures]:
     with ground() as here:
         for one in scene.RUNS:
             stage = Stage(one, here)
-            yield strike_scene(asked, stage, "kill", [Fault(0)], asked.sample(20, "FAULT_KILLS"))
+            yield strike_scene(asked, stage, "kill", [Fault(0)], asked.sample(14, "FAULT_KILLS"))
 
 
 def upkeep(asked: Asked) -> Iterator[Figures]:
@@ -66,7 +69,7 @@ def upkeep(asked: Asked) -> Iterator[Figures]:
     with ground() as here:
         for one in scene.UPKEEP:
             stage = Stage(one, here)
-            yield strike_scene(asked, stage, "kill", [Fault(0)], asked.sample(4, "FAULT_KILLS"))
+            yield strike_scene(asked, stage, "kill", [Fault(0)], asked.sample(3, "FAULT_KILLS"))
 
 
 def error(asked: Asked) -> Iterator[Figures]:
@@ -85,7 +88,28 @@ def error(asked: Asked) -> Iterator[Figures]:
         for one in scene.RUNS[0], scene.RUNS[2]:
             stage = Stage(one, here)
             for name, variants in kinds.items():
-                yield strike_scene(asked, stage, name, variants, asked.sample(6, "FAULT_ERRORS", 100))
+                yield strike_scene(asked, stage, name, variants, asked.sample(4, "FAULT_ERRORS", 100))
+
+
+def read(asked: Asked) -> Iterator[Figures]:
+    """Files that cannot be read."""
+    places = {
+        "an object": "/store/objects/",
+        "a journal": "/store/runs/",
+        "the index": "/store/index",
+        "a name": "/store/refs/",
+        "the project": "/project/",
+    }
+    with ground() as here:
+        for one in scene.READS[:1] if asked.short else scene.READS:
+            stage = Stage(one, here)
+            for name, place in places.items():
+                variants = [Fault(0, "EIO", READS, lasting, place) for lasting in (False, True)]
+                figures = strike_scene(
+                    asked, stage, f"EIO at a read of {name}", variants, asked.sample(4, "FAULT_READS", 100)
+                )
+                if figures.points:
+                    yield figures
 
 
 def cut(asked: Asked) -> Iterator[Figures]:
@@ -132,10 +156,12 @@ def full(asked: Asked) -> Iterator[Figures]:
     """Disks without room for bytes or files."""
     private_mounts()
     with ground() as here:
-        for one in scene.FULL[1:5:3] if asked.short else scene.FULL:
+        for one in scene.FULL:
+            if asked.short and one.name not in scene.FULL_SHORT:
+                continue
             stage = Stage(one, here)
             for shortage in (BYTES, INODES):
-                count = asked.sample(5, "FAULT_FULL", 20)
+                count = asked.sample(3, "FAULT_FULL", 20)
                 assert count is not None
                 with timed(Figures(f"{shortage.name}: {one.name}")) as figures:
                     figures.tried, figures.struck, figures.losses = starve(stage, shortage, count, asked.seed)
@@ -175,6 +201,22 @@ def crowd(asked: Asked) -> Iterator[Figures]:
             yield figures
 
 
+def collect(asked: Asked) -> Iterator[Figures]:
+    """Removals, half of them killed, beside 16 writers that keep asking for what is being removed."""
+    seconds = asked.sample(3, "FAULT_SECONDS", 60)
+    assert seconds is not None
+    with ground() as here, timed(Figures("gc beside 16 writers")) as figures:
+        deadline = time.monotonic() + seconds
+        root = here.folder / "store"
+        try:
+            runs, figures.losses = try_it(root, 16, asked.seed, lambda: time.monotonic() < deadline, least=2)
+        except AssertionError as error:
+            runs, figures.losses = 0, [str(error)]
+        figures.tried = figures.struck = len(Removals(root / "removed").read().batches)
+        figures.note = f"{runs} runs"
+    yield figures
+
+
 def random_kill(asked: Asked) -> Iterator[Figures]:
     """SIGKILL of several writers at random moments."""
     rounds = asked.sample(15, "FAULT_ROUNDS", 200)
@@ -210,8 +252,10 @@ SUITES: dict[str, Callable[[Asked], Iterator[Figures]]] = {
     "kill": kill,
     "upkeep": upkeep,
     "error": error,
+    "read": read,
     "flip": flip,
     "crowd": crowd,
+    "collect": collect,
     "random": random_kill,
     "container": container,
     "cut": cut,

@@ -151,4 +151,7 @@ UPKEEP = (
     Scene("exec after a kill", cut_short("exec", "make", share=0.6, begin=one_run), verb("exec", "make"), again=AGAIN),
     Scene("gc after a kill", cut_short(*GC, share=0.5, begin=versions), verb(*GC), again=(GC,), readable=newest),
 )
+FROM_FILE = Scene("exec of a file", one_run, verb("exec", "use", "--words=words"), again=AGAIN)
+READS = (RUNS[3], FROM_FILE, UPKEEP[0])
+FULL_SHORT = frozenset({"exec", "pipeline", "gc --yes", "pull"})
 FULL = (*RUNS[1:], *(one for one in UPKEEP if one.name in {"gc --yes", "store pack", "pull"}))

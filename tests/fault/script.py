@@ -49,7 +49,7 @@ def tell_a_run(store: Store, seed: str, say: Say = acknowledge) -> None:
     it is durable."""
     objects = store.objects
     say(f"object {objects.put_bytes(f'bytes {seed}'.encode())}")
-    for digest, _ in objects.put_many(f"many {seed} {number}".encode() for number in range(5)):
+    for digest, _ in objects.put_many(f"many {seed} {number}".encode() for number in range(SMALL)):
         say(f"object {digest}")
     say(f"object {objects.put_stream([b'stream ', seed.encode()])[0]}")
     output = write_apart(store.layout.work / f"output {seed}", f"output {seed}" * 1000)

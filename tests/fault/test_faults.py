@@ -41,12 +41,20 @@ def test_a_call_that_fails_is_told_and_nothing_is_acknowledged_that_it_lost() ->
     assert "EIO at a sync: exec" in suffers("error")
 
 
+def test_a_file_that_cannot_be_read_is_told_and_nothing_is_lost() -> None:
+    assert "EIO at a read of an object" in suffers("read")
+
+
 def test_a_flipped_bit_is_found_and_never_served() -> None:
     assert "flipped bits" in suffers("flip")
 
 
 def test_many_processes_on_one_store_lose_nothing() -> None:
     assert "runs at once" in suffers("crowd")
+
+
+def test_removals_beside_many_writers_lose_nothing_that_a_record_names() -> None:
+    assert "gc beside 16 writers" in suffers("collect")
 
 
 def test_writers_killed_at_random_moments_lose_nothing() -> None:

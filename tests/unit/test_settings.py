@@ -71,6 +71,19 @@ def test_the_settings_name_every_executor_there_is() -> None:
     assert set(EXECUTOR_NAMES) == {"auto", *EXECUTORS}
 
 
+def test_who_has_no_home_needs_only_a_place_for_the_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(Path, "home", no_home)
+
+    assert load_settings({"MLRUN_STORE": "/s", "MLRUN_EXECUTOR": "process"}) == Settings(Path("/s"), "process")
+    with pytest.raises(MlrunError, match="there is no home folder") as caught:
+        load_settings({})
+    assert caught.value.code is ExitCode.USAGE
+
+
+def no_home() -> Path:
+    raise RuntimeError("Could not determine home directory.")
+
+
 def test_the_cache_folder_is_never_in_a_home_that_is_not_there(tmp_path):
     assert cache_folder({"HOME": str(tmp_path)}) == tmp_path / ".cache" / "mlrun"
     assert cache_folder({"HOME": str(tmp_path / "gone")}) is None

@@ -1,6 +1,7 @@
 """What an earlier run gives to a step."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from runner.app.origin import Inherited, apply_inherited, from_execution
@@ -14,6 +15,7 @@ from runner.spec.model import Step
 from runner.spec.project import parse_project
 from runner.state import State
 from runner.store.record import Code, Execution, Owner, ProjectRef, Run
+from runner.store.store import Store
 
 HERE = Location("valohai.yaml", 1, 1)
 ORIGIN = Origin("run", 3, "tr", "execution")
@@ -25,6 +27,7 @@ TEXT = """
     command: train {parameters}
     parameters: [{name: n, type: integer, default: 1}, {name: must}, {name: loud, type: flag}]
     inputs: [{name: data}, {name: more, default: more.csv}]
+    environment-variables: [{name: MODE, optional: true}]
 """
 
 
@@ -74,6 +77,20 @@ def test_what_the_step_has_no_more_is_told() -> None:
     ]
 
 
+def test_a_run_from_elsewhere_sets_only_variables_that_the_step_declares() -> None:
+    variables = {"LD_PRELOAD": "/evil.so", "BASH_ENV": "/evil.sh", "MODE": "fast"}
+    inherited = Inherited(ORIGIN, {"must": "x"}, {"data": (FILE,)}, environment=variables, is_foreign=True)
+
+    node, told = applied(inherited)
+
+    assert (node.environment["MODE"], variables.keys() & node.environment.keys()) == ("fast", {"MODE"})
+    assert told == [
+        "step `train` has no variable `BASH_ENV` any more",
+        "step `train` has no variable `LD_PRELOAD` any more",
+    ]
+    assert applied(replace(inherited, is_foreign=False))[0].environment.items() >= variables.items()
+
+
 def test_the_record_of_a_plan_says_where_its_inputs_came_from() -> None:
     inherited = Inherited(ORIGIN, {"must": "x"}, {"data": (FILE,)})
     plan = compile_step(*apply_inherited(inherited, step(), Arguments("/here"), print), "/p")
@@ -110,9 +127,10 @@ def run_with(parameters: dict[str, object], planned: dict[str, object]) -> tuple
     return run, execution
 
 
-def test_a_flag_that_nobody_set_is_not_given_as_one_that_was_set_to_false() -> None:
-    unset = from_execution(*run_with({"n": 1, "loud": False}, {"n": 1}))
-    denied = from_execution(*run_with({"n": 1, "loud": False}, {"n": 1, "loud": False}))
+def test_a_flag_that_nobody_set_is_not_given_as_one_that_was_set_to_false(tmp_path: Path) -> None:
+    store = Store.open(tmp_path, create=False)
+    unset = from_execution(store, *run_with({"n": 1, "loud": False}, {"n": 1}))
+    denied = from_execution(store, *run_with({"n": 1, "loud": False}, {"n": 1, "loud": False}))
 
     assert unset.parameters == {"n": 1}
     assert denied.parameters == {"n": 1, "loud": False}

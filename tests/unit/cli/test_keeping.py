@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from runner.cli.main import run
+from runner.errors import ExitCode
 from runner.store.datum import datum_id
 from runner.store.lease import current_owner, write_owner
 from runner.store.record import Run
@@ -52,6 +54,23 @@ def test_runs_executions_and_files_are_pinned_listed_and_let_go(project: Project
     out(capsys, "pin", "--remove", "1", "run:2", datum_id(id, "model.pkl"))
     assert "nothing is pinned" in out(capsys, "pin", "--list")
     assert "execution 1 is not pinned" in out(capsys, "pin", "--remove", "1", code=2)
+
+
+def test_pinning_again_keeps_the_note_unless_another_is_given(project: Project, capsys: Capture) -> None:
+    project.run()
+    out(capsys, "pin", "1", "--note", "the paper")
+    out(capsys, "pin", "1")
+    assert [one["note"] for one in data(capsys, "pin", "--list")] == ["the paper"]
+    out(capsys, "pin", "1", "--note", "the talk")
+    assert [one["note"] for one in data(capsys, "pin", "--list")] == ["the talk"]
+
+
+def test_a_file_that_is_gone_cannot_be_pinned(project: Project, capsys: Capture) -> None:
+    id = project.run(outputs={"model.pkl": b"m"})
+    _, execution = project.store.find_execution(None, id)
+    Path(project.store.objects.name(execution.outputs[0].digest)).unlink()
+    assert "is missing from the store" in out(capsys, "pin", "1/model.pkl", code=30)
+    assert data(capsys, "pin", "--list") == []
 
 
 def test_the_pin_of_something_that_is_gone_can_be_taken_away(project: Project, capsys: Capture) -> None:
@@ -112,6 +131,14 @@ def test_a_run_is_removed_by_its_number_its_id_or_its_only_execution(project: Pr
     assert numbers(capsys) == []
     project.run()
     assert numbers(capsys) == numbers(capsys, "runs") == [4]
+
+
+def test_a_removal_counts_only_files_that_are_there(project: Project, capsys: Capture) -> None:
+    id = project.run(outputs={"gone.bin": b"g" * 5000, "model.pkl": b"m" * 7})
+    _, execution = project.store.find_execution(None, id)
+    digests = {output.name: output.digest for output in execution.outputs}
+    Path(project.store.objects.name(digests["gone.bin"])).unlink()
+    assert "1 file (7 B) stays in the store" in out(capsys, "rm", "1")
 
 
 def test_one_of_several_executions_cannot_be_removed(project: Project, capsys: Capture) -> None:
@@ -210,6 +237,18 @@ def test_the_users_of_a_file_are_found_without_reading_other_runs(
     assert [one["counter"] for one in document["used_by"]] == [2, 3]
     assert len(set(read)) == 3
     live.die()
+
+
+@pytest.mark.parametrize("limit", ["", " ", "0", "-5m", "abc", "50ms", "1month"])
+def test_a_check_is_not_limited_by_what_is_no_duration(project: Project, capsys: Capture, limit: str) -> None:
+    project.run()
+    assert "write it like `10m`" in out(capsys, "store", "check", "--time-limit", limit, code=2)
+
+
+def test_a_check_takes_minutes_by_their_letter(project: Project, capsys: Capture) -> None:
+    project.run()
+    assert run(["store", "check", "--time-limit", "10m"]) != ExitCode.USAGE
+    assert "not everything was looked at" not in capsys.readouterr().err
 
 
 def test_a_rebuild_says_what_it_found(project: Project, capsys: Capture) -> None:

@@ -48,6 +48,15 @@ def test_a_reader_that_goes_away_causes_no_complaint(ended: Project, verb: list[
     assert "bug" not in talk
 
 
+@pytest.mark.parametrize("verb", [["schema"], ["list", "--json"], ["outputs", "1"]], ids=" ".join)
+def test_a_reader_that_has_enough_is_no_failure(ended: Project, verb: list[str]) -> None:
+    unbuffered = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen([sys.executable, "-m", "runner", *verb], stdout=subprocess.PIPE, env=unbuffered) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait() == ExitCode.OK
+
+
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("verb", [["schema"], ["list"], ["lint", "-"]], ids=" ".join)
 def test_a_full_disk_below_the_output_is_told_and_no_bug(ended: Project, verb: list[str], unbuffered: str) -> None:

@@ -17,10 +17,10 @@ from runner.remote.lane import Lanes
 from runner.remote.meter import Meter
 from runner.remote.pull import Pulled, pull
 from runner.remote.push import Pushed, push
-from runner.remote.snapshot import Snapshots
 from runner.store.identity import new_id
 from runner.store.reach import FILES, Kind, named_by
 from runner.store.record import Code, LogRef, OutputFile, ProjectRef, Run
+from runner.store.snapshot import Snapshots
 from runner.store.store import Store
 
 PROJECT = str(uuid5(UUID(int=0), "a project"))

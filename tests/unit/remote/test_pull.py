@@ -379,13 +379,58 @@ def test_names_that_are_no_manifests_are_passed_over(mine: Any, yours: Any, remo
 
 
 def test_a_run_that_is_too_large_for_the_disk_is_refused_before_it_comes(mine: Any, yours: Any, remote: Path) -> None:
-    run = mine.run()
+    run, other, last = mine.run(), mine.run(), mine.run()
+    mine.push(remote, run, other, last)
+    forge(remote, other, lambda document: document.update(objects=[[one[0], 1 << 59] for one in document["objects"]]))
+    pulled = yours.pull(remote)
+    assert pulled.new == [run.id, last.id]
+    assert {id: error.code for id, error in pulled.refused.items()} == {other.id: ExitCode.DISK}
+    check_honest(yours)
+
+
+def test_nobody_can_forbid_empty_files(mine: Any, yours: Any, remote: Path) -> None:
+    run = mine.run("model", size=0)
     mine.push(remote, run)
-    forge(remote, run, lambda document: document.update(objects=[[one[0], 1 << 59] for one in document["objects"]]))
-    with pytest.raises(MlrunError) as caught:
-        yours.pull(remote)
-    assert caught.value.code is ExitCode.DISK
-    assert not yours.store.runs()
+    nothing = hash_bytes(b"")
+    (remote / "tombstones").mkdir()
+    (remote / "tombstones" / nothing).write_bytes(b"{}")
+    forged = Purged(nothing, "2026-01-01T00:00:00.000000Z", "me", "", ())
+    with pytest.raises(MlrunError, match="an empty file"):
+        Depot(open_remote(str(remote))).bury(forged)
+    assert yours.pull(remote).new == [run.id]
+    assert not removed(yours).purged
+    assert yours.store.objects.put_bytes(b"") == nothing
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+def test_a_made_up_size_of_a_shared_object_refuses_no_other_run(
+    mine: Any, yours: Any, remote: Path, change: int
+) -> None:
+    runs = [mine.run() for _ in range(4)]
+    assert len({run.spec for run in runs}) == 1
+    mine.push(remote, *runs)
+
+    def lie(document: Any) -> None:
+        document.update(objects=[[one, size + change * (one == runs[0].spec)] for one, size in document["objects"]])
+
+    forge(remote, runs[0], lie)
+    forge(remote, runs[2], lie)
+    pulled = yours.pull(remote)
+    assert pulled.new == [runs[1].id, runs[3].id]
+    assert sorted(pulled.refused) == sorted([runs[0].id, runs[2].id])
+    check_honest(yours)
+
+
+def test_what_does_not_fit_beside_the_runs_before_it_is_left_there(
+    mine: Any, yours: Any, remote: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [mine.run(size=50_000) for _ in range(3)]
+    mine.push(remote, *runs)
+    monkeypatch.setattr(Intake, "room", lambda _: 120_000)
+    pulled = yours.pull(remote)
+    assert pulled.new == [run.id for run in runs[:2]]
+    assert list(pulled.refused) == [runs[2].id]
+    assert yours.pull(remote).new == [runs[2].id]
 
 
 def test_there_has_to_be_a_remote(yours: Any, remote: Path) -> None:

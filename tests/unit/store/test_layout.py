@@ -52,6 +52,32 @@ def test_a_store_that_was_half_made_is_finished(tmp_path: Path) -> None:
     assert Layout.open_existing(tmp_path) is not None
 
 
+@pytest.mark.parametrize("trace", ["refs/log", "runs/01a1ffef-b495-7973-bcb4-b167a4f71c03/journal"])
+def test_a_store_that_lost_its_format_is_neither_taken_for_none_nor_begun_anew(layout: Layout, trace: str) -> None:
+    (layout.root / trace).parent.mkdir(exist_ok=True)
+    (layout.root / trace).touch()
+    layout.format.unlink()
+    for look in (Layout.open_existing, Layout.create_or_open):
+        with pytest.raises(MlrunError, match="has lost its file `format`") as caught:
+            look(layout.root)
+        assert caught.value.code is ExitCode.STORE
+        assert "`mlrun store, format 2`" in (caught.value.hint or "")
+    assert not layout.format.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["objects", "runs", "work", "cache", "refs", "packed", "claims", "trash", "quarantine"]
+)
+def test_a_folder_that_was_deleted_by_hand_is_made_again_by_the_next_writer(layout: Layout, name: str) -> None:
+    shutil.rmtree(layout.root / name)
+    assert Layout.open_existing(layout.root) == layout
+    assert not (layout.root / name).exists()
+    with Store.open(layout.root, create=True) as store:
+        digest = store.objects.put_bytes(b"anything")
+        assert store.objects.read(digest) == b"anything"
+    assert stat.S_IMODE((layout.root / name).stat().st_mode) == 0o700
+
+
 def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(MlrunError, match=r"not a store: it holds `thesis\.tex`") as caught:
@@ -210,3 +236,53 @@ def test_a_program_that_knows_only_the_first_format_refuses_this_one_by_name(
     monkeypatch.setattr(layout_module, "FORMAT", 1)
     with pytest.raises(MlrunError, match="has format 2, this program knows format 1"):
         Layout.open_existing(layout.root)
+
+
+def test_a_store_killed_while_it_is_made_is_finished_by_the_next_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
+    point, ended = 0, False
+    while not ended:
+        # Of the many folders for objects, one is like the other.
+        point += 1 if point < 8 else 61 if point < 240 else 7
+        root = tmp_path / f"store {point}"
+        ended = not dies_making(root, point)
+
+        with Store.open(root, create=True) as store:
+            digest = store.objects.put_bytes(b"content")
+
+        assert (root / "format").read_text() == "mlrun store, format 2\n", f"killed at call {point}"
+        assert {path.name for path in (root / "objects").iterdir()} >= set(SHARDS), f"killed at call {point}"
+        with Store.open(root, create=False) as view:
+            assert view.objects.read(digest) == b"content", f"killed at call {point}"
+        shutil.rmtree(root)
+    assert point > 260
+
+
+def dies_making(root: Path, point: int) -> bool:
+    """Make a store in a process that is killed before its call number `point` that changes the disk; whether it was."""
+    child = os.fork()
+    if child == 0:
+        left = point
+
+        def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*arguments: Any, **options: Any) -> Any:
+                nonlocal left
+                left -= 1
+                if left == 0:
+                    os._exit(9)
+                return real(*arguments, **options)
+
+            return call
+
+        try:
+            for name in ("mkdir", "chmod", "open", "write", "fsync", "rename", "unlink", "rmdir"):
+                setattr(os, name, counted(getattr(os, name)))
+            Layout.create_or_open(root)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in {0, 9}
+    return code == 9

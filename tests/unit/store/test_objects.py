@@ -224,7 +224,7 @@ def test_a_read_only_file_costs_no_copy(objects: Objects, tmp_path: Path) -> Non
     shown = (tmp_path / "shown").stat()
     assert (tmp_path / "shown").read_bytes() == LARGE
     assert stat.S_IMODE(shown.st_mode) == 0o444
-    assert shown.st_ino == objects.path(digest).stat().st_ino or objects._cloner.may_work()
+    assert shown.st_ino == objects.path(digest).stat().st_ino or objects._copier.cloner.may_work()
 
 
 def test_not_even_the_first_read_only_file_is_copied_where_links_can_be_made(
@@ -530,6 +530,64 @@ def test_many_small_files_are_on_the_disk_before_the_first_gets_its_name(
     assert set(together[201:]) == {"folder"}
     assert all(objects.read(hash_bytes(content)) == content for content in contents.values())
     assert not any(path.exists() for path in contents)
+
+
+def test_many_pieces_are_on_the_disk_before_the_first_gets_its_name(
+    objects: Objects, layout: Layout, together: list[str]
+) -> None:
+    stored = objects.put_many(str(number % 100).encode() for number in range(300))
+    assert together[:201] == ["volume", *["check", "rename"] * 100]
+    assert set(together[201:]) == {"folder"}
+    assert [objects.read(digest) for digest, _ in stored] == [str(number % 100).encode() for number in range(300)]
+    assert files(layout) == sorted({digest for digest, _ in stored})
+
+
+@pytest.mark.parametrize("count", [3, 100])
+def test_many_pieces_are_synced_one_by_one_if_they_are_few_or_it_does_not_pay(
+    objects: Objects, together: list[str], monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr(Volume, "pays", lambda *_: count == 3)
+    stored = objects.put_many(str(number).encode() for number in range(count))
+    assert together.count("file") == count == together.count("rename")
+    assert {"volume", "check"}.isdisjoint(together)
+    assert all(objects.verify(digest) for digest, _ in stored)
+
+
+@pytest.mark.parametrize("losing", ["volume", "file", "items"])
+def test_nothing_is_left_of_many_pieces_that_cannot_be_stored(
+    objects: Objects, layout: Layout, together: list[str], monkeypatch: pytest.MonkeyPatch, losing: str
+) -> None:
+    kept = objects.put_bytes(b"kept")
+
+    def fail(_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    def items() -> Iterator[bytes]:
+        for number in range(100):
+            yield str(number).encode()
+        if losing == "items":
+            raise MlrunError("no more", code=ExitCode.STORE)
+
+    if losing == "volume":
+        monkeypatch.setattr(Volume, "sync", fail)
+    if losing == "file":
+        monkeypatch.setattr(objects_module, "check_written", fail)
+    with pytest.raises(MlrunError) as caught:
+        objects.put_many(items())
+    assert caught.value.code is ExitCode.STORE
+    assert files(layout) == [kept]
+
+
+def test_the_disk_begins_with_a_large_stream_before_it_ends(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[tuple[int, int]] = []
+    monkeypatch.setattr(objects_module, "start_writing", lambda _, offset, size: begun.append((offset, size)))
+    share, piece = objects_module._SHARE, b"x" * (3 << 20)
+    digest, size = objects.put_stream([piece] * 20)
+    assert objects.verify(digest)
+    assert size == 20 * len(piece)
+    assert [offset for offset, _ in begun] == [0, *(offset + length for offset, length in begun)][:-1]
+    assert all(share <= length < share + len(piece) for _, length in begun)
+    assert size - sum(length for _, length in begun) < share
 
 
 @pytest.mark.parametrize("count", [3, 100])

@@ -424,8 +424,9 @@ def test_a_log_that_was_removed_is_told_so_and_its_size_is_unknown(store: Store)
         log_files(store, None, execution)  # type: ignore[arg-type]
     assert caught.value.code is ExitCode.STORE
     Removals(store.layout.removed).append([{"type": "files-dropped", "executions": ["e"]}])
-    with pytest.raises(MlrunError, match="the log of execution 3 was removed on") as caught:
-        log_files(store, None, execution)  # type: ignore[arg-type]
+    run = SimpleNamespace(id="r", counter=1)
+    with pytest.raises(MlrunError, match="the log of execution 3 is not here: its files were removed by") as caught:
+        log_files(store, run, execution)  # type: ignore[arg-type]
     assert caught.value.code is ExitCode.INPUT
     assert log_sizes(store, None, execution) == {}  # type: ignore[arg-type]
     with pytest.raises(MlrunError, match=digest):

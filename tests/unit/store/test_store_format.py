@@ -1,22 +1,32 @@
 """A second reader, written from `docs/store-format.md` with nothing of ours."""
 
+import fcntl
 import json
 import os
 import sqlite3
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from blake3 import blake3
 
+from runner.digest import hash_bytes
 from runner.state import Reason, State
 from runner.store.catalog import data_of, write_listing
+from runner.store.claim import Claims
 from runner.store.head import REF_ENTRY_TYPES
 from runner.store.identity import new_id
+from runner.store.imported import Import, write_import
+from runner.store.packed import Packed
+from runner.store.recipe import Piece, make_recipe
 from runner.store.record import ENTRY_TYPES
+from runner.store.removal import REMOVAL_ENTRY_TYPES, Removals
 from runner.store.store import Store
+from runner.store.trash import Trash
+
+from .conftest import INPUT, whole_run
 
 Header = Callable[..., dict[str, Any]]
 
@@ -38,6 +48,31 @@ def unsealed(path: Path) -> Any:
     assert line[16:17] + line[-1:] == b" \n"
     assert line[:16] == blake3(line[17:-1]).hexdigest()[:16].encode()
     return json.loads(line[17:])
+
+
+def object_in(root: Path, digest: str) -> bytes | None:
+    """An object, wherever it is: whole, as a recipe, or either in a batch of the trash."""
+    for top in (root, *(path for path in (root / "trash").iterdir() if not path.name.startswith("."))):
+        whole, recipe = (top / part / digest[:2] / digest for part in ("objects", "packed"))
+        if whole.exists():
+            content = whole.read_bytes()
+        elif recipe.exists():
+            document = json.loads(recipe.read_bytes())
+            assert document["format"] == 1
+            content = b"".join(pieces(root, document["pieces"]))
+            assert len(content) == document["size"]
+        else:
+            continue
+        assert blake3(content).hexdigest() == digest
+        return content
+    return None
+
+
+def pieces(root: Path, told: list[tuple[str, int, int]]) -> Iterator[bytes]:
+    for source, offset, length in told:
+        with (root / "objects" / source[:2] / source).open("rb") as file:
+            file.seek(offset)
+            yield file.read(length)
 
 
 def test_another_program_can_read_a_run(store: Store, header: Header) -> None:
@@ -100,6 +135,99 @@ def test_another_program_can_read_the_names_and_knows_the_ids_of_data(store: Sto
     assert json.loads(listed.decode("utf-8", "surrogateescape")) == {"data": [alias["datum"]], "format": 1}
 
 
+def test_another_program_can_read_pins_and_tags(store: Store, header: Header) -> None:
+    run = whole_run(store, header())
+    (execution,) = store.run(run.id).executions
+    with store.refs.changing({"user": "me"}) as change:
+        change.pin("execution", execution, "the paper")
+        change.tag("run", run.id, "good/one", own=False)
+        change.untag("run", run.id, "best", own=True)
+    refs = store.layout.root / "refs"
+    entries = second_reader(refs / "log")
+    assert [entry["type"] for entry in entries] == ["pinned", "tagged", "untagged"]
+    pin = unsealed(refs / "pin" / blake3(execution.encode()).hexdigest())
+    assert (pin["id"], pin["what"], pin["note"], pin["by"]) == (execution, "execution", "the paper", {"user": "me"})
+    tags = {name: unsealed(refs / "tag" / blake3(name.encode()).hexdigest()) for name in ("good/one", "best")}
+    assert tags == {
+        "good/one": {"name": "good/one", "has": {run.id: "run"}, "without": {}},
+        "best": {"name": "best", "has": {}, "without": {run.id: "run"}},
+    }
+
+
+def test_another_program_can_put_packed_objects_together_also_in_the_trash(store: Store) -> None:
+    source, other = store.objects.put_bytes(b"0123456789"), store.objects.put_bytes(b"abc")
+    packed, root = Packed(store.layout.packed), store.layout.root
+    old = hash_bytes(b"234bc7")
+    packed.put(old, make_recipe([Piece(source, 2, 3), Piece(other, 1, 2), Piece(source, 7, 1)]))
+    recipe = root / "packed" / old[:2] / old
+    assert recipe.stat().st_mode & 0o7777 == 0o444
+    assert object_in(root, old) == b"234bc7"
+    trash = Trash(store.layout)
+    batch = trash.begin("gc", "me")
+    trash.move(batch, recipe)
+    gone = store.objects.put_bytes(b"gone")
+    trash.move(batch, store.objects.path(gone))
+    assert (object_in(root, old), object_in(root, gone)) == (b"234bc7", b"gone")
+    assert object_in(root, "0" * 64) is None
+    about = unsealed(root / "trash" / batch.id / "batch")
+    assert about == {"id": batch.id, "time": batch.time, "why": "gc", "by": "me"}
+
+
+def test_another_program_can_tell_what_was_removed(store: Store, header: Header) -> None:
+    run = whole_run(store, header(), "a", "b")
+    executions = sorted(store.run(run.id).executions)
+    purged = blake3(b"secret").hexdigest()
+    removals, root = Removals(store.layout.removed), store.layout.root
+    batch = Trash(store.layout).begin("rm", "me")
+    removals.append([{"type": "files-dropped", "executions": executions, "batch": batch.id}])
+    about = {"digest": purged, "by": "me", "reason": "asked", "names": ["x"], "size": 6, "parts": []}
+    removals.append([{"type": "content-purged", **about}])
+    store.remove_run(run.id, batch)
+    entries = second_reader(root / "removed")
+    assert [entry["type"] for entry in entries] == ["files-dropped", "content-purged", "run-removed"]
+    assert entries[0]["executions"] == executions
+    assert {key: entries[1][key] for key in about} == about
+    gone = {key: entries[2][key] for key in ("run", "project", "counter", "executions")}
+    assert gone == {"run": run.id, "project": "p1", "counter": 1, "executions": 2}
+    journal = root / "trash" / batch.id / "runs" / run.id / "journal"
+    assert second_reader(journal)[0]["run"]["id"] == run.id
+
+
+def test_another_program_can_tell_what_a_living_process_has_claimed(store: Store) -> None:
+    claims, digests = Claims(store.layout.claims), [hash_bytes(data) for data in (b"a", b"b")]
+    claims.claim(digests)
+    (path,) = (path for path in store.layout.claims.iterdir() if path.read_bytes()[:32].hex() == digests[0])
+    assert path.read_bytes() == b"".join(map(bytes.fromhex, digests))
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass
+        else:
+            raise AssertionError("nobody holds the claim")
+    claims.close()
+    assert not path.exists()
+
+
+def test_another_program_can_read_the_numbers_of_a_run_of_another_store(store: Store) -> None:
+    told = Import("ssh://lab/srv", "2026-01-01T00:00:00.000000Z", 7, {"id": 12})
+    path = store.layout.root / "import"
+    write_import(path, told)
+    assert unsealed(path) == {"from": told.source, "time": told.time, "counter": 7, "executions": {"id": 12}}
+
+
+def test_another_program_can_check_the_rows_of_the_index(store: Store, header: Header) -> None:
+    run = whole_run(store, header())
+    (execution,) = store.run(run.id).executions
+    with closing(sqlite3.connect(store.layout.index)) as index:
+        rows = index.execute("SELECT row, seal FROM runs UNION ALL SELECT row, seal FROM executions").fetchall()
+        assert len(rows) == 2
+        assert all(blake3(row.encode()).digest()[:8] == seal for row, seal in rows)
+        assert index.execute("SELECT digest, execution FROM inputs").fetchall() == [(bytes.fromhex(INPUT), execution)]
+        ((id, made),) = index.execute("SELECT id, execution FROM data").fetchall()
+        assert (str(uuid.UUID(bytes=id)), made) == (data_of(store.run(run.id).executions[execution])[0].id, execution)
+
+
 def test_every_object_is_named_by_its_hash(store: Store) -> None:
     store.objects.put_many([b"", b"a", b"b" * 100_000])
     names = [path for path in store.layout.objects.rglob("*") if path.is_file()]
@@ -109,8 +237,7 @@ def test_every_object_is_named_by_its_hash(store: Store) -> None:
 
 
 def test_the_page_names_every_entry_state_reason_and_table() -> None:
-
     page = (Path(__file__).parents[3] / "docs" / "store-format.md").read_text(encoding="utf-8")
-    tables = ("counters", "runs", "executions", "data")
-    for word in (*ENTRY_TYPES, *REF_ENTRY_TYPES, *State, *Reason, *tables, "owner", "inbox"):
+    tables = ("counters", "runs", "executions", "data", "inputs")
+    for word in (*ENTRY_TYPES, *REF_ENTRY_TYPES, *REMOVAL_ENTRY_TYPES, *State, *Reason, *tables, "owner", "inbox"):
         assert f"`{word}" in page, word

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from runner.store import volume as volume_module
-from runner.store.volume import Volume, check_written
+from runner.store.volume import Volume, check_written, start_writing
 
 PLENTY = 1 << 60
 """More bytes than any machine has waiting."""
@@ -103,3 +103,18 @@ def test_the_check_of_a_file_passes_what_was_written_and_tells_a_failure(tmp_pat
     finally:
         os.close(receive)
         os.close(send)
+
+
+def test_a_disk_that_begins_to_write_changes_nothing_and_tells_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with path.open("wb") as file:
+        file.write(b"x" * 100_000)
+        file.flush()
+        start_writing(file.fileno(), 0, 50_000)
+        start_writing(file.fileno(), 50_000, 1 << 40)
+    assert path.read_bytes() == b"x" * 100_000
+    receive, send = os.pipe()
+    start_writing(receive, 0, 1)
+    os.close(receive)
+    os.close(send)
+    start_writing(receive, 0, 1)

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -252,3 +254,19 @@ def test_finish_is_told_before_a_run_can_be_removed(store: Store, header: Header
     store.remove_run(writer.id, a_batch(store))
     assert shown(store) == ([], [])
     finish(store.begin_run(header()))
+
+
+def test_a_removed_run_leaves_nothing_in_the_index(store: Store, header: Header) -> None:
+    def rows() -> dict[str, list[tuple[object, ...]]]:
+        with closing(sqlite3.connect(store.layout.index)) as connection:
+            tables = ("runs", "executions", "data", "inputs")
+            return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables}
+
+    whole_run(store, header(), "a", "b")
+    before = rows()
+    gone = whole_run(store, header(), "a", "b")
+    assert all(len(now) > len(then) for now, then in zip(rows().values(), before.values(), strict=True))
+
+    store.remove_run(gone.id, a_batch(store))
+
+    assert rows() == before

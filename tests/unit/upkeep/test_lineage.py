@@ -1,128 +1,56 @@
-"""Versions of each other: by what they were to whom, the newest kept whole, each file in one row."""
+"""What came of a file: everyone who got it, what they left, and who got that; nothing of those who only look alike."""
 
-from dataclasses import replace
-
-import pytest
+from typing import Any
 
 from runner.digest import Digest, hash_bytes
-from runner.state import State
-from runner.store.datum import Datum
-from runner.store.record import Code, Execution, OutputFile, Owner, ProjectRef, Run
-from runner.upkeep.lineage import Lineage, Lineages
+from runner.store.catalog import data_of
+from runner.upkeep.inventory import Inventory
+from runner.upkeep.lineage import Heir, heirs
 
-A, B, C, D = (hash_bytes(name) for name in (b"a", b"b", b"c", b"d"))
-ALL = {A, B, C, D}
+Scene = Any
 
 
-def run(number: int, *executions: Execution, project: str = "p", state: State = State.SUCCEEDED) -> Run:
-    return Run(
-        id=str(number),
-        counter=number,
-        kind="exec",
-        name="run",
-        project=ProjectRef(project, project, "/", "valohai.yaml"),
-        title=None,
-        tags=(),
-        argv=(),
-        code=Code(hash_bytes(b"tree")),
-        spec=hash_bytes(b"spec"),
-        plan={},
-        executor="process",
-        host={},
-        version="1",
-        owner=Owner("", "", 0, 0),
-        created="",
-        state=state,
-        executions={execution.id: execution for execution in executions},
-    )
+def of(scene: Scene, data: bytes) -> list[Heir]:
+    with scene.reading() as view:
+        return heirs(view, Inventory(view.layout), Digest(hash_bytes(data)))
 
 
-def execution(number: int, step: str = "train", **changes: object) -> Execution:
-    made = Execution(str(number), number, step, step, {}, State.SUCCEEDED, f"2026-01-01T00:00:{number:02}.000000Z")
-    return replace(made, **changes)  # type: ignore[arg-type]
+def test_heirs_of_heirs_are_found_and_who_got_nothing_is_not(scene: Scene) -> None:
+    people = scene.execute("gather", {"people.csv": b"people"})
+    model = scene.execute("train", {"model.pkl": b"model"}, inputs=data_of(people))
+    report = scene.execute("report", {"report.md": b"report"}, inputs=data_of(model))
+    scene.execute("train", {"model.pkl": b"another"})
+    found = of(scene, b"people")
+    assert [(heir.execution, heir.direct) for heir in found] == [(model.id, True), (report.id, False)]
+    assert [[left.name for left in heir.outputs] for heir in found] == [["model.pkl"], ["report.md"]]
+    assert of(scene, b"report") == []
 
 
-def left(number: int, digest: Digest, name: str = "model", *, version: int = 1, step: str = "train") -> Execution:
-    shown = f"{name}~{version}" if version > 1 else name
-    return execution(number, step, outputs=(OutputFile(shown, digest, 1, version=version),))
+def test_a_file_in_the_code_of_a_run_reached_its_executions(scene: Scene) -> None:
+    scene.code = ("people",)
+    execution = scene.execute(outputs={"model": b"m"})
+    assert [(heir.execution, heir.direct) for heir in of(scene, b"people")] == [(execution.id, True)]
 
 
-def got(number: int, digest: Digest, name: str, origin: str, *, given: str = "data", step: str = "train") -> Execution:
-    file = {"name": name, "digest": digest, "size": 1, "origin": origin}
-    return execution(number, step, job={"inputs": [{"name": given, "files": [file]}]})
+def test_an_empty_file_hands_nothing_on(scene: Scene) -> None:
+    people = scene.execute("gather", {"people.csv": b"people"})
+    middle = scene.execute("filter", {"empty": b""}, inputs=data_of(people))
+    scene.execute("train", {"model": b"m"}, inputs=data_of(middle))
+    assert [heir.execution for heir in of(scene, b"people")] == [middle.id]
 
 
-def found(*executions: Execution) -> list[Lineage]:
-    lineages = Lineages(ALL)
-    # The order in which they are told says nothing.
-    for one in reversed(executions):
-        lineages.add_run(run(one.counter, one))
-    return lineages.found()
+def test_the_names_of_what_was_left_are_told_as_addresses(scene: Scene) -> None:
+    people = scene.execute("gather", {"people.csv": b"people"})
+    model = scene.execute("train", {"model.pkl": b"model"}, inputs=data_of(people))
+    scene.name(model, "prod")
+    scene.version(data_of(model), "models", "v1")
+    ((left,),) = [heir.outputs for heir in of(scene, b"people")]
+    assert left.names == ("datum://prod", "dataset://models/v1")
 
 
-def test_outputs_of_one_step_and_path_are_versions_and_the_newest_is_the_last_by_time() -> None:
-    assert found(left(1, A), left(2, B), left(3, C)) == [Lineage(C, (B, A))]
-
-
-def test_an_output_written_again_while_the_step_runs_is_a_version_of_the_same_path() -> None:
-    one = execution(1, outputs=(OutputFile("m", A, 1), OutputFile("m~2", B, 1, version=2)))
-    assert found(one) == [Lineage(B, (A,))]
-
-
-@pytest.mark.parametrize(
-    "other", [left(2, B, "other"), left(2, B, step="other"), got(2, B, "model", "/b")], ids=["path", "step", "input"]
-)
-def test_other_paths_steps_and_uses_are_other_rows(other: Execution) -> None:
-    assert found(left(1, A), other) == []
-
-
-def test_other_projects_are_other_rows() -> None:
-    lineages = Lineages(ALL)
-    lineages.add_run(run(1, left(1, A)))
-    lineages.add_run(run(2, left(2, B), project="q"))
-    assert lineages.found() == []
-
-
-def test_inputs_are_versions_by_name_or_by_address() -> None:
-    assert found(got(1, A, "x.csv", "datum://1"), got(2, B, "x.csv", "datum://2")) == [Lineage(B, (A,))]
-    moved = got(1, A, "x.csv", "s3://data/x"), got(2, B, "y.csv", "s3://data/x", given="other", step="other")
-    # Each is the newest of its name, too.
-    assert found(*moved) == []
-    assert found(*moved, got(3, C, "x.csv", "s3://data/x")) == [Lineage(C, (A,))]
-
-
-def test_a_version_that_is_used_again_is_the_newest() -> None:
-    assert found(left(1, A), left(2, B), left(3, A)) == [Lineage(A, (B,))]
-
-
-def test_what_is_the_newest_of_any_row_is_older_than_nothing() -> None:
-    assert found(left(1, A), left(2, B), left(3, B, "other"), left(4, C), left(5, A, "third")) == []
-
-
-def test_a_file_in_several_rows_is_told_once_with_the_newest_of_where_it_was_last() -> None:
-    rows = left(1, A), left(2, A, "other"), left(3, B), left(4, C, "other")
-    assert found(*rows) == [Lineage(C, (A,))]
-
-
-def test_files_of_no_interest_are_no_versions() -> None:
-    lineages = Lineages({A, C})
-    for number, digest in enumerate((A, B, C, D)):
-        lineages.add_run(run(number, left(number, digest)))
-    assert lineages.found() == [Lineage(C, (A,))]
-
-
-def test_what_a_run_under_way_uses_stays_whole() -> None:
-    lineages = Lineages(ALL)
-    for number, digest in enumerate((A, B, C)):
-        lineages.add_run(run(number, left(number, digest), state=State.RUNNING if number == 1 else State.FAILED))
-    assert lineages.found() == [Lineage(C, (A,))]
-
-
-def test_versions_of_a_dataset_are_told_by_file_name() -> None:
-    lineages = Lineages(ALL)
-    for number, (digest, name) in enumerate([(A, "x"), (B, "x"), (C, "y"), (D, "x")]):
-        datum = Datum(digest, name, digest, 1, "")
-        lineages.add_version(("dataset", "iris"), ("2026-01-01T00:00:00.000000Z", number), [datum])
-    assert lineages.found() == [Lineage(D, (B, A))]
-    lineages.keep_whole([B])
-    assert lineages.found() == [Lineage(D, (A,))]
+def test_a_run_that_cannot_be_read_does_not_hide_the_others(scene: Scene) -> None:
+    people = scene.execute("gather", {"people.csv": b"people"})
+    damaged, whole = (scene.execute("train", {"model": data}, inputs=data_of(people)) for data in (b"a", b"b"))
+    with scene.layout.run(scene.run_of(damaged).id).journal.open("ab") as file:
+        file.write(b"junk\n")
+    assert [heir.execution for heir in of(scene, b"people")] == [whole.id]

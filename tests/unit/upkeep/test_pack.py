@@ -1,13 +1,7 @@
 """Packing: nothing is lost or changed, the newest version stays whole, and what does not pay is left alone."""
 
 import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,119 +9,30 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner.digest import Digest, hash_bytes, hash_file
+from runner.digest import Digest, hash_bytes
 from runner.errors import ExitCode, MlrunError
 from runner.store.catalog import write_listing
 from runner.store.claim import Claims
 from runner.store.datum import Datum
 from runner.store.identity import new_id
-from runner.store.packed import Packed, blocks
-from runner.store.record import Code, ProjectRef
+from runner.store.packed import Packed
 from runner.store.store import Store
 from runner.store.trash import Trash
-from runner.store.tree import encode_tree
-from runner.store.writer import RunWriter
-from runner.upkeep.pack import Report, pack
-from runner.upkeep.unpack import unpack
+from runner.upkeep.pack import pack
 
-LEAST = 1000
-SIZE = 40_000
-RANDOM = random.Random(5).randbytes(4_000_000)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", create=True) as store:
-        yield store
-
-
-def put(store: Store, data: bytes) -> Digest:
-    """An object as another process would have left it: claimed by nobody."""
-    digest = hash_bytes(data)
-    path = store.layout.objects / digest[:2] / digest
-    if not path.exists():
-        path.write_bytes(data)
-        path.chmod(0o444)
-    return digest
-
-
-def header(store: Store) -> dict[str, Any]:
-    return {
-        "kind": "exec",
-        "name": "train",
-        "project": ProjectRef("p", "iris", "/iris", "valohai.yaml"),
-        "title": None,
-        "tags": (),
-        "argv": ("mlrun",),
-        "code": Code(put(store, encode_tree([]))),
-        "spec": hash_bytes(b"spec"),
-        "plan": {"nodes": [{"name": "train", "step": "train"}]},
-        "executor": "process",
-        "host": {},
-        "version": "1",
-    }
-
-
-Files = Sequence[tuple[str, bytes]]
-
-
-def begin(store: Store, inputs: Files = ()) -> tuple[RunWriter, str]:
-    given = [
-        {
-            "name": "data",
-            "files": [
-                {"name": name, "digest": put(store, data), "size": len(data), "origin": f"/data/{name}"}
-                for name, data in inputs
-            ],
-        }
-    ]
-    writer, id = store.begin_run(header(store)), new_id()
-    entry = {"type": "execution-created", "id": id, "node": "train", "counter": writer.new_execution_counter()}
-    writer.append([{**entry, "job": {"step": "train", "inputs": given}}])
-    return writer, id
-
-
-def tell(store: Store, outputs: Files = (), inputs: Files = ()) -> str:
-    """A run that has ended, with these files; the id of its execution."""
-    writer, id = begin(store, inputs)
-    left = [{"name": name, "digest": put(store, data), "size": len(data)} for name, data in outputs]
-    writer.append([{"type": "execution-finished", "id": id, "state": "succeeded", "reason": "exit", "outputs": left}])
-    writer.append([{"type": "run-finished", "state": "succeeded"}])
-    writer.close()
-    return id
-
-
-def is_whole(store: Store, data: bytes) -> bool:
-    return store.objects.path(hash_bytes(data)).exists()
-
-
-def is_packed(store: Store, data: bytes) -> bool:
-    return Packed(store.layout.packed).find(hash_bytes(data)) is not None
-
-
-def content(store: Store, data: bytes) -> bytes:
-    """What the store has under the digest of `data`."""
-    digest = hash_bytes(data)
-    if is_whole(store, data):
-        return store.objects.path(digest).read_bytes()
-    recipe = Packed(store.layout.packed).find(digest)
-    assert recipe is not None, "the object is gone"
-    return b"".join(bytes(block) for block in blocks(recipe, store.objects.path))
-
-
-def size_of_objects(store: Store) -> int:
-    tops = store.layout.objects, store.layout.packed
-    return sum(path.stat().st_size for top in tops for path in top.rglob("*") if path.is_file())
-
-
-def packed_whole(store: Store, **options: Any) -> Report:
-    """A pack by a process of its own, as far as claims go."""
-    with Store.open(store.layout.root, create=not options.get("dry")) as own:
-        return pack(own, least=LEAST, **options)
-
-
-def growing(count: int) -> list[bytes]:
-    return [RANDOM[: SIZE + 10 * number] for number in range(count)]
+from .versions import (
+    RANDOM,
+    SIZE,
+    begin,
+    content,
+    damage,
+    growing,
+    is_whole,
+    packed_whole,
+    put,
+    size_of_objects,
+    tell,
+)
 
 
 def test_ten_versions_that_grow_by_a_line_cost_about_one(store: Store) -> None:
@@ -363,16 +268,6 @@ def test_damage_of_the_newest_version_never_reaches_older_ones(store: Store) -> 
     assert [content(store, data) for data in versions[:2]] == versions[:2]
 
 
-def damage(path: Path) -> None:
-    path.chmod(0o644)
-    with path.open("r+b") as file:
-        file.seek(100)
-        byte = file.read(1)
-        file.seek(100)
-        file.write(bytes([byte[0] ^ 1]))
-    path.chmod(0o444)
-
-
 def test_a_recipe_in_the_trash_still_works_after_what_it_led_to_is_packed(store: Store) -> None:
     versions = growing(3)
     for data in versions[:2]:
@@ -429,164 +324,6 @@ def test_a_recipe_that_is_wrong_is_replaced_while_its_object_is_whole(store: Sto
     assert content(store, versions[0]) == versions[0]
 
 
-@contextmanager
-def stopped_at(monkeypatch: pytest.MonkeyPatch, number: int) -> Iterator[list[str]]:
-    """A pack that ends, as if it was killed, at the `number`-th change of the disk; gives the changes so far."""
-    changes: list[str] = []
-
-    def counted(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def stop(*arguments: Any, **options: Any) -> Any:
-            if len(changes) == number:
-                raise KeyboardInterrupt
-            changes.append(name)
-            return call(*arguments, **options)
-
-        return stop
-
-    with monkeypatch.context() as patch:
-        for name in ("rename", "replace", "unlink", "fsync", "write", "sendfile"):
-            patch.setattr(os, name, counted(name, getattr(os, name)))
-        yield changes
-
-
-def test_a_pack_that_is_stopped_at_any_change_loses_nothing_and_is_finished_by_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    versions = [RANDOM[: SIZE + 10 * number] + b"end %d" % number for number in range(4)]
-
-    def state() -> Store:
-        return Store.open(tmp_path / "store", create=True)
-
-    with state() as store:
-        for data in versions[:3]:
-            tell(store, outputs=[("table.csv", data)])
-        packed_whole(store)
-        tell(store, outputs=[("table.csv", versions[3])])
-    shutil.copytree(tmp_path / "store", tmp_path / "before")
-    number = ended = 0
-    while not ended:
-        shutil.rmtree(tmp_path / "store")
-        shutil.copytree(tmp_path / "before", tmp_path / "store")
-        with state() as store:
-            with stopped_at(monkeypatch, number):
-                try:
-                    packed_whole(store)
-                    ended = number
-                except KeyboardInterrupt:
-                    pass
-            assert [content(store, data) for data in versions] == versions
-            packed_whole(store)
-            assert [content(store, data) for data in versions] == versions
-            assert [is_whole(store, data) for data in versions] == [False] * 3 + [True]
-            assert not list(store.layout.scratch.iterdir())
-        number += 1
-    print(f"{ended} points")
-    assert ended > 15
-
-
-KILLING = """
-import os, signal, sys
-from pathlib import Path
-from runner.store.store import Store
-from runner.upkeep.pack import pack
-
-left = int(sys.argv[2])
-
-def counted(call):
-    def stop(*arguments, **options):
-        global left
-        if not left:
-            os.kill(os.getpid(), signal.SIGKILL)
-        left -= 1
-        return call(*arguments, **options)
-    return stop
-
-with Store.open(Path(sys.argv[1]), create=True) as store:
-    for name in ("rename", "replace", "unlink", "fsync", "write", "sendfile", "open"):
-        setattr(os, name, counted(getattr(os, name)))
-    pack(store, least=1000)
-"""
-
-
-def test_a_pack_that_is_killed_leaves_nothing_that_the_next_does_not_put_right(store: Store) -> None:
-    versions = [RANDOM[: SIZE + 10 * number] + b"end %d" % number for number in range(4)]
-    for data in versions[:3]:
-        tell(store, outputs=[("table.csv", data)])
-    packed_whole(store)
-    tell(store, outputs=[("table.csv", versions[3])])
-    seed = random.randrange(1 << 32)
-    print(f"seed {seed}")
-    killed = 0
-    for point in sorted(random.Random(seed).sample(range(60), 6)):
-        done = subprocess.run([sys.executable, "-c", KILLING, store.layout.root, str(point)], check=False)
-        killed += done.returncode == -signal.SIGKILL
-        assert [content(store, data) for data in versions] == versions
-    assert killed
-    packed_whole(store)
-    assert [content(store, data) for data in versions] == versions
-    assert [is_whole(store, data) for data in versions] == [False] * 3 + [True]
-    assert not list(store.layout.scratch.iterdir())
-
-
-USING = """
-import sys
-from pathlib import Path
-from runner.digest import Digest, hash_bytes
-from runner.store.store import Store
-
-top, writes = Path(sys.argv[1]), sys.argv[2] == "write"
-versions = {Digest(name): (top / "versions" / name).read_bytes() for name in sys.argv[3:]}
-target, number = top / f"copy-{sys.argv[2]}", 0
-print("ready", flush=True)
-while not (top / "enough").exists():
-    with Store.open(top / "store", create=writes) as store:
-        for digest, data in versions.items():
-            if writes and number % 3 == 0:
-                assert store.objects.put_bytes(data) == digest
-            if writes and number % 3 == 1:
-                store.objects.materialise(digest, target, writable=False)
-                assert target.read_bytes() == data
-                target.unlink()
-            assert store.objects.has(digest)
-            assert store.objects.size(digest) == len(data)
-            assert store.objects.read(digest) == data
-            number += 1
-print(number)
-"""
-
-
-def test_readers_and_writers_beside_packs_find_every_version_at_every_moment(store: Store, tmp_path: Path) -> None:
-    versions = [RANDOM[: 3 * SIZE + 10 * number] + b"end %d" % number for number in range(4)]
-    names = [hash_bytes(data) for data in versions]
-    (tmp_path / "versions").mkdir()
-    for name, data in zip(names, versions, strict=True):
-        (tmp_path / "versions" / name).write_bytes(data)
-        tell(store, outputs=[("table.csv", data)])
-    users = [
-        subprocess.Popen([sys.executable, "-c", USING, tmp_path, kind, *names], stdout=subprocess.PIPE, text=True)
-        for kind in ("read", "write")
-    ]
-    try:
-        for user in users:
-            assert user.stdout is not None
-            assert user.stdout.readline() == "ready\n"
-        packed = 0
-        for number in range(40):
-            packed += packed_whole(store).objects
-            # Another version becomes the newest.
-            tell(store, outputs=[("table.csv", versions[number % 3])])
-            if number % 4 == 3:
-                with Store.open(store.layout.root, create=True) as own:
-                    unpack(own, names[:1])
-    finally:
-        (tmp_path / "enough").touch()
-        said = [user.communicate()[0] for user in users]
-    assert [user.returncode for user in users] == [0, 0]
-    print(f"{packed} packed, used {said}")
-    assert all(map(int, said))
-    assert packed
-
-
 def test_a_full_disk_is_told_and_leaves_everything_readable(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     versions = [RANDOM[:SIZE] + b"end %d" % number for number in range(3)]
     for data in versions:
@@ -602,72 +339,3 @@ def test_a_full_disk_is_told_and_leaves_everything_readable(store: Store, monkey
     assert [content(store, data) for data in versions] == versions
     assert not list(store.layout.scratch.iterdir())
     assert packed_whole(store).objects == 2
-
-
-def test_unpacking_frees_an_object_from_all_recipes_and_drops_leftovers(store: Store) -> None:
-    versions = [RANDOM[: SIZE + 10 * number] + b"end %d" % number for number in range(4)]
-    for data in versions:
-        tell(store, outputs=[("table.csv", data)])
-    others = [b"other" + data for data in growing(2)]
-    for data in others:
-        tell(store, outputs=[("other.csv", data)])
-    before = {path.name for path in store.layout.objects.glob("??/*")}
-    packed_whole(store)
-    leftovers = {path.name for path in store.layout.objects.glob("??/*")} - before
-    assert len(leftovers) == 1
-    done = unpack(store, [hash_bytes(versions[0])])
-    assert sorted(done.whole) == sorted(hash_bytes(data) for data in versions[:3])
-    assert set(done.dropped) == leftovers
-    assert [is_whole(store, data) for data in versions] == [True] * 4
-    assert [content(store, data) for data in versions] == versions
-    assert list(Packed(store.layout.packed).digests()) == [hash_bytes(others[0])]
-    assert all(hash_file(path) == path.name for path in store.layout.objects.glob("??/*"))
-
-
-def test_unpacking_the_newest_version_makes_all_others_whole(store: Store) -> None:
-    versions = growing(3)
-    for data in versions:
-        tell(store, outputs=[("table.csv", data)])
-    packed_whole(store)
-    unpack(store, [hash_bytes(versions[2])])
-    assert [is_whole(store, data) for data in versions] == [True] * 3
-    assert not list(Packed(store.layout.packed).digests())
-
-
-def test_leftovers_that_are_a_recorded_file_as_well_are_not_dropped(store: Store) -> None:
-    tail = RANDOM[SIZE : 2 * SIZE // 1]
-    tell(store, outputs=[("tail.csv", tail)])
-    tell(store, outputs=[("table.csv", RANDOM[: 10 * SIZE] + tail)])
-    tell(store, outputs=[("table.csv", RANDOM[: 10 * SIZE])])
-    packed_whole(store)
-    unpack(store, [hash_bytes(RANDOM[: 10 * SIZE])])
-    assert is_whole(store, tail)
-
-
-def test_recipes_in_the_trash_are_unpacked_in_the_trash(store: Store) -> None:
-    versions = growing(2)
-    for data in versions:
-        tell(store, outputs=[("table.csv", data)])
-    packed_whole(store)
-    trash = Trash(store.layout)
-    batch = trash.begin("gc", "me")
-    trash.move(batch, Packed(store.layout.packed).path(hash_bytes(versions[0])))
-    unpack(store, [hash_bytes(versions[1])])
-    assert not is_whole(store, versions[0])
-    trash.restore(batch)
-    assert is_whole(store, versions[0])
-    assert content(store, versions[0]) == versions[0]
-
-
-def test_a_recipe_that_makes_something_else_is_never_put_in_the_place_of_an_object(store: Store) -> None:
-    versions = growing(2)
-    for data in versions:
-        tell(store, outputs=[("table.csv", data)])
-    packed_whole(store)
-    damage(store.objects.path(hash_bytes(versions[1])))
-    with pytest.raises(MlrunError) as caught:
-        unpack(store, [hash_bytes(versions[1])])
-    assert caught.value.code is ExitCode.STORE
-    assert hash_bytes(versions[0]) in caught.value.message
-    assert not is_whole(store, versions[0])
-    assert is_packed(store, versions[0])

@@ -1,0 +1,57 @@
+"""What a run is tied to: everything that would point to nothing without it, and nothing else."""
+
+from typing import Any
+
+from runner.store.catalog import data_of
+from runner.store.record import Execution
+from runner.upkeep.tie import ties
+
+Scene = Any
+
+
+def told(scene: Scene, execution: Execution) -> list[str]:
+    with scene.reading() as view:
+        return list(ties(view, scene.run_of(execution)))
+
+
+def test_a_run_that_nobody_needs_has_no_tie(scene: Scene) -> None:
+    execution = scene.execute(outputs={"model": b"m"})
+    other = scene.execute(outputs={"other": b"o"})
+    scene.name(other, "prod")
+    scene.version(data_of(other), "d", "v1")
+    assert told(scene, execution) == []
+
+
+def test_every_kind_of_tie_is_told_once(scene: Scene) -> None:
+    execution = scene.execute(outputs={"a": b"a", "b": b"b"})
+    data = data_of(execution)
+    run = scene.run_of(execution)
+    with scene.writing() as store, store.refs.changing({"user": "me"}) as change:
+        change.pin("run", run.id)
+        change.pin("execution", execution.id)
+        change.pin("datum", data[0].id, None, data[0])
+    scene.name(execution, "prod")
+    scene.version(data, "d", "v1")
+    user = scene.execute("evaluate", inputs=data)
+    assert told(scene, execution) == [
+        "it is pinned",
+        f"execution {execution.counter} is pinned",
+        "`a` is pinned",
+        "`a` has the alias `prod`",
+        "files of it are in dataset `d/v1`",
+        f"execution {user.counter} of run {scene.run_of(user).counter} (evaluate) got files of it",
+    ]
+
+
+def test_an_execution_that_got_the_same_bytes_from_another_is_no_tie(scene: Scene) -> None:
+    first, second = (scene.execute(outputs={"model": b"same"}) for _ in range(2))
+    scene.execute("evaluate", inputs=data_of(second))
+    assert told(scene, first) == []
+    assert len(told(scene, second)) == 1
+
+
+def test_names_of_files_cannot_steer_the_terminal(scene: Scene) -> None:
+    execution = scene.execute(outputs={"\x1b[2J": b"m"})
+    scene.name(execution, "prod")
+    (tie,) = told(scene, execution)
+    assert "\x1b" not in tie
