@@ -20,6 +20,7 @@ from runner.spec.phrase import counted
 from runner.state import FINAL
 from runner.store.datum import datum_id
 from runner.store.record import OutputFile
+from runner.store.shelf import Where
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -63,10 +64,12 @@ def show_outputs(
         raise usage_error(f"no output matches {', '.join(f'`{printable(pattern)}`' for pattern in glob)}",
                           hint=did_you_mean(glob[0], names))  # fmt: skip
     lack = lack_of_files(found.store, found.run, found.execution)
-    if lack and all(found.store.objects.has(output.digest) for output in outputs):
+    places = {found.store.objects.find(output.digest) for output in outputs} if lack else set()
+    if not places & {Where.TRASH, None}:
         lack = None
     if folder is not None:
-        if lack:
+        # What waits in the trash can be read there.
+        if lack and None in places:
             raise MlrunError(
                 f"the files of execution {found.execution.counter} {lack.why}", code=ExitCode.INPUT, hint=lack.hint
             )

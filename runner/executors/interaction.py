@@ -135,6 +135,6 @@ def converse(handle: ChildHandle, start: Callable[[Streams], None], until: int |
 def _write(path: Path, text: str, mode: int) -> None:
     path.unlink(missing_ok=True)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-    with open(fd, "wb", buffering=0) as file:
+    with open(fd, "wb") as file:
         file.write(text.encode("utf-8", "surrogateescape"))
         os.fchmod(fd, mode)

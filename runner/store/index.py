@@ -159,6 +159,10 @@ class Index:
             _owners,
         )
 
+    def ended_runs(self) -> set[str]:
+        """The ids of the runs whose end is in the index."""
+        return self._database.select("SELECT id FROM runs WHERE final = 1", {}, lambda found: {id for (id,) in found})
+
     def rows(self, kind: Kind, project: str | None, limit: int | None = None) -> list[Row]:
         """The newest rows of runs that have ended, newest first, of one project or of all."""
         return self._database.select(

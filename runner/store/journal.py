@@ -49,7 +49,8 @@ class DamagedJournal(MlrunError):
         super().__init__(
             f"the journal `{path}` is damaged: {what}",
             code=ExitCode.STORE,
-            hint="restore this file from a backup; other runs are not affected",
+            hint="restore this file from a backup"
+            + ("; other runs are not affected" if path.name == "journal" else ", for nothing else tells what it did"),
         )
         self.entries = tuple(entries)
 

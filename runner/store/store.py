@@ -175,6 +175,11 @@ class Store:
         """
         return {id: run for id, run in self._open_runs(project_id) if isinstance(run, MlrunError)}
 
+    def ended_runs(self) -> set[str]:
+        """The ids of the runs that the index knows to have ended and that were not removed."""
+        ended = self._index.ended_runs()
+        return ended.difference(Removals(self.layout.removed).read().runs)
+
     def find_run(self, project_id: str | None, text: str) -> Run:
         """The run that a user names: `latest` or `3` in the project, or the beginning of an id.
 

@@ -62,7 +62,12 @@ class Trash:
         batch = Batch(new_id(), timestamp(), why, by)
         folder = self.folder(batch)
         make_folder(folder)
-        replace_file(folder / "batch", seal(asdict(batch)))
+        try:
+            replace_file(folder / "batch", seal(asdict(batch)))
+        except BaseException:
+            with suppress(OSError):
+                folder.rmdir()
+            raise
         return batch
 
     def folder(self, batch: Batch) -> Path:

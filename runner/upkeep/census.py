@@ -65,6 +65,7 @@ class CensusTaker:
         self._mend = mend
         self._watch = watch
         self._layout = store.layout
+        self._ended_runs = store.ended_runs
         self._refs = store.refs
         self._objects = store.objects
         self._purged = removed.purged
@@ -75,8 +76,14 @@ class CensusTaker:
         """Everything."""
         census = Census()
         self._add_claims(census)
+        # Before the journals: a run may end meanwhile.
+        ended = self._ended_runs()
         for folder in run_folders(self._layout):
             self._add_run(census, folder)
+        lost = ended - census.settled
+        # It may have been removed meanwhile.
+        if lost and (lost := lost & self._ended_runs()):
+            raise _unknown(f"the index knows the end of run `{min(lost)}`, and no journal tells it")
         self._add_names(census)
         for folder in _runs_in_trash(self._layout):
             self._add_taken_out(census, folder)
@@ -136,14 +143,14 @@ class CensusTaker:
             census.named.setdefault(execution.decode("ascii"), f"in {name}")
 
     def _add_run(self, census: Census, folder: RunFolder) -> None:
-        run = _readable(folder)
+        run, settled = _readable(folder)
         if run is None:
             return
         if self._watch is not None:
             self._watch(run)
-        going = run.state not in FINAL
-        if not going:
+        if settled:
             census.settled.add(run.id)
+        going = run.state not in FINAL
         files: dict[str, dict[Kind, list[str]]] = {id: {} for id in run.executions}
         for named in named_by(run, self._tree_reader(census, run)):
             if named.kind in FILES:
@@ -189,11 +196,12 @@ class CensusTaker:
             return
 
 
-def _readable(folder: RunFolder) -> Run | None:
-    """The run as readers see it. Most have ended, and then nobody needs to ask for their owner."""
+def _readable(folder: RunFolder) -> tuple[Run | None, bool]:
+    """The run as readers see it, and whether its journal tells its end: then nobody needs to ask for its owner."""
     try:
         run = recorded_run(folder)
-        return run if run is None or run.state in FINAL else shown_run(folder)
+        settled = run is not None and run.state in FINAL
+        return (run if settled else shown_run(folder)), settled
     except MlrunError as error:
         raise _unknown(f"run `{folder.path.name}`: {error.message}") from error
 

@@ -77,7 +77,12 @@ class Sweeper:
             remove_left(self._layout.claims)
             if plan.items or plan.work:
                 swept.batch = self._trash.begin("gc", self._by)
-                self._tell(plan, swept.batch)
+                try:
+                    self._tell(plan, swept.batch)
+                except BaseException:
+                    # Nothing was moved: nobody shall find a batch to undo.
+                    self._trash.destroy(swept.batch, remove_tree)
+                    raise
                 try:
                     self._move(plan, swept.batch, swept)
                 finally:

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -167,6 +168,29 @@ def test_a_journal_that_cannot_be_read_stops_everything(scene: Scene, now: bool)
         scene.collect(now=now)
     assert caught.value.code is ExitCode.STORE and "store check" in (caught.value.hint or "")
     assert scene.has(old.outputs[0].digest) and scene.removed().dropped == {}
+
+
+@pytest.mark.parametrize("now", [True, False])
+@pytest.mark.parametrize("loss", ["the journal", "its content", "its last line", "the folder", "all runs"])
+def test_a_record_that_is_lost_stops_everything(scene: Scene, now: bool, loss: str) -> None:
+    old, lost = (scene.execute(outputs={"model": data}) for data in (b"1", b"2"))
+    folder = scene.layout.run(scene.run_of(lost).id)
+    match loss:
+        case "the journal":
+            folder.journal.unlink()
+        case "its content":
+            folder.journal.write_bytes(b"")
+        case "its last line":
+            folder.journal.write_bytes(b"".join(folder.journal.read_bytes().splitlines(keepends=True)[:-1]))
+        case "the folder":
+            shutil.rmtree(folder.path)
+        case "all runs":
+            shutil.rmtree(scene.layout.runs)
+    with pytest.raises(MlrunError, match="no journal tells it") as caught:
+        scene.collect(now=now)
+    assert caught.value.code is ExitCode.STORE
+    assert scene.has(old.outputs[0].digest)
+    assert scene.has(lost.outputs[0].digest)
 
 
 def test_a_tree_that_is_missing_stops_everything(scene: Scene) -> None:
