@@ -135,6 +135,9 @@ class Journal:
             raise disk_error(error, self._path.parent, len(line)) from error
         try:
             os.fsync(self._fd)
+            # In the moment in which ext4 gives up its own journal an fsync may report a success that is none. From then
+            # on every write is refused, also one of nothing.
+            os.write(self._fd, b"")
         except OSError as error:
             self._broken = True
             raise disk_error(error, self._path.parent, len(line)) from error

@@ -204,3 +204,23 @@ def test_who_takes_the_end_of_a_journal_goes_on_as_who_reads_it_all(sizes: list[
         assert ended == whole
         assert entries == [entry for turn in turns for entry in turn]
         assert last in (entries, turns[-1] if turns else [])
+
+
+def test_a_sync_that_says_nothing_of_a_file_system_that_has_failed_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal"
+    write = os.write
+
+    def refuse_nothing(fd: int, data: bytes | memoryview) -> int:
+        if not data:
+            raise OSError(errno.EROFS, "Read-only file system")
+        return write(fd, data)
+
+    with Journal.create(path) as journal:
+        journal.append([{"type": "a"}])
+        monkeypatch.setattr(os, "write", refuse_nothing)
+        for _ in range(2):
+            with pytest.raises(MlrunError) as caught:
+                journal.append([{"type": "b"}])
+            assert caught.value.code is ExitCode.STORE
