@@ -14,8 +14,26 @@ Digest = NewType("Digest", str)
 Hasher = blake3
 """An incremental hash: `update(bytes)`, `hexdigest()`."""
 
+_is_forked = False
+
 _MMAP_FROM = 1 << 20
 _DIGITS = frozenset("0123456789abcdef")
+
+
+def _note_fork() -> None:
+    global _is_forked
+    _is_forked = True
+
+
+os.register_at_fork(after_in_child=_note_fork)
+
+
+def large_hasher() -> blake3:
+    """A hasher for much content, which uses all processors.
+
+    In a forked process it uses one: the library's threads do not outlive a fork, and it would wait for them for ever.
+    """
+    return blake3(max_threads=1 if _is_forked else blake3.AUTO)
 
 
 def hash_bytes(data: bytes) -> Digest:
@@ -30,7 +48,7 @@ def is_digest(text: str) -> bool:
 
 def hash_file(path: Path) -> Digest:
     """The digest of the content of a regular file. Raises OSError."""
-    hasher = blake3(max_threads=blake3.AUTO)
+    hasher = large_hasher()
     with path.open("rb", buffering=0) as file:
         if os.fstat(file.fileno()).st_size >= _MMAP_FROM:
             hasher.update_mmap(path)

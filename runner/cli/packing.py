@@ -10,7 +10,7 @@ from runner.cli.cell import size_text
 from runner.cli.reference import REFERENCE_HELP, find_datum
 from runner.cli.subject import open_store
 from runner.cli.terminal import print_json, say, show_warning, silence
-from runner.digest import Hasher
+from runner.digest import large_hasher
 from runner.errors import ExitCode, MlrunError
 from runner.settings import load_settings, parse_size
 from runner.spec.phrase import counted
@@ -83,7 +83,7 @@ def _tell(report: Report, *, dry: bool) -> None:
 def cat(reference: Annotated[str, typer.Argument(metavar="DATUM", help=REFERENCE_HELP)]) -> int:
     """Write the bytes of a file of the store to stdout, however it is stored; a damaged one is refused."""
     datum = find_datum(reference)
-    hasher = Hasher(max_threads=Hasher.AUTO)
+    hasher = large_hasher()
     with open_store() as store:
         store.catalog.require(datum.name, datum.digest)
         with store.objects.open(datum.digest) as file:

@@ -103,7 +103,8 @@ def _carry_out(store: Store, plans: Sequence[Purge], reason: str) -> int:
     finish_purges(store)
     for plan in plans:
         failed += carry_out(store, plan, user_name(), reason)
-        say(f"purged: `{plan.digest}`, {size_text(plan.size)}")
+        left = size_text(plan.size) if plan.traces else "nothing of it was left"
+        say(f"purged: `{plan.digest}`, {left}")
     for line in failed:
         show_warning(f"may still have the bytes: {line}")
     if failed:

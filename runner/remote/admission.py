@@ -9,7 +9,7 @@ import shutil
 import time
 from contextlib import suppress
 
-from runner.store.durable import create, disk_errors, sync_folder, temporary_name, write_all
+from runner.store.durable import NEW, create, disk_errors, sync_folder, temporary_name, write_all
 from runner.store.imported import Import, write_import
 from runner.store.journal import timestamp
 from runner.store.layout import Layout, RunFolder
@@ -45,7 +45,7 @@ def admit(store: Store, run: Run, journal: bytes, source: str) -> None:
 def sweep(layout: Layout) -> None:
     """Remove what was left by processes that were killed while they admitted a run, more than a day ago."""
     with suppress(OSError):
-        for path in layout.runs.glob(".new-*"):
+        for path in layout.runs.glob(f"{NEW}*"):
             if path.stat(follow_symlinks=False).st_mtime < time.time() - _DAY:
                 shutil.rmtree(path, ignore_errors=True)
 

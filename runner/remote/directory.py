@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple
 
 from runner.errors import is_full
 from runner.remote.remote import Item, NotThere, Told, full, too_many, unreachable
-from runner.store.durable import temporary_name, write_all
+from runner.store.durable import NEW, temporary_name, write_all
 from runner.store.thread import side_by_side
 from runner.store.volume import Volume, check_written
 
@@ -149,7 +149,7 @@ class Directory:
         """Look at the age of each file in the scratch folder."""
         with suppress(OSError), self._folder(SCRATCH) as fd, os.scandir(fd) as entries:
             for entry in entries:
-                if entry.name.startswith(".new-") and entry.stat(follow_symlinks=False).st_mtime < time.time() - DAY:
+                if entry.name.startswith(NEW) and entry.stat(follow_symlinks=False).st_mtime < time.time() - DAY:
                     os.unlink(entry.name, dir_fd=fd)
 
     def close(self) -> None:

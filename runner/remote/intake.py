@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from runner.digest import Digest, Hasher, hash_bytes
+from runner.digest import Digest, hash_bytes, large_hasher
 from runner.errors import ExitCode, MlrunError
 from runner.remote.depot import Depot, object_path
 from runner.remote.meter import Meter
@@ -147,7 +147,7 @@ class Intake:
 
     def _grow(self, file: BinaryIO, digest: Digest, size: int) -> Digest:
         """Bring what is missing of a part; the digest of the whole."""
-        hasher, at = Hasher(max_threads=Hasher.AUTO), 0
+        hasher, at = large_hasher(), 0
         os.ftruncate(file.fileno(), min(size, os.fstat(file.fileno()).st_size))
         file.seek(0)
         while piece := file.read(_PIECE):

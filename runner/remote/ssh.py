@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from runner.errors import MlrunError
 from runner.remote.directory import DAY, SCRATCH
 from runner.remote.remote import Item, NotThere, Told, full, too_many, unreachable
-from runner.store.durable import temporary_name
+from runner.store.durable import NEW, temporary_name
 
 if TYPE_CHECKING:
     import asyncssh
@@ -202,7 +202,7 @@ class Ssh:
     async def _sweep(self) -> None:
         old = time.time() - DAY
         for entry in await self._sftp.readdir(self._path(SCRATCH)):
-            if _text(entry.filename).startswith(".new-") and (entry.attrs.mtime or old) < old:
+            if _text(entry.filename).startswith(NEW) and (entry.attrs.mtime or old) < old:
                 await self._sftp.remove(self._path(f"{SCRATCH}/{_text(entry.filename)}"))
 
     def _make(self, folder: str) -> None:

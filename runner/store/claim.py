@@ -15,7 +15,7 @@ from threading import Lock
 
 from runner.digest import Digest
 from runner.process import is_held
-from runner.store.durable import create, disk_errors, make_folder, write_all
+from runner.store.durable import NEW, create, disk_errors, make_folder, write_all
 from runner.store.identity import is_id, new_id
 
 _BYTES = 32
@@ -84,7 +84,7 @@ class Claims:
         make_folder(self._folder)
         path = self._folder / new_id()
         # Locked under another name first: a claim that can be seen is held, or its process has ended.
-        new = path.with_name(f".new-{path.name}")
+        new = path.with_name(f"{NEW}{path.name}")
         fd = create(new)
         try:
             fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)

@@ -24,6 +24,9 @@ _HINTS = {
 }
 _MOST = 1 << 20
 """Bytes of one call: ext4 takes many times as long for the same bytes in pieces of some megabytes (Linux 6.18)."""
+NEW = ".new-"
+"""How the names of files begin that are not finished: every reader of the store passes them over."""
+
 _NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -68,7 +71,7 @@ def make_folders(folder: Path, names: Iterable[str]) -> None:
 
 def temporary_name() -> str:
     """A file name that nobody else uses and that every reader of the store passes over."""
-    return f".new-{os.getpid()}-{os.urandom(8).hex()}"
+    return f"{NEW}{os.getpid()}-{os.urandom(8).hex()}"
 
 
 def create(path: Path, mode: int = 0o600) -> int:

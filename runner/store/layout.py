@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import ExitCode, MlrunError
-from runner.store.durable import disk_errors, make_folder, replace_file, sync_folder
+from runner.store.durable import NEW, disk_errors, make_folder, replace_file, sync_folder
 from runner.store.filesystem import check_able, check_local
 
 FORMAT = 2
@@ -168,7 +168,7 @@ class Layout:
         Safe beside others who do the same, and to be done again after a crash: `format` is written last.
         """
         make_folder(self.root)
-        found = {entry.name for entry in self.root.iterdir() if not entry.name.startswith(".new-")}
+        found = {entry.name for entry in self.root.iterdir() if not entry.name.startswith(NEW)}
         foreign = found.difference(_FOLDERS, [self.format.name, _IGNORE])
         if foreign and self.format.name not in found:
             raise MlrunError(

@@ -12,7 +12,7 @@ from pathlib import Path
 from runner.digest import hash_bytes
 from runner.errors import ExitCode, MlrunError
 from runner.store.change import Change
-from runner.store.durable import disk_errors, make_folder, replace_file, sync_folder
+from runner.store.durable import NEW, disk_errors, make_folder, replace_file, sync_folder
 from runner.store.head import (
     ALIAS,
     PIN,
@@ -142,7 +142,7 @@ class Refs:
     def _heads(self, folder: str) -> list[Head]:
         with disk_errors(self._root):
             try:
-                paths = [entry for entry in (self._root / folder).iterdir() if not entry.name.startswith(".new-")]
+                paths = [entry for entry in (self._root / folder).iterdir() if not entry.name.startswith(NEW)]
             except (FileNotFoundError, NotADirectoryError):
                 return []
         found = (self._read(path) for path in paths)

@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Self
 
-from runner.digest import Digest, Hasher, hash_bytes
+from runner.digest import Digest, hash_bytes, large_hasher
 from runner.errors import ExitCode, MlrunError
 from runner.store.copy import Copier, TreeCopier
 from runner.store.durable import create, disk_error, disk_errors, make_folder, sync_folder, temporary_name, write_all
@@ -105,7 +105,7 @@ class Objects(Shelf):
 
         `expected` is how many bytes will come, if that is known: a full disk is reported with it.
         """
-        hasher = Hasher(max_threads=Hasher.AUTO)
+        hasher = large_hasher()
         size = begun = 0
         temporary = self._scratch / temporary_name()
         fd = self._create(temporary)
@@ -226,7 +226,7 @@ class Objects(Shelf):
         """None when the file is on another file system."""
         os.fchmod(fd, 0o444)
         os.fsync(fd)
-        hasher = Hasher(max_threads=Hasher.AUTO)
+        hasher = large_hasher()
         size = 0
         for piece in _pieces(fd):
             hasher.update(piece)

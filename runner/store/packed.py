@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from runner.digest import Digest, Hasher, is_digest
+from runner.digest import Digest, is_digest, large_hasher
 from runner.errors import ExitCode, MlrunError
 from runner.store.assembly import Assembly
 from runner.store.durable import disk_errors, make_folder, replace_file, sync_folder
@@ -113,7 +113,7 @@ def blocks(recipe: Recipe, locate: Callable[[Digest], Path]) -> Iterator[memoryv
 
 def made_by(recipe: Recipe, locate: Callable[[Digest], Path]) -> Digest:
     """The digest of what a recipe makes. Raises OSError like `blocks`."""
-    hasher = Hasher(max_threads=Hasher.AUTO)
+    hasher = large_hasher()
     for block in blocks(recipe, locate):
         hasher.update(block)
     return Digest(hasher.hexdigest())

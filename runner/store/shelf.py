@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from runner.digest import Digest, Hasher, hash_bytes
+from runner.digest import Digest, Hasher, hash_bytes, large_hasher
 from runner.errors import ExitCode, MlrunError
 from runner.store.assembly import Assembly, descriptor
 from runner.store.claim import Claims
@@ -341,7 +341,7 @@ def _digest_of(digest: Digest, file: BinaryIO) -> Digest:
     try:
         count = file.readinto(view)  # type: ignore[attr-defined]
         # Several threads cost more than they gain for little.
-        hasher = Hasher(max_threads=Hasher.AUTO if count == HASHED else 1)
+        hasher = large_hasher() if count == HASHED else Hasher()
         while count:
             hasher.update(view[:count])
             if len(view) < _PIECE:

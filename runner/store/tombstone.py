@@ -9,6 +9,8 @@ from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
 from runner.store.removal import Purged, Removals
 
+_DIGITS = 16
+
 
 class Tombstones:
     """What was purged, by the journal at `path`. Usable from several threads; raises MlrunError."""
@@ -45,7 +47,12 @@ class Tombstones:
 def purged_error(purged: Purged) -> MlrunError:
     """What to say of content that was destroyed for good."""
     return MlrunError(
-        f"this content was purged on {purged.time[:10]} by {printable(purged.by)}: {printable(purged.reason)}",
+        f"`{_name(purged)}` was purged on {purged.time[:10]} by {printable(purged.by)}: {printable(purged.reason)}",
         code=ExitCode.POLICY,
         hint=f"the store takes in nothing with the digest `{purged.digest}` again",
     )
+
+
+def _name(purged: Purged) -> str:
+    """What people called it, else the start of its digest."""
+    return printable(purged.names[0]) if purged.names else purged.digest[:_DIGITS]

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from runner.digest import Digest
-from runner.store.durable import make_folder, make_folders, replace_file, sync_folder
+from runner.store.durable import NEW, make_folder, make_folders, replace_file, sync_folder
 from runner.store.identity import is_id, new_id
 from runner.store.journal import timestamp
 from runner.store.layout import Layout
@@ -27,7 +27,6 @@ WEEK = 7 * 24 * 3600
 PARTS = ("objects", "packed", "work", "runs")
 """What is referred to comes before what refers to it."""
 _SHARDED = frozenset({"objects", "packed"})
-_PASSED_OVER = ".new-"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -145,13 +144,13 @@ class Trash:
         `remove` takes away a folder. What was begun is ended by the next call."""
         folder = self.folder(batch)
         with suppress(FileNotFoundError):
-            folder.rename(folder.with_name(f"{_PASSED_OVER}{folder.name}"))
+            folder.rename(folder.with_name(f"{NEW}{folder.name}"))
         self.destroy_rest(remove)
 
     def destroy_rest(self, remove: Callable[[Path], object] = shutil.rmtree) -> None:
         """End what interrupted calls of `destroy` have begun, as far as can be. Raises the first OSError."""
         errors: list[OSError] = []
-        for left in self._layout.trash.glob(f"{_PASSED_OVER}*"):
+        for left in self._layout.trash.glob(f"{NEW}*"):
             try:
                 remove(left)
             except FileNotFoundError:
@@ -235,6 +234,6 @@ def _sync(folders: dict[Path, None]) -> None:
 
 def _entries(folder: Path) -> list[Path]:
     try:
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith(_PASSED_OVER))
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith(NEW))
     except (FileNotFoundError, NotADirectoryError):
         return []

@@ -11,7 +11,7 @@ from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
 from runner.state import FINAL, State
 from runner.store.claim import claimed
-from runner.store.datum import Datum, datum_id
+from runner.store.datum import SCHEME, Datum, datum_id
 from runner.store.durable import disk_errors
 from runner.store.history import recorded_run, run_folders, shown_run
 from runner.store.identity import is_id
@@ -22,10 +22,9 @@ from runner.store.ref import KINDS
 from runner.store.removal import Removed
 from runner.store.store import Store
 from runner.store.trash import Trash
-from runner.upkeep.mark import SHARDS, Marks, Mentions, mentioned, raw
+from runner.upkeep.mark import BINS, Marks, Mentions, mentioned, raw
 from runner.upkeep.retention import Fact
 
-_URI = "datum://"
 _MAKERS = re.compile(rb'"execution":"([0-9a-f-]{36})"')
 
 _ReadTree = Callable[[Digest], Iterator[tuple[str, Digest, int]]]
@@ -103,7 +102,7 @@ class CensusTaker:
         self._add_names(later)
         for fact in later.facts:
             later.marks.add(fact.files)
-        return {digest for index in range(SHARDS) for digest, _ in later.marks.shard(index)}
+        return {digest for index in range(BINS) for digest, _ in later.marks.shard(index)}
 
     def _add_claims(self, census: Census) -> None:
         with disk_errors(self._layout.claims):
@@ -240,7 +239,7 @@ def _fact(run: Run, execution: Execution, files: dict[Kind, list[str]], *, going
         inputs=raw(files.get(Kind.INPUT, ())),
         logs=raw(files.get(Kind.LOG, ())),
         made=b"",
-        got=b"".join(UUID(origin[len(_URI) :]).bytes for origin in origins if _is_datum(origin)),
+        got=b"".join(UUID(origin[len(SCHEME) :]).bytes for origin in origins if _is_datum(origin)),
     )
 
 
@@ -249,4 +248,4 @@ def _with_made(fact: Fact, outputs: tuple[str, ...]) -> Fact:
 
 
 def _is_datum(origin: str) -> bool:
-    return origin.startswith(_URI) and is_id(origin[len(_URI) :])
+    return origin.startswith(SCHEME) and is_id(origin[len(SCHEME) :])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from runner.digest import Digest, Hasher, hash_bytes, is_digest
+from runner.digest import Digest, Hasher, hash_bytes, is_digest, large_hasher
 from runner.store import packed
 from runner.store.identity import is_id
 from runner.store.layout import Layout
@@ -119,7 +119,7 @@ class Inventory:
         Halted as soon as `halt` says so."""
         if found.problem is not None:
             return found.problem
-        hasher = Hasher(max_threads=Hasher.AUTO if found.size >= _LARGE else 1)
+        hasher = large_hasher() if found.size >= _LARGE else Hasher()
         try:
             for block in self.blocks(found):
                 hasher.update(block)

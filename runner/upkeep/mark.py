@@ -7,7 +7,7 @@ from runner.digest import Digest
 
 WIDTH = 32
 """Bytes of a digest."""
-SHARDS = 256
+BINS = 256
 _NUMBER = 4
 _ENTRY = WIDTH + _NUMBER
 _LEAST = 1 << 15
@@ -19,7 +19,7 @@ class Mentions:
     """Digests, each with the number (31 bits) of what mentions it, in shards by their first byte."""
 
     def __init__(self) -> None:
-        self._shards = [bytearray() for _ in range(SHARDS)]
+        self._shards = [bytearray() for _ in range(BINS)]
 
     def add(self, digests: bytes, number: int = 0) -> None:
         """Put in digests, 32 bytes each and nothing between them."""
@@ -44,7 +44,7 @@ class Marks(Mentions):
 
     def __init__(self) -> None:
         super().__init__()
-        self._limits = [_LEAST] * SHARDS
+        self._limits = [_LEAST] * BINS
 
     def add(self, digests: bytes, number: int = 0) -> None:
         super().add(digests, number)

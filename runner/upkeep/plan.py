@@ -14,7 +14,7 @@ from typing import NamedTuple
 from runner.digest import is_digest
 from runner.errors import ExitCode, MlrunError
 from runner.process import start_time
-from runner.store.durable import disk_errors
+from runner.store.durable import NEW, disk_errors
 from runner.store.identity import is_id
 from runner.store.journal import timestamp
 from runner.store.layout import SHARDS
@@ -37,7 +37,6 @@ MONTH = 30 * DAY
 
 PARTIAL = ".part"
 """The end of the name of a download that is not whole."""
-_TEMPORARY = ".new-"
 _KEPT = "kept-"
 
 
@@ -180,7 +179,7 @@ class Planner:
         for part, top in (("packed", self._layout.packed), ("objects", self._layout.objects)):
             for entry in entries(top / SHARDS[index]):
                 if not is_digest(entry.name):
-                    if entry.name.startswith(_TEMPORARY):
+                    if entry.name.startswith(NEW):
                         self._add_stale(tally.plan, entry)
                     continue
                 digest = bytes.fromhex(entry.name)
@@ -215,7 +214,7 @@ class Planner:
     def _find_stale(self, plan: Plan) -> None:
         for folder in (self._layout.scratch, self._layout.claims, self._layout.root):
             for entry in entries(folder):
-                if folder == self._layout.scratch or entry.name.startswith(_TEMPORARY):
+                if folder == self._layout.scratch or entry.name.startswith(NEW):
                     self._add_stale(plan, entry)
         for entry in entries(self._layout.cache / "downloads"):
             if entry.name.endswith(PARTIAL) and self._is_older(entry, MONTH):
@@ -322,7 +321,7 @@ def _sources(path: Path, *, needed: bool) -> bytes:
 
 def _is_written(name: str) -> bool:
     """Whether the process whose number is in the name of a temporary file may still write it."""
-    digits = name.removeprefix(_TEMPORARY).partition("-")[0]
+    digits = name.removeprefix(NEW).partition("-")[0]
     return digits.isdecimal() and start_time(int(digits)) is not None
 
 

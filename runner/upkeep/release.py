@@ -5,10 +5,10 @@ from contextlib import suppress
 
 from runner.digest import Digest
 from runner.store.claim import claimed
-from runner.store.durable import temporary_name
+from runner.store.durable import NEW, temporary_name
 from runner.store.layout import Layout
 
-PACK = ".new-pack-"
+PACK = f"{NEW}pack-"
 """Begins the names of files that belong to a pack; one that was killed leaves them."""
 
 

@@ -15,6 +15,7 @@ from runner.digest import hash_bytes, is_digest
 from runner.errors import MlrunError
 from runner.escape import printable
 from runner.process import is_held, start_time
+from runner.store.durable import NEW
 from runner.store.head import READERS, Head, Key, applied, key_of
 from runner.store.history import recorded_run
 from runner.store.identity import is_id
@@ -30,7 +31,6 @@ from runner.upkeep.release import PACK
 
 _BACKUP = "restore this file from a backup"
 _DIGITS = 16
-_NEW = ".new-"
 _REST = 60.0
 """Seconds after which whatever was written is durable, or its writer was told that it is not."""
 
@@ -69,7 +69,7 @@ def strangers(layout: Layout) -> Iterator[Finding]:
     for top in (layout.objects, layout.packed):
         known = {*SHARDS, "new"} if top == layout.objects else {*SHARDS, "lock"}
         for name in names(top):
-            if name not in known and not name.startswith(_NEW):
+            if name not in known and not name.startswith(NEW):
                 yield note("stranger", _shown(layout, top / name), "is not of the store", "look at it and move it away")
         for shard in SHARDS:
             yield from _in_shard(layout, top / shard, owner)
@@ -84,7 +84,7 @@ def trash_batches(layout: Layout) -> Iterator[Finding]:
     """Batches that do not say what they are."""
     for name in names(layout.trash):
         path = layout.trash / name
-        if name.startswith(_NEW):
+        if name.startswith(NEW):
             continue
         if not is_id(name):
             yield note("stranger", _shown(layout, path), "is not of the store", "look at it and move it away")
@@ -130,7 +130,7 @@ def content_of(path: Path) -> bytes | None:
 def quarantined(layout: Layout) -> Iterator[Finding]:
     """What earlier checks set aside, as notes."""
     for name in sorted(names(layout.quarantine)):
-        if not name.startswith(_NEW):
+        if not name.startswith(NEW):
             yield note("quarantined", f"quarantine/{printable(name)}", "was set aside as damaged")
 
 
@@ -174,7 +174,7 @@ def _different(layout: Layout) -> Iterator[tuple[str, Finding]]:
     found = {}
     for folder in READERS:
         for name in names(layout.refs / folder):
-            if not name.startswith(_NEW):
+            if not name.startswith(NEW):
                 found[f"refs/{folder}/{name}"] = content_of(layout.refs / folder / name)
     entries, problem = _entries(layout, layout.refs / "log")
     told: dict[Key, Head | None] = {}
@@ -211,7 +211,7 @@ def _says(data: bytes | None, head: Head | None) -> bool:
 def _in_shard(layout: Layout, folder: Path, owner: int) -> Iterator[Finding]:
     for name in names(folder):
         path = folder / name
-        if name.startswith(_NEW):
+        if name.startswith(NEW):
             continue
         if not is_digest(name) or name[:2] != folder.name:
             yield note("stranger", _shown(layout, path), "is no name of an object here", "look at it and move it away")
@@ -230,7 +230,7 @@ def _leftovers(layout: Layout) -> Iterator[Finding]:
     count, size = 0, 0
     for folder in (layout.scratch, *(layout.objects / shard for shard in SHARDS)):
         for name in names(folder):
-            if name.startswith(_NEW) and not _lives(layout, name):
+            if name.startswith(NEW) and not _lives(layout, name):
                 with suppress(OSError):
                     count, size = count + 1, size + (folder / name).lstat().st_size
     if count:
@@ -242,7 +242,7 @@ def _lives(layout: Layout, name: str) -> bool:
         with suppress(OSError), (layout.packed / "lock").open("rb") as lock:
             return is_held(lock.fileno())
         return False
-    pid = name.removeprefix(_NEW).partition("-")[0]
+    pid = name.removeprefix(NEW).partition("-")[0]
     return pid.isascii() and pid.isdecimal() and start_time(int(pid)) is not None
 
 
@@ -251,7 +251,7 @@ def _batch_problem(path: Path, id: str) -> str | None:
         told: Any = unseal((path / "batch").read_bytes())
     except FileNotFoundError:
         # The file is written first: a batch with nothing in it was never begun.
-        return "the file is missing" if any(not name.startswith(_NEW) for name in names(path)) else None
+        return "the file is missing" if any(not name.startswith(NEW) for name in names(path)) else None
     except (OSError, ValueError) as error:
         return str(error)
     if not isinstance(told, dict) or set(told) != {"id", "time", "why", "by"}:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.digest import Digest, hash_pieces
+from runner.store.durable import NEW
 from runner.store.layout import SHARDS, Layout
 from runner.upkeep.inventory import Found, Inventory, names
 
 _PIECE = 1 << 20
-_NEW = ".new-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def _same_files(layout: Layout, digest: Digest, size: int, unseen: list[str]) ->
     tops = [layout.work, *(layout.runs / name / "logs" for name in names(layout.runs))]
     for name in names(layout.trash):
         # What waits under the names of objects is found by these.
-        inside = [name] if name.startswith(_NEW) else [f"{name}/work", f"{name}/runs"]
+        inside = [name] if name.startswith(NEW) else [f"{name}/work", f"{name}/runs"]
         tops += [layout.trash / one for one in inside]
     for top in tops:
         for path in _files(top, unseen):
@@ -91,7 +91,7 @@ def _unfinished(layout: Layout, inventory: Inventory, copies: list[Found]) -> It
     paths = [layout.scratch / name for name in names(layout.scratch)]
     for shard in SHARDS:
         folder = layout.objects / shard
-        paths += (folder / name for name in names(folder) if name.startswith(_NEW))
+        paths += (folder / name for name in names(folder) if name.startswith(NEW))
     downloads = layout.cache / "downloads"
     paths += (downloads / name for name in names(downloads) if name.endswith(".part"))
     for path in paths:

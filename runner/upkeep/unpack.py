@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.digest import Digest, Hasher
+from runner.digest import Digest, large_hasher
 from runner.errors import ExitCode, MlrunError
 from runner.store.durable import create, disk_errors, make_folder, sync_folder, write_all
 from runner.store.history import recorded_run, run_folders
@@ -73,7 +73,7 @@ def _make_whole(store: Store, digest: Digest, path: Path, recipe: Recipe) -> Non
 
 
 def _write(path: Path, digest: Digest, content: Iterable[memoryview], size: int) -> None:
-    hasher = Hasher(max_threads=Hasher.AUTO)
+    hasher = large_hasher()
     fd = create(path)
     try:
         for block in content:

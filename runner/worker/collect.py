@@ -295,7 +295,7 @@ class _Collector:
         except MlrunError as error:
             if error.code is not ExitCode.POLICY:
                 raise
-            found.problem = error.message
+            found.problem = f"is not kept: {error.message}"
         else:
             found.stored = OutputFile(found.name, digest, size, version=found.version)
 

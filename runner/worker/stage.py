@@ -13,6 +13,7 @@ from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
 from runner.job import Identity, InputFile, Job, JobInput, Staged, View, Workspace
 from runner.spec.tree import shorten
+from runner.store.datum import SCHEME
 from runner.store.durable import create, disk_errors, write_all
 from runner.worker.document import to_json, to_yaml
 from runner.worker.storage import ObjectReader
@@ -24,8 +25,7 @@ what a step does cannot depend on when it was staged."""
 _CACHE = "__pycache__"
 _MOST_BYTES = 255
 """Of one word of a path, on all usual file systems of Linux (NAME_MAX)."""
-_DATUM = "datum://"
-_URIS = ("http://", "https://", _DATUM)
+_URIS = ("http://", "https://", SCHEME)
 """What a file's `uri` may be; anything else is told as the datum of its content."""
 
 KnownChecksums = Callable[[Digest], Mapping[str, str]]
@@ -81,7 +81,7 @@ def inputs_document(inputs: list[JobInput], view: View, checksums: KnownChecksum
 
 
 def _file(name: str, file: InputFile, view: View, checksums: KnownChecksums) -> dict[str, object]:
-    uri = file.origin if file.origin.startswith(_URIS) else f"{_DATUM}{file.digest}"
+    uri = file.origin if file.origin.startswith(_URIS) else f"{SCHEME}{file.digest}"
     return {
         "name": file.name,
         "path": f"{view.inputs}/{name}/{file.name}",
@@ -89,7 +89,7 @@ def _file(name: str, file: InputFile, view: View, checksums: KnownChecksums) -> 
         "uri": uri,
         "checksums": dict(checksums(Digest(file.digest))),
         "metadata": [dict(file.metadata)] if file.metadata else [],
-        "datum_id": uri.removeprefix(_DATUM) if uri.startswith(_DATUM) else file.digest,
+        "datum_id": uri.removeprefix(SCHEME) if uri.startswith(SCHEME) else file.digest,
     }
 
 

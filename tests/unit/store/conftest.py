@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from runner.digest import hash_bytes
+from runner.store import identity
 from runner.store.identity import new_id
 from runner.store.layout import Layout
 from runner.store.objects import Objects
@@ -22,6 +23,12 @@ Header = Callable[..., dict[str, Any]]
 
 INPUT = hash_bytes(b"input")
 AN_INPUT = {"name": "a", "digest": INPUT, "size": 5, "origin": "file:a"}
+
+
+@pytest.fixture(autouse=True)
+def _ids_of_this_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids only grow within a process: those of a test that sets the clock forward shall not be followed by others."""
+    monkeypatch.setattr(identity, "_last", identity._last)
 
 
 @pytest.fixture
