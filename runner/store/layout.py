@@ -180,9 +180,11 @@ class Layout:
             check_able(self.root)
         for folder in (self.root, *(self.root / name for name in _FOLDERS)):
             folder.mkdir(mode=0o700, exist_ok=True)
-            # A cache may be here before the store is, with a mode that the umask decided.
-            if folder.stat().st_uid == os.geteuid():
-                folder.chmod(0o700)
+            # A cache may be here before the store is, with a mode that the umask decided. Others lose what it gave
+            # them; what the owner has taken from himself he does not get back.
+            status = folder.stat()
+            if status.st_uid == os.geteuid() and status.st_mode & 0o077:
+                folder.chmod(status.st_mode & 0o700)
         for name in (self.scratch.name, *SHARDS):
             (self.objects / name).mkdir(mode=0o700, exist_ok=True)
         sync_folder(self.objects)
