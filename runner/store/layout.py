@@ -17,7 +17,7 @@ FORMAT = 2
 
 _IGNORE = ".gitignore"
 _FORMAT_TEXT = f"mlrun store, format {FORMAT}\n"
-_FORMAT_PATTERN = re.compile(r"mlrun store, format (\d{1,9})\n?")
+_FORMAT_PATTERN = re.compile(r"mlrun store, format ([1-9]\d{0,8})\n?")
 _FOLDERS = ("objects", "runs", "work", "cache", "refs", "packed", "claims", "trash", "quarantine")
 SHARDS = tuple(f"{number:02x}" for number in range(256))
 

@@ -91,6 +91,7 @@ def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> None:
     [
         ("mlrun store, format 3\n", "has format 3, this program knows format 2"),
         ("restic 1", "does not name"),
+        ("mlrun store, format 0\n", "does not name"),
         ("", "does not name"),
     ],
 )
