@@ -31,6 +31,8 @@ class State(StrEnum):
     """It was stopped on purpose."""
     INTERRUPTED = "interrupted"
     """Its runner or its machine went away while it ran; nothing can be said about its end."""
+    REUSED = "reused"
+    """It did not run: an earlier execution that was made of the same stands for it, with its outputs."""
     SKIPPED = "skipped"
     """It never started, because something it needs did not succeed or the run ended before."""
 
@@ -55,11 +57,14 @@ class Reason(StrEnum):
     UPSTREAM = "upstream"
 
 
-FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.STOPPED, State.INTERRUPTED, State.SKIPPED})
+FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.STOPPED, State.INTERRUPTED, State.REUSED, State.SKIPPED})
+
+DONE = frozenset({State.SUCCEEDED, State.REUSED})
+"""Those whose outputs nodes downstream may have."""
 
 TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.WAITING: frozenset({State.READY, State.SKIPPED}),
-    State.READY: frozenset({State.QUEUED, State.FAILED, State.SKIPPED}),
+    State.READY: frozenset({State.QUEUED, State.REUSED, State.FAILED, State.SKIPPED}),
     State.QUEUED: frozenset({State.STARTING, State.SKIPPED}),
     State.STARTING: frozenset({State.RUNNING, State.FAILED, State.STOPPING, State.INTERRUPTED}),
     State.RUNNING: frozenset({State.SUCCEEDED, State.FAILED, State.STOPPING, State.INTERRUPTED}),
@@ -68,6 +73,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.FAILED: frozenset(),
     State.STOPPED: frozenset(),
     State.INTERRUPTED: frozenset(),
+    State.REUSED: frozenset(),
     State.SKIPPED: frozenset(),
 }
 """`interrupted` is written by whoever finds that the runner is gone; until then readers compute it from its lease."""

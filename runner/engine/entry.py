@@ -7,14 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from runner.digest import Digest
 from runner.engine.machine import EndRun, Move
 from runner.job import Allowance, HostMount, Identity, InputFile, Job, JobInput, Network, Script
-from runner.store.record import OutputFile
+from runner.store.record import OutputFile, Reused
 from runner.worker.report import Finished
 
 
-def node_moved(move: Move) -> dict[str, Any]:
-    """A node changed its state."""
+def node_moved(move: Move, reused: Reused | None = None) -> dict[str, Any]:
+    """A node changed its state; `reused` is the execution that stands for it."""
     return _compact(
         {
             "type": "node-moved",
@@ -22,13 +23,23 @@ def node_moved(move: Move) -> dict[str, Any]:
             "state": move.state,
             "reason": move.reason,
             "detail": move.detail,
+            "reused": asdict(reused) if reused else None,
         }
     )
 
 
-def execution_created(node: str, counter: int, job: Job) -> dict[str, Any]:
-    """A bound job got a slot."""
-    return {"type": "execution-created", "id": job.id, "node": node, "counter": counter, "job": job_to_json(job)}
+def execution_created(node: str, counter: int, job: Job, key: Digest | None = None) -> dict[str, Any]:
+    """A bound job got a slot; by its base key it can be found to stand for another."""
+    return _compact(
+        {
+            "type": "execution-created",
+            "id": job.id,
+            "node": node,
+            "counter": counter,
+            "key": key,
+            "job": job_to_json(job),
+        }
+    )
 
 
 def execution_started(job: Job, executor: str, identity: Identity) -> dict[str, Any]:
@@ -63,6 +74,7 @@ def execution_finished(job: Job, move: Move, finished: Finished) -> dict[str, An
             "metric_log": finished.metric_log,
             "warnings": list(finished.warnings),
             "work": str(finished.work) if finished.work else None,
+            "read": asdict(finished.read),
         }
     )
 

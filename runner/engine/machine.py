@@ -30,6 +30,14 @@ class NodeBound:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeReused:
+    """An earlier execution stands for the node; `detail` says which."""
+
+    node: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class NodeUnbindable:
     """The node's inputs or values are not to be had."""
 
@@ -86,7 +94,16 @@ class StopAsked:
 
 
 Stimulus = (
-    Begun | NodeBound | NodeUnbindable | JobStarted | JobPaused | JobEnded | TimerFired | LimitReached | StopAsked
+    Begun
+    | NodeBound
+    | NodeReused
+    | NodeUnbindable
+    | JobStarted
+    | JobPaused
+    | JobEnded
+    | TimerFired
+    | LimitReached
+    | StopAsked
 )
 
 # Actions ----------------------------------------------------------------------------------------------------------
@@ -104,7 +121,8 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """Find out the node's values and inputs, then send `NodeBound` or `NodeUnbindable`."""
+    """Find out the node's values and inputs, and whether an earlier execution may stand for it; then send `NodeBound`,
+    `NodeReused` or `NodeUnbindable`."""
 
     node: str
 
@@ -200,6 +218,10 @@ class Machine:
                     self._wake(name)
             case NodeBound(name, time_limit):
                 self._bound(name, time_limit)
+            case NodeReused(name, detail):
+                if self.state(name) is State.READY:
+                    self._move(name, State.REUSED, None, detail)
+                    self._release(name)
             case NodeUnbindable(name, reason, detail):
                 if self.state(name) is State.READY:
                     self._fail(name, reason, detail)

@@ -24,6 +24,7 @@ MARK = "mlrun:"
 """`$0` of the outer shell is this mark and the execution's id: what a process list is searched for."""
 
 _OUTER = """\
+: <.
 asked=
 trap asked=1 TERM INT HUP
 unset TINI_KILL_PROCESS_GROUP

@@ -120,10 +120,12 @@ _RUN: Shape = {
 }
 _IDENTITY: Shape = {"id": str, "platform?": Maybe(str), "interpreter?": Maybe(str)}
 _END: Shape = {"state": _STATE, "reason?": _REASON, "detail?": Maybe(str), "duration?": Maybe(is_seconds)}
+_REUSED: Shape = {"execution": _ID, "counter": is_count, "run": _ID}
+_READ: Shape = {"code?": Maybe([is_path]), "doubt?": Maybe(str), "inputs?": Maybe([str])}
 _ENTRIES: dict[str, Shape] = {
     "run-created": {"run": _RUN},
-    "node-moved": {"node": str, "state": _STATE, "reason?": _REASON, "detail?": Maybe(str)},
-    "execution-created": {"id": _ID, "node": str, "counter": is_count, "job": _JOB},
+    "node-moved": {"node": str, "state": _STATE, "reason?": _REASON, "detail?": Maybe(str), "reused?": _REUSED},
+    "execution-created": {"id": _ID, "node": str, "counter": is_count, "key?": Maybe(_DIGEST), "job": _JOB},
     "execution-started": {"id": _ID, "executor": str, "identity": Each(is_json)},
     "output-taken": {"id": _ID, "output": _OUTPUT},
     "execution-finished": _END
@@ -136,6 +138,7 @@ _ENTRIES: dict[str, Shape] = {
         "metric_log?": Maybe(_DIGEST),
         "warnings?": [str],
         "work?": Maybe(str),
+        "read?": _READ,
         "identity?": Each(is_json),
         "executor?": Maybe(str),
     },

@@ -16,6 +16,7 @@ from blake3 import blake3
 
 from runner.digest import Digest, is_digest
 from runner.errors import MlrunError
+from runner.state import State
 from runner.store.database import Database, Misunderstood
 from runner.store.datum import datum_id
 from runner.store.history import recorded_run, run_before_damage, run_folders
@@ -57,6 +58,9 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE executions ADD COLUMN seal BLOB;
     CREATE INDEX runs_newest ON runs (project, final, id);
     CREATE INDEX executions_newest ON executions (project, final, id)
+    """,
+    """
+    CREATE TABLE keys (base BLOB NOT NULL, execution TEXT NOT NULL, PRIMARY KEY (base, execution)) WITHOUT ROWID
     """,
 )
 """Appended to, never edited; `user_version` counts how many have been applied."""
@@ -235,6 +239,14 @@ class Index:
             (bytes.fromhex(digest),),
         )
 
+    def with_key(self, key: Digest) -> list[Maker]:
+        """The executions that succeeded with this base key, newest first."""
+        return self._makers(
+            "SELECT k.execution, e.run FROM keys k JOIN executions e ON e.id = k.execution "
+            "WHERE k.base = ? ORDER BY k.execution DESC",
+            (bytes.fromhex(key),),
+        )
+
     def _makers(self, statement: str, values: Sequence[object]) -> list[Maker]:
         return self._database.select(statement, values, _as_makers)
 
@@ -246,7 +258,7 @@ class Index:
 
     def _fill(self, tables: sqlite3.Connection) -> tuple[MlrunError, ...]:
         problems = []
-        for table in ("executions", "data", "inputs"):
+        for table in ("executions", "data", "inputs", "keys"):
             tables.execute(f"DELETE FROM {table}")
         # What has no row yet is about to begin, and no journal may know of it.
         tables.execute("DELETE FROM runs WHERE row IS NOT NULL")
@@ -323,6 +335,10 @@ def _put_executions(tables: sqlite3.Connection, run: Run, executions: Iterable[E
         "INSERT OR IGNORE INTO inputs (digest, execution) VALUES (?, ?)",
         ((bytes.fromhex(digest), one.id) for one in told for digest in input_digests(one)),
     )
+    tables.executemany(
+        "INSERT OR IGNORE INTO keys (base, execution) VALUES (?, ?)",
+        ((bytes.fromhex(one.key), one.id) for one in told if one.key and one.state is State.SUCCEEDED),
+    )
 
 
 def _take_out_files(tables: sqlite3.Connection, executions: Iterable[Execution]) -> None:
@@ -335,6 +351,8 @@ def _take_out_files(tables: sqlite3.Connection, executions: Iterable[Execution])
             "DELETE FROM inputs WHERE digest = ? AND execution = ?",
             ((bytes.fromhex(digest), one.id) for digest in input_digests(one)),
         )
+        if one.key is not None:
+            tables.execute("DELETE FROM keys WHERE base = ? AND execution = ?", (bytes.fromhex(one.key), one.id))
 
 
 def input_digests(execution: Execution) -> set[Digest]:

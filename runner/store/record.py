@@ -96,11 +96,35 @@ class LogRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """Which files an execution opened.
+
+    `code` are paths of its snapshot, None where that is not known for sure; then `doubt` says why, and all of them
+    count. `inputs` are files of inputs as `INPUT/NAME`, for people to see; None where nobody looked.
+    """
+
+    code: tuple[str, ...] | None = None
+    doubt: str | None = None
+    inputs: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reused:
+    """The earlier execution that stands for a node: its id, its number in its project, and its run's id."""
+
+    execution: str
+    counter: int
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
 class Execution:
     """One attempt of one job.
 
     `job` is the bound job as JSON; `identity` what its programs came from; `metrics` the
-    last value per key; `metric_log` an object with all events, one JSON object per line; `work` the kept work folder.
+    last value per key; `metric_log` an object with all events, one JSON object per line; `work` the kept work folder;
+    `key` the base key, by which it may be found to stand for another (`runner.reuse.fact`), None where it may not;
+    `read` which files it opened.
     """
 
     id: str
@@ -124,6 +148,8 @@ class Execution:
     metric_log: Digest | None = None
     warnings: tuple[str, ...] = ()
     work: str | None = None
+    key: Digest | None = None
+    read: Reading = Reading()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +162,7 @@ class NodeRecord:
     reason: Reason | None = None
     detail: str | None = None
     executions: tuple[str, ...] = ()
+    reused: Reused | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +258,11 @@ class Story:
         elif kind == "node-moved":
             node = self._nodes[entry["node"]]
             self._nodes[node.name] = replace(
-                node, state=State(entry["state"]), reason=_reason(entry), detail=entry.get("detail")
+                node,
+                state=State(entry["state"]),
+                reason=_reason(entry),
+                detail=entry.get("detail"),
+                reused=Reused(**entry["reused"]) if "reused" in entry else None,
             )
         elif kind == "execution-created":
             self._execution_created(entry)
@@ -266,6 +297,7 @@ class Story:
             job=entry["job"],
             state=State.STARTING,
             created=entry["time"],
+            key=entry.get("key"),
         )
         self._attempts.setdefault(node.name, []).append(entry["id"])
 
@@ -309,7 +341,16 @@ def _finished(entry: Entry) -> dict[str, Any]:
         "metric_log": entry.get("metric_log"),
         "warnings": tuple(entry.get("warnings", ())),
         "work": entry.get("work"),
+        "read": _reading(entry.get("read")),
     }
+
+
+def _reading(told: Mapping[str, Any] | None) -> Reading:
+    """What an execution opened; of one that does not say, nothing is known."""
+    if told is None:
+        return Reading()
+    code, inputs = told.get("code"), told.get("inputs")
+    return Reading(None if code is None else tuple(code), told.get("doubt"), None if inputs is None else tuple(inputs))
 
 
 def interrupted(run: Run) -> Run:

@@ -143,6 +143,10 @@ class Store:
         found = set(self._open_executions(lambda one: digest in input_digests(one)))
         return sorted(found.union(self._index.users_of(digest)), reverse=True)
 
+    def with_key(self, key: Digest) -> list[Maker]:
+        """The executions that succeeded with this base key, with their runs, newest first; also of runs that go on."""
+        return self._index.with_key(key)
+
     def remove_run(self, run_id: str, batch: Batch) -> None:
         """Move a run that has ended into a batch of the trash; see `runner.store.withdrawal`."""
         withdrawal.remove(self.layout, self._index, run_id, batch)

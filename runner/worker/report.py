@@ -11,7 +11,7 @@ from runner.errors import ExitCode
 from runner.job import LogChunk, Outcome
 from runner.metrics import MetricEvent
 from runner.state import Reason
-from runner.store.record import LogRef, OutputFile
+from runner.store.record import LogRef, OutputFile, Reading
 from runner.store.verified import Unlink
 from runner.worker.tree import remove_tree
 
@@ -54,7 +54,8 @@ class Finished:
     collected, also of a job that failed or was stopped. `metrics` is the last value per key, strict JSON; `metric_log`
     an object with all events (`runner.worker.log`), None when there are none. `log` is None when it could not be
     stored. `duration` is seconds of the monotonic clock from the program's start to its end, 0 when it never ran.
-    `work` is the kept work folder, `leftover` one that nobody needs and `clear` removes by `unlink`.
+    `work` is the kept work folder, `leftover` one that nobody needs and `clear` removes by `unlink`. `read` is what the
+    program opened.
     """
 
     outcome: Outcome
@@ -69,6 +70,7 @@ class Finished:
     duration: float
     work: Path | None
     leftover: Path | None
+    read: Reading = Reading()
     unlink: Unlink = field(default=os.unlink, repr=False, compare=False)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from runner.errors import ExitCode, MlrunError
 from runner.job import Executor, Handle, Identity, Job, Outcome, Staged, Workspace
 from runner.state import Reason
+from runner.store.record import Reading
 from runner.store.thread import side_by_side
 from runner.worker.collect import Collected, Taken, collect
 from runner.worker.conclusion import conclude, exit_code, has_failed_itself, start_reason
@@ -28,6 +29,7 @@ from runner.worker.stage import KnownChecksums, fill, make_folders, only_blake3
 from runner.worker.stopper import Stopper
 from runner.worker.storage import ObjectStore
 from runner.worker.watchdog import Watchdog
+from runner.worker.witness import Witness
 
 _NEVER_STARTED = Outcome(Reason.STOP, None, "stopped before it started")
 
@@ -93,6 +95,8 @@ class _Attempt:
     _collected: Collected = field(default_factory=Collected)
     _warnings: list[str] = field(default_factory=list)
     _duration: float = 0.0
+    _witness: Witness | None = None
+    _reading: Reading = Reading()
     _ours: bool = False
     """The work folder was made by this attempt."""
     _kept: bool = False
@@ -141,6 +145,7 @@ class _Attempt:
             duration=self._duration,
             work=self.workspace.root if self._kept else None,
             leftover=self.workspace.root if self._ours and not self._kept else None,
+            read=self._reading,
             unlink=self.equipment.objects.unlink,
         )
 
@@ -183,9 +188,11 @@ class _Attempt:
         return replace(staged, secrets=self.secrets)
 
     def _start(self, staged: Staged) -> Handle | None:
+        self._witness = Witness(staged.workspace)
         try:
             return self.equipment.executor.start(staged)
         except MlrunError as error:
+            self._witness.close()
             self._fail(error, start_reason(error))
             return None
 
@@ -211,6 +218,8 @@ class _Attempt:
         finally:
             self._duration = time.monotonic() - began
             self._taken = live.stop()
+            if self._witness is not None:
+                self._reading = self._witness.close()
             self._asked, self._why = stopper.asked, watchdog.met or reserve.found
 
     def _end(self, stopper: Stopper, reason: Reason) -> None:

@@ -1,0 +1,180 @@
+"""Whether an earlier execution may stand for one that is asked for, and else why not. Pure but for what `Sight` reads.
+
+A hit needs the same base key, the same content of all code that the earlier execution read, a success, and all of its
+outputs present and whole; the newest such execution wins. A miss tells the nearest earlier execution and everything in
+which it differs, by the same walk that made the key.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from runner.digest import Digest
+from runner.reuse.code import Code, Counts, changed, everything, renamed
+from runner.reuse.content import Contents
+from runner.reuse.fact import Difference, Kind, Made, compare, facts
+from runner.state import State
+from runner.store.record import Execution
+
+# Why not ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Unreusable:
+    """It is never reused, or not this time; `why` is the rest of a sentence that begins with it."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NothingEarlier:
+    """No execution of the step has succeeded in any project that shares the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class FactsDiffer:
+    """What it is made of is not the same."""
+
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NamesDiffer:
+    """Files of the code came, went, or are of another kind or mode."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    other: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CodeDiffers:
+    """Files that it read are others; with `doubt` nobody knows what it read, so that every file counts."""
+
+    paths: tuple[str, ...]
+    doubt: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputsGone:
+    """An output of the earlier execution is missing or damaged."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TooOld:
+    """A policy bounds the age; both in seconds."""
+
+    age: float
+    bound: float
+
+
+Cause = Unreusable | NothingEarlier | FactsDiffer | NamesDiffer | CodeDiffers | OutputsGone | TooOld
+
+# The decision -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """This execution stands for the one that is asked for."""
+
+    execution: Execution
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """It runs, for these causes; `nearest` is the earlier execution that they are told against."""
+
+    causes: tuple[Cause, ...]
+    nearest: Execution | None = None
+
+
+Decision = Hit | Miss
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """An execution that could stand for another, and what it was made of."""
+
+    execution: Execution
+    made: Made
+    snapshot: Digest
+
+
+class Sight(Protocol):
+    """What a decision looks at besides the facts."""
+
+    contents: Contents
+
+    def code(self, snapshot: Digest) -> Code | None:
+        """The files of a snapshot; None when it is gone."""
+        ...
+
+    def lost_output(self, execution: Execution) -> str | None:
+        """The first output that is missing or damaged."""
+        ...
+
+    def age(self, execution: Execution) -> float:
+        """Seconds since it ended."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What the user wants of a node: `never` is why it is not to be reused, `most` the greatest age in seconds,
+    `counts` which paths are code."""
+
+    never: str | None = None
+    most: float | None = None
+    counts: Counts = everything
+
+
+def decide(
+    now: Made, snapshot: Digest, same_key: Iterable[Execution], sight: Sight, rule: Rule
+) -> Hit | tuple[Execution, Cause] | None:
+    """The newest of the executions with the same base key that may stand for `now`; else the newest and what is in the
+    way; None without any. Raises MlrunError (STORE)."""
+    first: tuple[Execution, Cause] | None = None
+    code = sight.code(snapshot)
+    for execution in same_key:
+        cause = _in_the_way(execution, code, sight, rule)
+        if cause is None:
+            return Hit(execution)
+        first = first or (execution, cause)
+    return first
+
+
+def _in_the_way(execution: Execution, code: Code | None, sight: Sight, rule: Rule) -> Cause | None:
+    if execution.state is not State.SUCCEEDED:
+        return Unreusable(f"execution {execution.counter} did not succeed")
+    if rule.most is not None and (age := sight.age(execution)) > rule.most:
+        return TooOld(age, rule.most)
+    before = sight.code(Digest(execution.job["snapshot"]))
+    if before is None or code is None:
+        return Unreusable(f"the code of execution {execution.counter} is not in the store any more")
+    if paths := changed(execution.read, before, code, sight.contents, rule.counts):
+        return CodeDiffers(paths, execution.read.doubt if execution.read.code is None else None)
+    if (name := sight.lost_output(execution)) is not None:
+        return OutputsGone(name)
+    return None
+
+
+def explain(now: Made, snapshot: Digest, nearest: Earlier, sight: Sight, rule: Rule) -> tuple[Cause, ...]:
+    """Everything in which an execution differs from an earlier one of another base key. Raises MlrunError (STORE)."""
+    causes: list[Cause] = []
+    differences: Sequence[Difference] = compare(facts(nearest.made), facts(now))
+    told = tuple(difference for difference in differences if difference.fact.kind is not Kind.FILES)
+    if told:
+        causes.append(FactsDiffer(told))
+    before, after = sight.code(nearest.snapshot), sight.code(snapshot)
+    if before is not None and after is not None:
+        added, removed, other = renamed(before, after, rule.counts)
+        if added or removed or other:
+            causes.append(NamesDiffer(tuple(added), tuple(removed), tuple(other)))
+        gone = {*removed, *other}
+        read = nearest.execution.read
+        paths = tuple(path for path in changed(read, before, after, sight.contents, rule.counts) if path not in gone)
+        if paths:
+            causes.append(CodeDiffers(paths, read.doubt if read.code is None else None))
+    return tuple(causes)
