@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from runner.app.place import Place
+from runner.app.wish import NEVER, Wish
 from runner.errors import ExitCode, MlrunError
 from runner.plan.model import Plan
 from runner.settings import Settings
@@ -15,6 +16,7 @@ from runner.spec.project import load_project, parse_project
 class Request:
     """Everything that is decided before a run starts. `git` False records the folder as it is, outside git; `gpus` is
     how many every step gets whatever the file says (-1: all); `secrets` are values for those that the plan names.
+    `reuse` says for which nodes an earlier execution may stand.
     With `settle`, which waits until everything told was shown, a failed program leaves its place open for a shell."""
 
     plan: Plan
@@ -29,6 +31,7 @@ class Request:
     gpus: int | None = None
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     settle: Callable[[], None] | None = None
+    reuse: Wish = NEVER
 
 
 def open_project(place: Place, commit: str | None) -> Project:

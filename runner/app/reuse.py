@@ -1,59 +1,27 @@
 """Asks the store whether an earlier execution may stand for a node that is about to run."""
 
-import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from threading import Lock
 
 from runner.app.input import left_files
-from runner.change.code import is_code
+from runner.app.wish import Wish
 from runner.digest import Digest
 from runner.engine.entry import job_from_json
-from runner.engine.loop import Reuse
-from runner.errors import MlrunError
+from runner.engine.loop import Stand
+from runner.errors import ExitCode, MlrunError
 from runner.job import Identity, Job
 from runner.plan.bind import Left
-from runner.reuse.code import Code, Counts, everything
+from runner.plan.model import PlannedNode
+from runner.reuse.code import Code
 from runner.reuse.content import CodeKey, Contents
 from runner.reuse.decide import Decision, Earlier, Hit, Miss, NothingEarlier, Rule, Unreusable, decide, explain
 from runner.reuse.fact import Made, base_key, facts, why_never
-from runner.spec.model import Policy
-from runner.state import State
 from runner.store.record import Execution, Reused, Run
 from runner.store.store import Store
 
 _FEW = 20
 """Executions of a step among which the one that is most like a new one is looked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What the command line and the file want of reuse: `on` at all, `refresh` names nodes that run in any case,
-    `code_key` says what a change of a Python file is."""
-
-    on: bool = True
-    refresh: frozenset[str] = frozenset()
-    code_key: CodeKey = CodeKey.SYNTAX
-    policies: Mapping[str, Policy] = field(default_factory=dict)
-
-    def rule(self, node: str, step: str, job: Job) -> Rule:
-        """What holds for one node."""
-        policy = self.policies.get(step)
-        counts: Counts = everything
-        if policy is not None and (patterns := policy.code) is not None:
-
-            def counts(path: str) -> bool:
-                return is_code(path, patterns)
-
-        never = why_never(job)
-        if not self.on:
-            never = "reuse is off"
-        elif node in self.refresh:
-            never = "`--refresh` names it"
-        elif policy is not None and policy.reuse == 0:
-            never = "its policy says never"
-        most = policy.reuse if policy is not None and policy.reuse else None
-        return Rule(never, most, counts)
 
 
 class Sight:
@@ -64,6 +32,7 @@ class Sight:
         self._store = store
         self._codes: dict[Digest, Code | None] = {}
         self._runs: dict[str, Run | None] = {}
+        self._owners: dict[str, Run] = {}
 
     def code(self, snapshot: Digest) -> Code | None:
         """The files of a snapshot; None when it is gone."""
@@ -95,4 +64,114 @@ class Sight:
             except MlrunError:
                 self._runs[run_id] = None
         run = self._runs[run_id]
-        return (run, run.executions[id]) if run is not None and id in run.executions else None
+        if run is None or id not in run.executions:
+            return None
+        self._owners[id] = run
+        return run, run.executions[id]
+
+    def run_of(self, execution: Execution) -> Run:
+        """The run of an execution that was found here."""
+        return self._owners[execution.id]
+
+
+class Reuser:
+    """Decides for one run. `seek` may be called from several threads, one at a time each with its own node."""
+
+    def __init__(
+        self, store: Store, project: str, images: Mapping[str, Identity], executor: str, snapshot: Digest, wish: Wish
+    ) -> None:
+        self.sight = Sight(store, wish.code_key)
+        self._store = store
+        self._project = project
+        self._images = images
+        self._executor = executor
+        self._snapshot = snapshot
+        self._wish = wish
+        self._lock = Lock()
+
+    def never(self, node: PlannedNode) -> str | None:
+        """Why nothing may stand for a node, whatever it is made of; None where something may."""
+        return self._wish.rule(node.name, node.step.name).never
+
+    def seek(self, node: str, job: Job) -> Decision:
+        """Whether an execution may stand for `job`, which needs no id, number or documents. Raises MlrunError."""
+        with self._lock:
+            rule = self._wish.rule(node, job.step)
+            if (never := rule.never or why_never(job)) is not None:
+                return Miss((Unreusable(never),))
+            made = self._made(job, rule)
+            found = decide(self._snapshot, self._same_key(base_key(facts(made)), rule), self.sight, rule)
+            if isinstance(found, Hit):
+                return found
+            if found is not None:
+                return Miss((found[1],), found[0])
+            return self._nearest(made, node, rule)
+
+    def stand(self, node: str, job: Job) -> Stand | None:
+        """The execution that stands for a node; None where it runs, and does not ask why. Raises MlrunError."""
+        with self._lock:
+            rule = self._wish.rule(node, job.step)
+            key = base_key(facts(self._made(job, rule)))
+            found = decide(self._snapshot, self._same_key(key, rule), self.sight, rule)
+            return self.stand_for(job, found.execution) if isinstance(found, Hit) else None
+
+    def stand_for(self, job: Job, execution: Execution) -> Stand:
+        """An execution in the place of a node whose job would have been `job`."""
+        reused = Reused(execution.id, execution.counter, self.sight.run_of(execution).id)
+        outputs = left_files(execution.id, execution.outputs)
+        left = Left(job.parameters, job.environment, job.inputs, outputs, execution.metrics)
+        return Stand(reused, left, f"execution {execution.counter} stands for it")
+
+    def key(self, node: str, job: Job) -> Digest | None:
+        """The base key of a job; None where no other may ever stand for it, nor it for another."""
+        if why_never(job) is not None:
+            return None
+        with self._lock:
+            return base_key(facts(self._made(job, self._wish.rule(node, job.step))))
+
+    def _made(self, job: Job, rule: Rule) -> Made:
+        code = self.sight.code(self._snapshot)
+        if code is None:
+            raise MlrunError(f"the code `{self._snapshot}` is not in the store", code=ExitCode.STORE)
+        return Made(job, self._images[job.image].id, self._executor, code.names(rule.counts))
+
+    def _same_key(self, key: Digest, rule: Rule) -> Iterator[Execution]:
+        """The executions whose own record makes this key: what the index says is only where to look."""
+        for id, run_id in self._store.with_key(key):
+            found = self.sight.execution(id, run_id)
+            if found is not None and (made := self._recorded(found[1], rule)) and base_key(facts(made.made)) == key:
+                yield found[1]
+
+    def _nearest(self, made: Made, node: str, rule: Rule) -> Miss:
+        """What is in the way of the earlier execution of the step that differs least."""
+        best: Miss | None = None
+        for id, run_id in self._store.of_step(self._project, made.job.step, _FEW):
+            found = self.sight.execution(id, run_id)
+            earlier = self._recorded(found[1], rule) if found is not None else None
+            if earlier is None:
+                continue
+            miss = Miss(explain(made, self._snapshot, earlier, self.sight, rule), earlier.execution)
+            if best is None or _weight(miss, node) < _weight(best, node):
+                best = miss
+        return best or Miss((NothingEarlier(),))
+
+    def _recorded(self, execution: Execution, rule: Rule) -> Earlier | None:
+        """An earlier execution with what it was made of; None where its record does not tell."""
+        try:
+            job = job_from_json(execution.id, execution.job)
+            identity = str(execution.identity["id"]) if execution.identity else ""
+        except (KeyError, TypeError, ValueError):
+            return None
+        code = self.sight.code(Digest(job.snapshot))
+        if code is None or execution.executor is None:
+            return None
+        made = Made(job, identity, execution.executor, code.names(rule.counts))
+        return Earlier(execution, made, Digest(job.snapshot))
+
+
+def _weight(miss: Miss, node: str) -> tuple[int, bool]:
+    """How much is in the way; among equals one of the same node is nearer."""
+    count = sum(
+        len(getattr(cause, "differences", ())) or len(getattr(cause, "paths", ())) or 1 for cause in miss.causes
+    )
+    return count, miss.nearest is None or miss.nearest.node != node

@@ -1,31 +1,33 @@
 """Running a plan: executor, images, code, record and loop, joined in the only order in which nothing can be lost."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from runner import __version__
 from runner.app import publication
+from runner.app.binding import Chance, make_binder, make_drafter, make_identifier
+from runner.app.forecast import forecast, known
 from runner.app.ground import Ground, lay_ground, make_reserve
-from runner.app.input import compute_checksums, fetch_inputs, left_files, make_fetcher
+from runner.app.input import left_files
 from runner.app.interrupt import catching_signals
 from runner.app.pause import make_pause
 from runner.app.request import Request
-from runner.engine.loop import Binder, Callbacks, Loop, Publisher, Recorder, Worker, publish_nothing
+from runner.app.reuse import Reuser
+from runner.engine.loop import Callbacks, Loop, Recorder, Worker
 from runner.errors import ExitCode
-from runner.events import Listener, NodeShown, Noticed, RunEnded, RunStarted
+from runner.events import Listener, NodeShown, RunEnded, RunStarted
 from runner.job import Executor, Job
-from runner.plan.bind import Left, make_job, resolve
-from runner.plan.document import RunContext, execution_document, identities, runtime_document
-from runner.plan.model import Plan, PlannedNode, plan_to_json
+from runner.plan.bind import Left
+from runner.plan.document import RunContext
+from runner.plan.model import Plan, plan_to_json
 from runner.provenance.host import describe_host, user_name
 from runner.state import State
-from runner.store.identity import new_id
-from runner.store.journal import timestamp
+from runner.store.flight import Flights
 from runner.store.record import Run
 from runner.worker.report import Finished, JobListener
 from runner.worker.run import Equipment, run_job
@@ -49,10 +51,17 @@ def run_plan(request: Request, emit: Listener) -> Ended:
     emit(run_started(request.plan, writer.id, writer.counter, ground.executor))
     work = make_worker(request, ground, store.layout.work, writer.log_folder, emit)
     context = make_context(request, ground, writer.id, writer.counter)
-    loop = make_loop(request, ground, writer, context, work, emit, partial(publication.publish, store, context.user))
+    draft, publish = make_drafter(request, ground, emit), partial(publication.publish, store, context.user)
+    reuser = make_reuser(request, ground)
+    chance = Chance(reuser, Flights(store.layout.cache / "flights"))
+    binder = make_binder(draft, make_identifier(ground, context), chance, emit)
+    stands = known(forecast(request.plan, draft, reuser))
+    loop = make_loop(request, ground, writer, Callbacks(binder, work, leave, publish, stands), emit)
     with stopped_by_signals(loop) as caught:
         end = loop.run()
     writer.close()
+    chance.flights.close()
+    reuser.sight.contents.keep()
     run = store.run(writer.id)
     store.close()
     emit(RunEnded(run.id, run.counter, end.state, end.reason, run.duration or 0.0))
@@ -66,6 +75,13 @@ def exit_code(state: State, caught: list[int], loop: Loop) -> int:
     if state is State.STOPPED:
         return 128 + caught[0] if caught else ExitCode.STEP_FAILED
     return loop.exit
+
+
+def make_reuser(request: Request, ground: Ground) -> Reuser:
+    """What knows which executions may stand for nodes of this run."""
+    return Reuser(
+        ground.store, request.place.ref.id, ground.images, ground.executor.name, ground.code.snapshot, request.reuse
+    )
 
 
 def _header(request: Request, ground: Ground) -> dict[str, Any]:
@@ -109,47 +125,6 @@ def make_context(request: Request, ground: Ground, id: str, counter: int) -> Run
     )
 
 
-def make_binder(request: Request, ground: Ground, context: RunContext, emit: Listener) -> Binder:
-    """What makes a job of a node whose upstreams are done: resolves its values, fetches its inputs, documents it."""
-    store = ground.store
-    fetcher = make_fetcher(request.place.root, store)
-
-    def bind(node: PlannedNode, upstream: Mapping[str, Left], counter: int) -> Job:
-        resolved = resolve(node, upstream)
-        for notice in resolved.notices:
-            emit(Noticed(notice, node.name))
-        fetched = fetch_inputs(fetcher, node, resolved, emit)
-        compute_checksums(store, request.settings.checksums, fetched, resolved)
-        id = new_id()
-        document = execution_document(
-            context,
-            id=id,
-            counter=counter,
-            created=timestamp(),
-            step=node.step.name,
-            image=node.step.image,
-            node=node.name,
-        )
-        job = make_job(
-            node,
-            resolved,
-            fetched,
-            id=id,
-            snapshot=ground.code.snapshot,
-            identities=identities(context, id, node.name),
-            documents={"execution": document},
-            network=request.settings.network,
-            grant=ground.granted.nodes[node.name],
-        )
-        identity = ground.images[node.step.image].id
-        runtime = runtime_document(
-            context, image=node.step.image, identity=identity, allowance=job.allowance, version=__version__
-        )
-        return replace(job, documents={**job.documents, "runtime": runtime})
-
-    return bind
-
-
 def make_worker(
     request: Request,
     ground: Ground,
@@ -187,15 +162,13 @@ def make_loop(
     request: Request,
     ground: Ground,
     recorder: Recorder,
-    context: RunContext,
-    work: Worker,
+    calls: Callbacks,
     emit: Listener,
-    publish: Publisher = publish_nothing,
 ) -> Loop:
     """Join the loop with what binds, runs and remembers."""
     return Loop(
         request.plan,
-        Callbacks(make_binder(request, ground, context, emit), work, leave, publish),
+        calls,
         slots=request.settings.jobs or os.cpu_count() or 1,
         recorder=recorder,
         identities=ground.images,

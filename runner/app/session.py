@@ -11,6 +11,7 @@ from pathlib import Path
 
 from runner import __version__
 from runner.app import scratch
+from runner.app.binding import make_drafter, make_identifier
 from runner.app.executor import choose_executor
 from runner.app.grant import grant_recorded
 from runner.app.ground import lay_ground, remove_scratch
@@ -18,7 +19,7 @@ from runner.app.interrupt import catching_signals
 from runner.app.overlay import Overlay, Take
 from runner.app.pause import Ender, introduction
 from runner.app.request import Request
-from runner.app.run import make_binder, make_context
+from runner.app.run import make_context
 from runner.digest import Digest
 from runner.engine.entry import job_from_json
 from runner.errors import ExitCode, MlrunError, usage_error
@@ -54,7 +55,8 @@ def enter_step(request: Request, visit: Visit, emit: Listener) -> int:
     ground = lay_ground(request, emit)
     with ground.store:
         (node,) = request.plan.nodes.values()
-        job = make_binder(request, ground, make_context(request, ground, new_id(), 0), emit)(node, {}, 0)
+        identify = make_identifier(ground, make_context(request, ground, new_id(), 0))
+        job = identify(node.name, make_drafter(request, ground, emit)(node, {}), 0)
         session = _Session(ground.executor, ground.images[job.image], job, ground.store)
         return session.enter(visit, f"step `{printable(job.step)}` as it would run now", emit)
 

@@ -5,17 +5,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.app import scratch
+from runner.app.binding import make_binder, make_drafter, make_identifier
 from runner.app.ground import lay_ground
 from runner.app.overlay import Overlay, Take
 from runner.app.request import Request
 from runner.app.run import (
     exit_code,
+    leave,
     make_context,
     make_loop,
     make_worker,
     run_started,
     stopped_by_signals,
 )
+from runner.engine.loop import Callbacks
 from runner.events import Listener
 from runner.job import Job
 from runner.store.identity import new_id
@@ -67,7 +70,9 @@ def spin(request: Request, emit: Listener, take: Take) -> Spun:
             return replace(ended[-1], work=None, leftover=None)
 
         emit(run_started(request.plan, id, 0, ground.executor))
-        loop = make_loop(request, ground, Unrecorded(), make_context(request, ground, id, 0), work, emit)
+        identify = make_identifier(ground, make_context(request, ground, id, 0))
+        binder = make_binder(make_drafter(request, ground, emit), identify, None, emit)
+        loop = make_loop(request, ground, Unrecorded(), Callbacks(binder, work, leave), emit)
         with stopped_by_signals(loop) as caught:
             end = loop.run()
         finished = ended[0] if ended else None

@@ -97,7 +97,12 @@ class ChangedFiles:
 def counts(file: FileChange, code: Sequence[str] | None) -> bool:
     """Whether a file is code by the patterns of a policy; without a policy every file is. What stands for others may
     hold some that are."""
-    return code is None or file.holds_others or any(_covers(_from_root(pattern), file.path) for pattern in code)
+    return code is None or file.holds_others or is_code(file.path, code)
+
+
+def is_code(path: str, patterns: Sequence[str]) -> bool:
+    """Whether one of the patterns of a policy means the file at `path`."""
+    return any(_covers(_from_root(pattern), path) for pattern in patterns)
 
 
 def _matches(pattern: str, file: FileChange) -> bool:

@@ -78,6 +78,8 @@ def execute(
     pause_on_failure: Annotated[
         bool, typer.Option("--pause-on-failure", help="Open a shell in the step's place if its program fails.")
     ] = False,
+    reuse: launch.Reuse = False,
+    code_key: launch.CodeKeyOption = None,
     dry_run: launch.DryRun = False,
     json: launch.Json = False,
 ) -> int:

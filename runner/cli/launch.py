@@ -15,15 +15,17 @@ from runner.app.place import Place, locate
 from runner.app.request import Request, open_project
 from runner.app.run import Ended, run_plan
 from runner.app.secret import Secrets, load_secrets
+from runner.app.wish import Wish
 from runner.cli.board import Board
 from runner.cli.display import Display, PlainDisplay, ended_sentence, failures, final_table
 from runner.cli.option import OwnOption, Parsed, Table, parse
 from runner.cli.relay import Relay
 from runner.cli.terminal import colourful, print_json, put, say
-from runner.errors import ExitCode, MlrunError, usage_error
+from runner.errors import ExitCode, MlrunError, did_you_mean, usage_error
 from runner.escape import printable
 from runner.plan.address import public
 from runner.plan.model import Arguments, Plan
+from runner.reuse.content import CodeKey
 from runner.settings import Settings, cache_folder, executor_name, load_settings, network_name, open_door
 from runner.spec.model import Pipeline, Project, Step
 from runner.spec.phrase import counted
@@ -68,6 +70,18 @@ Gpus = Annotated[
     str | None, typer.Option("--gpus", metavar="N", help="Give each step N GPUs, or `all`, whatever the file says.")
 ]
 Jobs = Annotated[int | None, typer.Option("-j", "--jobs", metavar="N", min=1, help="Run so many at the same time.")]
+NoReuse = Annotated[bool, typer.Option("--no-reuse", help="Run every node, also one that nothing changed for.")]
+Reuse = Annotated[
+    bool, typer.Option("--reuse", help="Run nothing if an earlier execution was made of the same: it stands for this.")
+]
+Refresh = Annotated[
+    list[str] | None,
+    typer.Option("--refresh", metavar="NODE", help="Run this node in any case; `*` means all; may be repeated."),
+]
+CodeKeyOption = Annotated[
+    str | None,
+    typer.Option("--code-key", metavar="K", help="What of a Python file counts: syntax (the default) or bytes."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the record of the run as JSON; logs go to stderr.")]
 
@@ -91,6 +105,10 @@ class Options:
     allow_devices: bool
     gpus: str | None
     jobs: int | None
+    reuse: bool | None
+    no_reuse: bool | None
+    refresh: list[str] | None
+    code_key: str | None
     dry_run: bool
     json: bool
 
@@ -259,7 +277,27 @@ def make_request(place: Place, project: Project, plan: Plan, options: Options, s
         git=not options.no_git,
         gpus=options.gpu_count(),
         secrets=secrets.values,
+        reuse=_wish(project, plan, options),
     )
+
+
+def _wish(project: Project, plan: Plan, options: Options) -> Wish:
+    """What the command line and the file want of reuse: pipelines want it, single steps do not. Raises MlrunError."""
+    if plan.kind == "pipeline":
+        on = project.pipelines[plan.name].reuse_executions is not False and not options.no_reuse
+    else:
+        on = bool(options.reuse)
+    nodes = frozenset(plan.nodes)
+    asked = frozenset(options.refresh or ())
+    for name in sorted(asked - nodes - {"*"}):
+        raise usage_error(f"there is no node `{printable(name)}` to refresh", hint=did_you_mean(name, nodes))
+    return Wish(on, nodes if "*" in asked else asked, _code_key(options.code_key), project.policies)
+
+
+def _code_key(text: str | None) -> CodeKey:
+    if text is not None and text not in set(CodeKey):
+        raise usage_error(f"`--code-key {printable(text)}` is not known", hint="write `syntax` or `bytes`")
+    return CodeKey(text) if text else CodeKey.SYNTAX
 
 
 def launch(

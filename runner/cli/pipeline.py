@@ -57,6 +57,9 @@ def execute(
     allow_devices: launch.AllowDevices = False,
     gpus: launch.Gpus = None,
     jobs: launch.Jobs = None,
+    no_reuse: launch.NoReuse = False,
+    refresh: launch.Refresh = None,
+    code_key: launch.CodeKeyOption = None,
     dry_run: launch.DryRun = False,
     json: launch.Json = False,
 ) -> int:

@@ -7,6 +7,7 @@ until the job's end, because a sandbox dies with the thread that started it.
 
 import heapq
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -14,6 +15,7 @@ from threading import Event as ThreadEvent
 from threading import Thread
 from typing import Any, Protocol
 
+from runner.digest import Digest
 from runner.engine import entry
 from runner.engine.machine import (
     Action,
@@ -27,6 +29,7 @@ from runner.engine.machine import (
     Machine,
     Move,
     NodeBound,
+    NodeReused,
     NodeUnbindable,
     SetTimer,
     Start,
@@ -42,7 +45,7 @@ from runner.metrics import MetricEvent
 from runner.plan.bind import Left
 from runner.plan.model import Plan, PlannedNode
 from runner.state import FINAL, Reason, State
-from runner.store.record import OutputFile
+from runner.store.record import OutputFile, Reused
 from runner.worker.report import Finished, JobListener, clear
 from runner.worker.stopper import Stopper
 
@@ -75,8 +78,33 @@ class Recorder(Protocol):
         ...
 
 
-Binder = Callable[[PlannedNode, Mapping[str, Left], int], Job]
-"""Resolves a node, fetches its inputs, gives the job its counter; called on a thread of its own. Raises MlrunError."""
+def nothing() -> None:
+    """There is nobody to tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A node that will run: its job, the number of its execution and its base key, if it has one. Once the execution
+    is recorded, or nobody will run it, `settle` is called, from any thread."""
+
+    job: Job
+    counter: int
+    key: Digest | None = None
+    settle: Callable[[], None] = nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """An earlier execution that stands for a node, what that left for the nodes downstream, and a clause on it."""
+
+    reused: Reused
+    left: Left
+    detail: str
+
+
+Binder = Callable[[PlannedNode, Mapping[str, Left], Callable[[], int]], Bound | Stand]
+"""Resolves a node, fetches its inputs, asks whether an earlier execution may stand for it, and else gives it the next
+number, which the last argument draws; called on a thread of its own. Raises MlrunError."""
 
 Worker = Callable[[Job, Stopper, JobListener], Finished]
 """Runs one job to its end on the calling thread."""
@@ -85,19 +113,21 @@ Publisher = Callable[[Job, Finished], Sequence[str]]
 """Sets the names that a finished and recorded job asks for; what to tell the user about it. Never raises."""
 
 
-def publish_nothing(job: Job, finished: Finished) -> Sequence[str]:
+def publishnothing(job: Job, finished: Finished) -> Sequence[str]:
     """Names stay as they are."""
     return ()
 
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
-    """What the loop has others do; `leave` says what a finished job leaves for the nodes downstream."""
+    """What the loop has others do; `leave` says what a finished job leaves for the nodes downstream. `known` are nodes
+    for which an earlier execution is known to stand as soon as all above them are done."""
 
     bind: Binder
     work: Worker
     leave: Callable[[Job, Finished], Left]
-    publish: Publisher = publish_nothing
+    publish: Publisher = publishnothing
+    known: Mapping[str, Stand] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +171,8 @@ class Loop:
         self._arrived: SimpleQueue[Stimulus | _Taken | _Bug] = SimpleQueue()
         self._timers: list[tuple[float, str]] = []
         self._jobs: dict[str, Job] = {}
-        self._counters: dict[str, int] = {}
+        self._bound: dict[str, Bound] = {}
+        self._stands: dict[str, Stand] = {}
         self._finished: dict[str, Finished] = {}
         self._left: dict[str, Left] = {}
         self._stoppers: dict[str, Stopper] = {}
@@ -203,13 +234,16 @@ class Loop:
     def _turn(self, batch: list[Stimulus | _Taken]) -> EndRun | None:
         taken = [one for one in batch if isinstance(one, _Taken)]
         stimuli = [one for one in batch if not isinstance(one, _Taken)]
-        actions = [action for stimulus in stimuli for action in self._machine.handle(stimulus)]
+        actions = self._decide(stimuli)
         entries: list[Mapping[str, Any]] = [entry.output_taken(self._jobs[one.node], one.file) for one in taken]
         events: list[Event] = []
         for action in actions:
             self._tell(action, entries, events)
         if entries:
             self._recorder.append(entries)
+        for name in _ended(actions):
+            if name in self._bound:
+                self._bound[name].settle()
         for one in taken:
             one.recorded.set()
         # Before anything is shown or bound: a node downstream may ask for a name that this one sets.
@@ -223,6 +257,24 @@ class Loop:
             self._carry_out(action)
         return next((action for action in actions if isinstance(action, EndRun)), None)
 
+    def _decide(self, stimuli: Sequence[Stimulus]) -> list[Action]:
+        """What the machine says. A chain of nodes for which others are known to stand takes one turn, not one each."""
+        actions: list[Action] = []
+        waiting = deque(stimuli)
+        while waiting:
+            for action in self._machine.handle(waiting.popleft()):
+                stand = self._calls.known.get(action.node) if isinstance(action, Bind) else None
+                if stand is None:
+                    actions.append(action)
+                elif isinstance(action, Bind):
+                    self._stand(action.node, stand)
+                    waiting.append(NodeReused(action.node, stand.detail))
+        return actions
+
+    def _stand(self, name: str, stand: Stand) -> None:
+        self._stands[name] = stand
+        self._left[name] = stand.left
+
     def _tell(self, action: Action, entries: list[Mapping[str, Any]], events: list[Event]) -> None:
         """What the journal and the listeners get to know of an action."""
         if isinstance(action, EndRun):
@@ -230,10 +282,12 @@ class Loop:
         if not isinstance(action, Move):
             return
         name = action.node
-        entries.append(entry.node_moved(action))
+        stand = self._stands.get(name)
+        entries.append(entry.node_moved(action, stand.reused if stand and action.state is State.REUSED else None))
         job, finished = self._jobs.get(name), self._finished.get(name)
         if job and action.state is State.STARTING:
-            entries.append(entry.execution_created(name, self._counters[name], job))
+            bound = self._bound[name]
+            entries.append(entry.execution_created(name, bound.counter, job, bound.key))
         elif job and action.state is State.RUNNING:
             identity = self._identities[job.image]
             entries.append(entry.execution_started(job, self._executor, identity))
@@ -253,19 +307,24 @@ class Loop:
             move.state,
             move.reason,
             move.detail,
-            execution=self._counters[move.node] if move.node in self._jobs else None,
+            execution=self._number(move),
             exit_code=finished.outcome.exit_code if finished else None,
             duration=finished.duration if finished else None,
             work=str(finished.work) if finished and finished.work else None,
         )
+
+    def _number(self, move: Move) -> int | None:
+        """The number of the execution that the move is about."""
+        if move.state is State.REUSED:
+            return self._stands[move.node].reused.counter
+        return self._bound[move.node].counter if move.node in self._bound else None
 
     def _carry_out(self, action: Action) -> None:
         match action:
             case Bind(name):
                 node = self._plan.nodes[name]
                 upstream = {above: self._left.get(above, Left()) for above in node.upstream}
-                self._counters[name] = self._recorder.new_execution_counter()
-                self._spawn(self._bind_node, node, upstream, self._counters[name])
+                self._spawn(self._bind_node, node, upstream)
             case Start(name):
                 self._stoppers[name] = Stopper()
                 self._threads = [thread for thread in self._threads if thread.is_alive()]
@@ -290,16 +349,21 @@ class Loop:
         thread.start()
         return thread
 
-    def _bind_node(self, node: PlannedNode, upstream: Mapping[str, Left], counter: int) -> None:
+    def _bind_node(self, node: PlannedNode, upstream: Mapping[str, Left]) -> None:
         try:
-            job = self._calls.bind(node, upstream, counter)
+            found = self._calls.bind(node, upstream, self._recorder.new_execution_counter)
         except MlrunError as error:
             self._exits[node.name] = error.code
             reason = _REASONS.get(error.code, Reason.INPUT)
             self._arrived.put(NodeUnbindable(node.name, reason, _sentence(error)))
             return
-        self._jobs[node.name] = job
-        self._arrived.put(NodeBound(node.name, job.time_limit))
+        if isinstance(found, Stand):
+            self._stand(node.name, found)
+            self._arrived.put(NodeReused(node.name, found.detail))
+            return
+        self._bound[node.name] = found
+        self._jobs[node.name] = found.job
+        self._arrived.put(NodeBound(node.name, found.job.time_limit))
 
     def _run_job(self, name: str) -> None:
         listener = _JobListener(name, self._arrived, self._emit)

@@ -200,15 +200,12 @@ def make_job(
     resolved: Resolved,
     fetched: Mapping[str, tuple[InputFile, ...]],
     *,
-    id: str,
     snapshot: str,
-    identities: Mapping[str, str],
-    documents: Mapping[str, Mapping[str, object]],
     network: Network,
     grant: Grant = NOTHING_GRANTED,
 ) -> Job:
-    """The bound job. `identities` are the `VH_*` variables that say who it is; the step's own cannot replace them.
-    `grant` is what the user lets this node have of the machine.
+    """The bound job but for what says who it is: its id is empty, and so are the documents and variables that tell of
+    it. `grant` is what the user lets this node have of the machine.
 
     Raises MlrunError when a value cannot be put safely into the command, or a required input ended up empty.
     """
@@ -225,16 +222,16 @@ def make_job(
         inputs.append(JobInput(declared.name, rename_single(declared, files)))
     parameters = _with_flags(node.step, resolved.parameters)
     return Job(
-        id=id,
+        id="",
         step=node.step.name,
         image=node.step.image,
         script=build_script(node.step, resolved.parameters, stop_at_failure=not node.keep_going),
         snapshot=snapshot,
         parameters=parameters,
         inputs=tuple(inputs),
-        environment={**resolved.environment, **identities},
+        environment=resolved.environment,
         secrets=node.secrets,
-        documents={**documents, "parameters": parameters},
+        documents={"parameters": parameters},
         network=network,
         time_limit=node.step.time_limit,
         no_output_timeout=node.step.no_output_timeout,

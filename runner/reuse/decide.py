@@ -131,10 +131,10 @@ class Rule:
 
 
 def decide(
-    now: Made, snapshot: Digest, same_key: Iterable[Execution], sight: Sight, rule: Rule
+    snapshot: Digest, same_key: Iterable[Execution], sight: Sight, rule: Rule
 ) -> Hit | tuple[Execution, Cause] | None:
-    """The newest of the executions with the same base key that may stand for `now`; else the newest and what is in the
-    way; None without any. Raises MlrunError (STORE)."""
+    """The newest of the executions with the same base key that may stand for what is asked for; else the newest of all
+    and what is in the way; None without any. Raises MlrunError (STORE)."""
     first: tuple[Execution, Cause] | None = None
     code = sight.code(snapshot)
     for execution in same_key:

@@ -5,8 +5,8 @@ So an explanation can never disagree with the decision that it explains.
 
 What counts is what a program can see and what may change its results: where its programs come from, its script,
 values, variables, input files, the names of the files of the code, the network and its share of the machine. What does
-not: who runs it, when, under which ids and in which run, where an input came from if its content is the same, and limits
-that only end a program (its time, its silence, its memory). The contents of the code count only where a step read them:
+not: who runs it, when, under which ids and in which run, where an input of the same content came from, and limits that
+only end a program (its time, its silence, its memory). The contents of the code count only where a step read them:
 they are no facts of this page (`runner.reuse.content`).
 """
 

@@ -60,7 +60,10 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX executions_newest ON executions (project, final, id)
     """,
     """
-    CREATE TABLE keys (base BLOB NOT NULL, execution TEXT NOT NULL, PRIMARY KEY (base, execution)) WITHOUT ROWID
+    CREATE TABLE keys (base BLOB NOT NULL, execution TEXT NOT NULL, PRIMARY KEY (base, execution)) WITHOUT ROWID;
+    CREATE TABLE steps (
+        project TEXT NOT NULL, step TEXT NOT NULL, execution TEXT NOT NULL, PRIMARY KEY (project, step, execution)
+    ) WITHOUT ROWID
     """,
 )
 """Appended to, never edited; `user_version` counts how many have been applied."""
@@ -247,6 +250,14 @@ class Index:
             (bytes.fromhex(key),),
         )
 
+    def of_step(self, project: str, step: str, limit: int) -> list[Maker]:
+        """The newest executions of a step that succeeded, newest first."""
+        return self._makers(
+            "SELECT s.execution, e.run FROM steps s JOIN executions e ON e.id = s.execution "
+            "WHERE s.project = ? AND s.step = ? ORDER BY s.execution DESC LIMIT ?",
+            (project, step, limit),
+        )
+
     def _makers(self, statement: str, values: Sequence[object]) -> list[Maker]:
         return self._database.select(statement, values, _as_makers)
 
@@ -258,7 +269,7 @@ class Index:
 
     def _fill(self, tables: sqlite3.Connection) -> tuple[MlrunError, ...]:
         problems = []
-        for table in ("executions", "data", "inputs", "keys"):
+        for table in ("executions", "data", "inputs", "keys", "steps"):
             tables.execute(f"DELETE FROM {table}")
         # What has no row yet is about to begin, and no journal may know of it.
         tables.execute("DELETE FROM runs WHERE row IS NOT NULL")
@@ -339,6 +350,10 @@ def _put_executions(tables: sqlite3.Connection, run: Run, executions: Iterable[E
         "INSERT OR IGNORE INTO keys (base, execution) VALUES (?, ?)",
         ((bytes.fromhex(one.key), one.id) for one in told if one.key and one.state is State.SUCCEEDED),
     )
+    tables.executemany(
+        "INSERT OR IGNORE INTO steps (project, step, execution) VALUES (?, ?, ?)",
+        ((project, one.step, one.id) for one in told if one.state is State.SUCCEEDED),
+    )
 
 
 def _take_out_files(tables: sqlite3.Connection, executions: Iterable[Execution]) -> None:
@@ -353,6 +368,7 @@ def _take_out_files(tables: sqlite3.Connection, executions: Iterable[Execution])
         )
         if one.key is not None:
             tables.execute("DELETE FROM keys WHERE base = ? AND execution = ?", (bytes.fromhex(one.key), one.id))
+        tables.execute("DELETE FROM steps WHERE step = ? AND execution = ?", (one.step, one.id))
 
 
 def input_digests(execution: Execution) -> set[Digest]:

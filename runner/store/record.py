@@ -108,6 +108,10 @@ class Reading:
     inputs: tuple[str, ...] | None = None
 
 
+UNWATCHED = Reading()
+"""Nobody looked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reused:
     """The earlier execution that stands for a node: its id, its number in its project, and its run's id."""
@@ -149,7 +153,7 @@ class Execution:
     warnings: tuple[str, ...] = ()
     work: str | None = None
     key: Digest | None = None
-    read: Reading = Reading()
+    read: Reading = UNWATCHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,7 +352,7 @@ def _finished(entry: Entry) -> dict[str, Any]:
 def _reading(told: Mapping[str, Any] | None) -> Reading:
     """What an execution opened; of one that does not say, nothing is known."""
     if told is None:
-        return Reading()
+        return UNWATCHED
     code, inputs = told.get("code"), told.get("inputs")
     return Reading(None if code is None else tuple(code), told.get("doubt"), None if inputs is None else tuple(inputs))
 

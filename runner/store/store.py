@@ -147,6 +147,10 @@ class Store:
         """The executions that succeeded with this base key, with their runs, newest first; also of runs that go on."""
         return self._index.with_key(key)
 
+    def of_step(self, project_id: str, step: str, limit: int) -> list[Maker]:
+        """The newest executions of a step of a project that succeeded, with their runs, newest first."""
+        return self._index.of_step(project_id, step, limit)
+
     def remove_run(self, run_id: str, batch: Batch) -> None:
         """Move a run that has ended into a batch of the trash; see `runner.store.withdrawal`."""
         withdrawal.remove(self.layout, self._index, run_id, batch)

@@ -11,7 +11,7 @@ from runner.errors import ExitCode
 from runner.job import LogChunk, Outcome
 from runner.metrics import MetricEvent
 from runner.state import Reason
-from runner.store.record import LogRef, OutputFile, Reading
+from runner.store.record import UNWATCHED, LogRef, OutputFile, Reading
 from runner.store.verified import Unlink
 from runner.worker.tree import remove_tree
 
@@ -70,7 +70,7 @@ class Finished:
     duration: float
     work: Path | None
     leftover: Path | None
-    read: Reading = Reading()
+    read: Reading = UNWATCHED
     unlink: Unlink = field(default=os.unlink, repr=False, compare=False)
 
 

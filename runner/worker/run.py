@@ -15,7 +15,7 @@ from pathlib import Path
 from runner.errors import ExitCode, MlrunError
 from runner.job import Executor, Handle, Identity, Job, Outcome, Staged, Workspace
 from runner.state import Reason
-from runner.store.record import Reading
+from runner.store.record import UNWATCHED, Reading
 from runner.store.thread import side_by_side
 from runner.worker.collect import Collected, Taken, collect
 from runner.worker.conclusion import conclude, exit_code, has_failed_itself, start_reason
@@ -96,7 +96,7 @@ class _Attempt:
     _warnings: list[str] = field(default_factory=list)
     _duration: float = 0.0
     _witness: Witness | None = None
-    _reading: Reading = Reading()
+    _reading: Reading = UNWATCHED
     _ours: bool = False
     """The work folder was made by this attempt."""
     _kept: bool = False

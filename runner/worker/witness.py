@@ -63,7 +63,8 @@ class Witness:
     def _listen(self) -> None:
         watches = [self._code, self._inputs]
         while True:
-            ready, _, _ = select.select([self._wake, *(one for one in watches if one.fileno() >= 0)], [], [])
+            sources = [self._wake, *(one.fileno() for one in watches if one.fileno() >= 0)]
+            ready, _, _ = select.select(sources, [], [])
             for watch in watches:
                 watch.read()
             if self._wake in ready:
