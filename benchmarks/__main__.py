@@ -1,6 +1,7 @@
 """`python -m benchmarks`: runs benchmarks one after the other and prints what they found."""
 
 import argparse
+import compileall
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
+import runner
 from benchmarks import (
     collecting,
     container,
@@ -64,6 +66,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="mlrun-benchmark-", dir=arguments.folder) as scratch:
         top = Path(scratch)
         os.environ |= surroundings(top)
+        # As where it was installed: otherwise a source that has just changed may be compiled at every start.
+        compileall.compile_dir(runner.__path__[0], quiet=1)
         print("\n".join(describe(top)))
         names = [one for name in arguments.names for one in GROUPS.get(name, (name,))]
         for name in dict.fromkeys(names or BENCHMARKS):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.app.place import locate
+from runner.cli.main import collect_rarely
 from runner.data import local
 from runner.data.means import Means, Want
 from runner.errors import Location
@@ -75,4 +76,5 @@ def _refuse(fd: int) -> Any:
 
 
 if __name__ == "__main__":
+    collect_rarely()
     main(sys.argv[1], Path(sys.argv[2]))

@@ -8,12 +8,15 @@ from benchmarks.measure import race, timed
 from benchmarks.project import make_project
 from benchmarks.report import Report, Row
 from benchmarks.setting import Setting, run
+from runner.cli.main import collect_rarely
 from runner.data import local
 from runner.data.means import Means, Want
 from runner.errors import Location
 from runner.job import InputFile
 from runner.plan.model import Source
-from runner.provenance.git import Captured, capture_folder, find_repository
+from runner.provenance.folder import capture_folder
+from runner.provenance.tree import Captured
+from runner.provenance.worktree import capture_worktree
 from runner.spec.model import Input
 from runner.store.store import Store
 
@@ -24,6 +27,7 @@ BAR = "< 1 s"
 
 def measure(setting: Setting) -> Report:
     """A tree of 100,000 files that has not changed, as code in git and outside it and as input; beside `git status`."""
+    collect_rarely()
     count = setting.size(100_000, 5_000)
     top = setting.folder / "project"
     for number in range(count):
@@ -33,8 +37,6 @@ def measure(setting: Setting) -> Report:
     make_project(top, "- step: {name: a, image: a, command: 'true'}\n")
     with Store.open(Path(os.environ["MLRUN_STORE"]), create=True) as store:
         cache, objects = store.layout.cache, store.objects
-        repository = find_repository(top)
-        assert repository is not None
 
         def fetch(uri: str) -> tuple[InputFile, ...]:
             want = Want(Input("data", Location("valohai.yaml", 1, 1)), Source(uri, str(top)), top)
@@ -46,7 +48,7 @@ def measure(setting: Setting) -> Report:
         # Files that have just changed are never trusted.
         time.sleep(0.2)
         lanes = [
-            timed("code", lambda: repository.capture(objects, cache)),
+            timed("code", lambda: capture_worktree(objects, top, cache)),
             timed("folder", folder),
             timed("input", lambda: fetch("data")),
             timed("pattern", lambda: fetch("data/**")),

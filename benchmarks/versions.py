@@ -17,6 +17,7 @@ from runner.store.identity import new_id
 from runner.store.record import Code, ProjectRef
 from runner.store.store import Store
 from runner.upkeep.pack import pack
+from runner.upkeep.turn import alone
 from runner.worker.collect import collect
 
 VERSIONS = 10
@@ -159,7 +160,8 @@ def _header() -> dict[str, Any]:
 def _pack(root: Path) -> float:
     with Store.open(root, create=True) as store:
         began = time.perf_counter()
-        pack(store)
+        with alone(store.layout) as turn:
+            pack(store, turn)
         return time.perf_counter() - began
 
 

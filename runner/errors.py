@@ -7,7 +7,6 @@ import errno
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import IntEnum, StrEnum
 
 
@@ -137,6 +136,9 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
     known = sorted(set(candidates))
     if not known:
         return None
+    # Not at the top: it takes long to load, and few commands are misspelled.
+    from difflib import get_close_matches
+
     folded = {candidate.casefold(): candidate for candidate in known}
     close = get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
     if close:

@@ -45,6 +45,27 @@ def is_held(fd: int) -> bool:
     return not try_lock(fd, fcntl.LOCK_SH)
 
 
+def lock_holder(fd: int) -> int | None:
+    """The process with the exclusive flock(2) on the file that is open as `fd`; None where `/proc/locks` shows none, as
+    of a process outside this container. Raises OSError."""
+    inode = str(os.fstat(fd).st_ino)
+    for line in Path("/proc/locks").read_text("ascii", "replace").splitlines():
+        # 1: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF
+        fields = line.split()
+        if len(fields) > 5 and fields[1::2][:2] == ["FLOCK", "WRITE"] and fields[5].rpartition(":")[2] == inode:
+            return int(fields[4]) if fields[4].isdecimal() and fields[4] != "0" else None
+    return None
+
+
+def command_words(pid: int) -> list[str]:
+    """The command line of a process, empty where it may not be read."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
+    return [word.decode("utf-8", "replace") for word in words if word]
+
+
 def try_lock(fd: int, kind: int) -> bool:
     """Take a lock (`fcntl.LOCK_EX` or `LOCK_SH`) unless somebody holds it; whether nobody did. Raises OSError."""
     try:

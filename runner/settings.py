@@ -5,11 +5,10 @@ Policy is the user's, not the repository's: nothing here can be set from a `valo
 
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from runner.errors import MlrunError, did_you_mean, usage_error
 from runner.job import Network
@@ -97,12 +96,7 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     Raises MlrunError (code USAGE) for a file that cannot be understood and for values that do not fit.
     """
     file = settings_file(environment)
-    try:
-        written = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        written = {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise usage_error(f"{file}: {error}", hint="it is a TOML file of `name = value` lines") from error
+    written = _read(file)
     known = [one.name.replace("_", "-") for one in fields(Settings)]
     for name in written:
         if name not in known:
@@ -136,6 +130,27 @@ def executor_name(value: object) -> str:
     if value in EXECUTOR_NAMES:
         return str(value)
     raise usage_error(f"there is no executor `{value}`", hint=did_you_mean(str(value), EXECUTOR_NAMES))
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    """What the file says, by name; nothing where there is none."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise _not_understood(file, error) from error
+    # Not at the top: most users have no settings, and every command asks for them.
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _not_understood(file, error) from error
+
+
+def _not_understood(file: Path, error: Exception) -> MlrunError:
+    return usage_error(f"{file}: {error}", hint="it is a TOML file of `name = value` lines")
 
 
 def network_name(value: object) -> Network:

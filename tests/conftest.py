@@ -1,5 +1,6 @@
 """Guards: a test that is not about the installed command touches neither the user's files nor the network."""
 
+import contextlib
 import fcntl
 import ipaddress
 import os
@@ -9,6 +10,7 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +18,8 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from tests.patience import PATIENCE
 
 pytest_plugins = ["tests.server"]
 
@@ -53,6 +57,28 @@ def alive() -> Callable[[str], list[int]]:
         return found
 
     return find
+
+
+@pytest.fixture
+def new_threads() -> Callable[[], list[threading.Thread]]:
+    """Tells which threads of this process live that did not when the test began, whatever earlier tests have left."""
+    before = set(threading.enumerate())
+    return lambda: [thread for thread in threading.enumerate() if thread not in before]
+
+
+@pytest.fixture
+def new_descriptors() -> Callable[[], list[str]]:
+    """Tells what this process has open that it had not when the test began, whatever of earlier tests is closed now."""
+    before = _descriptors()
+    return lambda: [target for number, target in _descriptors().items() if before.get(number) != target]
+
+
+def _descriptors() -> dict[str, str]:
+    found = {}
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the listing itself
+            found[number] = os.readlink(f"/proc/self/fd/{number}")
+    return found
 
 
 @pytest.fixture(autouse=True)
@@ -110,8 +136,6 @@ def official_examples() -> Path | None:
 class Terminal:
     """A command on a terminal of its own, in a session that the terminal controls, as under an emulator."""
 
-    PATIENCE = 60.0
-
     def __init__(
         self, argv: Sequence[str | Path], folder: Path, env: Mapping[str, str], rows: int, columns: int
     ) -> None:
@@ -145,7 +169,7 @@ class Terminal:
 
     def until(self, text: str) -> str:
         """Wait for a text behind those waited for before; gives what came up to its end."""
-        deadline = time.monotonic() + self.PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while (at := self._bytes.find(text.encode(), self._seen)) < 0:
             ended = self.process.poll() is not None
             if not self._read(0.2) and ended:
@@ -156,7 +180,7 @@ class Terminal:
 
     def end(self) -> int:
         """Wait for the end; the exit code, and everything is in `written`."""
-        deadline = time.monotonic() + self.PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while self.process.poll() is None:
             self._read(0.05)
             assert time.monotonic() < deadline, f"still running after {self.written[-2000:]!r}"

@@ -12,8 +12,10 @@ from runner.errors import ExitCode, Location, MlrunError
 from runner.events import Listener, Noticed
 from runner.executors.secret import remove_leftovers
 from runner.job import Executor, Identity
-from runner.provenance.git import capture_folder
+from runner.provenance.commit import capture_commit
+from runner.provenance.folder import capture_folder
 from runner.provenance.host import user_name
+from runner.provenance.worktree import capture_worktree
 from runner.settings import Settings
 from runner.state import FINAL
 from runner.store.layout import Layout
@@ -117,7 +119,7 @@ def _capture_code(request: Request, store: Store) -> Code:
     head = repository.head()
     if request.commit is not None:
         revision = repository.resolve(request.commit)
-        captured = repository.capture_commit(store.objects, revision)
+        captured = capture_commit(store.objects, repository, revision)
         return Code(
             captured.snapshot,
             commit=revision,
@@ -125,7 +127,7 @@ def _capture_code(request: Request, store: Store) -> Code:
             describe=request.commit,
             not_captured=captured.not_captured,
         )
-    captured = repository.capture(store.objects, store.layout.cache)
+    captured = capture_worktree(store.objects, repository.root, store.layout.cache)
     return Code(
         captured.snapshot,
         commit=head.commit,

@@ -48,7 +48,7 @@ class Sight:
         objects = self._store.objects
         lost = set(objects.lacking({output.digest for output in execution.outputs}))
         return next(
-            (one.name for one in execution.outputs if one.digest in lost or not objects.verify(one.digest)), None
+            (one.name for one in execution.outputs if one.digest in lost or not objects.is_sound(one.digest)), None
         )
 
     def age(self, execution: Execution) -> float:

@@ -68,9 +68,12 @@ def remove(
         _end_lost_runs(store)
         _finish_purges(store)
         with alone(store.layout):
-            planner = Planner(view, moment, lambda: _mend_names(store))
+            planner = Planner(view, moment, store.refs.mend)
+            Removals(store.layout).remember()
             plan = planner.plan(policy, project)
-            swept = Sweeper(store.layout, planner.taker, user_name()).sweep(plan, moment, at_once=at_once)
+            sweeper = Sweeper(store.layout, planner.taker, user_name())
+            swept = sweeper.sweep(plan, moment, at_once=at_once)
+        sweeper.end(swept)
         return Done(plan, swept, _pack(store))
 
 
@@ -98,7 +101,7 @@ def _end_lost_runs(store: Store) -> None:
 
 def _finish_purges(store: Store) -> None:
     try:
-        if not Removals(store.layout.removed).read().purged:
+        if not Removals(store.layout).read().purged:
             return
     except MlrunError:
         # A damaged journal is told by the check; nothing may be destroyed by what it says.
@@ -108,17 +111,12 @@ def _finish_purges(store: Store) -> None:
     finish_purges(store)
 
 
-def _mend_names(store: Store) -> None:
-    """Whoever changes names brings them up to their log first; nothing else is changed here."""
-    with store.refs.changing({"user": user_name()}):
-        pass
-
-
 def _pack(store: Store) -> "Report | None":
     from runner.upkeep.pack import pack
 
     try:
-        return pack(store, again=False)
+        with alone(store.layout, patience=0) as turn:
+            return pack(store, turn, again=False)
     except MlrunError as error:
         if error.code is not ExitCode.LOCKED:
             raise

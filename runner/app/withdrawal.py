@@ -10,6 +10,7 @@ from runner.settings import Settings
 from runner.store import withdrawal
 from runner.store.durable import disk_errors
 from runner.store.record import Run
+from runner.store.removal import Removals
 from runner.store.store import Store
 from runner.store.trash import Trash
 from runner.upkeep.tie import ties
@@ -35,6 +36,7 @@ def withdraw(settings: Settings, ids: Sequence[str], *, force: bool) -> list[Wit
         # Runs that lost their runner are ended first, and what they wanted to be called is set.
         publication.catch_up(store, user_name(), store.reconcile())
         with alone(store.layout):
+            Removals(store.layout).check_whole()
             chosen = [_checked(store, id, force=force) for id in ids]
             with disk_errors(store.layout.trash):
                 batch = Trash(store.layout).begin("rm", user_name())

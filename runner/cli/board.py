@@ -155,20 +155,6 @@ class Board:
         return found
 
 
-def duration_text(seconds: float | None) -> str:
-    """`0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`; empty for None."""
-    if seconds is None:
-        return ""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-
-
 def metric_text(value: object) -> str:
     """A metric value as a table shows it: floats with at most five significant digits."""
     if isinstance(value, bool) or not isinstance(value, float) or not math.isfinite(value):

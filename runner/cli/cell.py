@@ -1,14 +1,27 @@
-"""How single values are written in tables and pages: times, sizes, numbers, digests. Pure."""
+"""How single values are written in tables and pages: times, sizes, numbers, digests, states. Pure."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from runner.escape import display_width, printable
+from runner.state import State
 
 _NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 _SPANS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _RELATIVE_DAYS = 30
+
+COLOURS: Mapping[str, str] = {
+    State.SUCCEEDED: "32",
+    State.FAILED: "31;1",
+    State.STOPPED: "33",
+    State.INTERRUPTED: "33",
+    State.SKIPPED: "2",
+    State.RUNNING: "36",
+    State.STOPPING: "33",
+}
+"""SGR colours by state; a state is equal to its word."""
 
 
 def moment(text: str) -> datetime:
@@ -37,6 +50,20 @@ def relative_time(text: str | None, now: datetime) -> str:
 def local_time(text: str | None) -> str:
     """A recorded time in the zone of this machine, to the second: `2026-11-21 10:44:02`; empty for None."""
     return "" if text is None else moment(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def duration_text(seconds: float | None) -> str:
+    """`0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`; empty for None."""
+    if seconds is None:
+        return ""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
 def now() -> datetime:

@@ -19,8 +19,8 @@ from runner.settings import load_settings, parse_age
 from runner.spec.phrase import counted
 from runner.store.layout import Layout
 from runner.store.store import Store
+from runner.upkeep.anomaly import Anomaly, Report
 from runner.upkeep.check import Wish, check
-from runner.upkeep.finding import Finding, Report
 
 EXAMPLES = """Examples:
 
@@ -56,9 +56,12 @@ def check_store(
     root = load_settings().store
     layout = Layout.open_existing(root)
     if layout is None:
-        say(f"there is no store at `{root}`, so nothing is damaged")
+        if json:
+            print_json(None)
+        say(f"there is no store in {root} yet, so nothing is damaged")
         return ExitCode.OK
-    writable = os.access(layout.objects, os.W_OK | os.X_OK)
+    # Folders that are gone are made again.
+    writable = os.access(layout.objects if layout.objects.exists() else root, os.W_OK | os.X_OK)
     if not writable:
         show_warning(f"the store `{root}` cannot be written: damaged objects stay where they are")
     with Store.open(root, create=writable) as store:
@@ -99,8 +102,8 @@ def _teller() -> Callable[[int, int], None]:
 def _document(report: Report) -> dict[str, Any]:
     reading = report.reading
     return {
-        "damage": [asdict(finding) for finding in report.damages],
-        "notes": [asdict(finding) for finding in report.notes],
+        "damage": [asdict(anomaly) for anomaly in report.damages],
+        "notes": [asdict(anomaly) for anomaly in report.notes],
         "runs": report.runs,
         "executions": report.executions,
         "names": report.names,
@@ -132,8 +135,8 @@ def _page(report: Report) -> Page:
             ("read", _reading_text(report)),
         ],
     )
-    for finding in report.damages:
-        page.table(f"{finding.place} {finding.what}", list(_rows(finding)))
+    for anomaly in report.damages:
+        page.table(f"{anomaly.place} {anomaly.what}", list(_rows(anomaly)))
     notes = report.notes
     rows = [(note.place, note.what, note.remedy) for note in notes[:_MOST_NOTES]]
     if len(notes) > _MOST_NOTES:
@@ -153,14 +156,14 @@ def _headline(report: Report) -> str:
     return "the store is whole" if report.reading.is_full else "no damage so far"
 
 
-def _rows(finding: Finding) -> list[tuple[str, str]]:
-    rows = [("concerns", touch_text(touch)) for touch in finding.touched[:_MOST_TOUCHED]]
-    if len(finding.touched) > _MOST_TOUCHED:
-        rows.append(("", f"and {len(finding.touched) - _MOST_TOUCHED} more: `--json` has all"))
-    if not finding.touched and finding.digest is not None:
+def _rows(anomaly: Anomaly) -> list[tuple[str, str]]:
+    rows = [("concerns", touch_text(touch)) for touch in anomaly.touched[:_MOST_TOUCHED]]
+    if len(anomaly.touched) > _MOST_TOUCHED:
+        rows.append(("", f"and {len(anomaly.touched) - _MOST_TOUCHED} more: `--json` has all"))
+    if not anomaly.touched and anomaly.digest is not None:
         rows.append(("concerns", "no record"))
-    rows += [("done", finding.done)] if finding.done else []
-    rows += [("hint", finding.remedy)] if finding.remedy else []
+    rows += [("done", anomaly.done)] if anomaly.done else []
+    rows += [("hint", anomaly.remedy)] if anomaly.remedy else []
     return rows
 
 

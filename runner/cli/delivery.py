@@ -1,5 +1,6 @@
 """Outputs copied out of the store into a folder of the user's: never through a link, never outside, never unasked over
-another file. Every copy is checked against its digest before it gets its name.
+another file. Every copy is checked against its digest, and on the disk, before it gets its name: whatever is seen under
+one is whole, after a power cut, too.
 """
 
 import errno
@@ -19,12 +20,20 @@ from runner.escape import printable
 from runner.store.durable import disk_error, temporary_name
 from runner.store.record import OutputFile
 from runner.store.shelf import damaged
+from runner.store.thread import side_by_side
 from runner.store.tree import path_bytes
+from runner.store.volume import Volume, check_written, start_writing
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _TARGET = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PIECE = 1 << 20
+_SHARE = 16 << 20
+"""After so many bytes the disk begins to write, while more of the same file are copied."""
+_TOGETHER, _TOGETHER_BYTES = 256, 64 << 20
+"""How many files wait for the disk together, all of them open, and bytes of them."""
+_MANY = 64
+"""From so many files on, one sync of the file system may be faster than one of each."""
 _NAMED = 5
 """How many conflicts a message names."""
 
@@ -56,6 +65,16 @@ class Delivered:
     unchanged: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A copy that has not its name yet: the folders below the top, and in the last of them both names; it is open."""
+
+    folders: Sequence[bytes]
+    temporary: bytes
+    last: bytes
+    fd: int
+
+
 def choose_outputs(outputs: Iterable[OutputFile], patterns: Sequence[str]) -> list[OutputFile]:
     """The outputs whose path or base name matches one of the patterns (`*` crosses `/`), all without patterns."""
     return [
@@ -83,10 +102,9 @@ def deliver(objects: Objects, outputs: Sequence[OutputFile], folder: Path, *, fo
     try:
         found = {output.name: _look(top, output) for output in outputs}
         _refuse_conflicts(found, folder, force=force)
-        for output in outputs:
-            if found[output.name] is not Found.SAME:
-                with _writing(folder, output.size):
-                    _copy(objects, output, top, replace=force)
+        for some in _batches(output for output in outputs if found[output.name] is not Found.SAME):
+            with _writing(folder, sum(output.size for output in some)), Volume(folder) as volume:
+                _copy_together(objects, some, top, volume, replace=force)
     finally:
         os.close(top)
     same = tuple(name for name, what in found.items() if what is Found.SAME)
@@ -167,23 +185,65 @@ def _descend(top: int, folders: Sequence[bytes], *, make: bool) -> Iterator[int]
         os.close(here)
 
 
-def _copy(objects: Objects, output: OutputFile, top: int, *, replace: bool) -> None:
-    """Write beside the place, check, and only then give the name: a half copy is never seen under it."""
+def _batches(outputs: Iterable[OutputFile]) -> Iterator[list[OutputFile]]:
+    """In their order; a large one alone. No more than such a batch is without its names when we are killed."""
+    batch: list[OutputFile] = []
+    size = 0
+    for output in outputs:
+        if batch and (len(batch) >= _TOGETHER or size + output.size > _TOGETHER_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(output)
+        size += output.size
+    if batch:
+        yield batch
+
+
+def _copy_together(objects: Objects, outputs: Sequence[OutputFile], top: int, volume: Volume, *, replace: bool) -> None:
+    """Write beside the places, check, wait for the disk, and only then give the names."""
+    copies: list[_Copy] = []
+    try:
+        for output in outputs:
+            copies.append(_begin(output, top))
+            _fill(objects, output, copies[-1].fd)
+        _sync([copy.fd for copy in copies], volume, sum(output.size for output in outputs))
+        for copy in copies:
+            with _descend(top, copy.folders, make=False) as folder:
+                if replace:
+                    os.rename(copy.temporary, copy.last, src_dir_fd=folder, dst_dir_fd=folder)
+                else:
+                    _name_it(copy.temporary, copy.last, folder)
+    finally:
+        for copy in copies:
+            os.close(copy.fd)
+            with suppress(OSError), _descend(top, copy.folders, make=False) as folder:
+                os.unlink(copy.temporary, dir_fd=folder)
+    for folders in dict.fromkeys(tuple(copy.folders) for copy in copies):
+        with _descend(top, folders, make=False) as folder:
+            os.fsync(folder)
+
+
+def _begin(output: OutputFile, top: int) -> _Copy:
     folders, last = _parts(output.name)
+    temporary = os.fsencode(temporary_name())
     with _descend(top, folders, make=True) as folder:
-        temporary = os.fsencode(temporary_name())
-        try:
-            with objects.open(output.digest, output.size) as source:
-                target = os.open(temporary, _TARGET, 0o666, dir_fd=folder)
-                with open(target, "wb", buffering=0) as file:
-                    _check_digest(output, _pump(source, file))
-            if replace:
-                os.rename(temporary, last, src_dir_fd=folder, dst_dir_fd=folder)
-            else:
-                _name_it(temporary, last, folder)
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary, dir_fd=folder)
+        return _Copy(folders, temporary, last, os.open(temporary, _TARGET, 0o666, dir_fd=folder))
+
+
+def _fill(objects: Objects, output: OutputFile, fd: int) -> None:
+    with objects.open(output.digest, output.size) as source, open(fd, "wb", buffering=0, closefd=False) as file:
+        _check_digest(output, _pump(source, file))
+
+
+def _sync(fds: Sequence[int], volume: Volume, size: int) -> None:
+    """Wait until `size` bytes of open files are on the disk. Raises OSError."""
+    if len(fds) >= _MANY and volume.pays(len(fds), size):
+        volume.sync()
+        for fd in fds:
+            # A folder of the user's may have other file systems in it.
+            (check_written if volume.holds(fd) else os.fsync)(fd)
+    else:
+        side_by_side(os.fsync, fds)
 
 
 def _name_it(temporary: bytes, last: bytes, folder: int) -> None:
@@ -200,11 +260,16 @@ def _pump(source: BinaryIO, target: BinaryIO) -> str:
     hasher = Hasher()
     # One piece of memory for all: new memory for each costs more than the copy.
     buffer = memoryview(bytearray(_PIECE))
+    size = begun = 0
     while count := source.readinto(buffer):  # type: ignore[attr-defined]
         rest = buffer[:count]
         hasher.update(rest)
         while rest:
             rest = rest[target.write(rest) :]
+        size += count
+        if size - begun >= _SHARE:
+            start_writing(target.fileno(), begun, size - begun)
+            begun = size
     return hasher.hexdigest()
 
 

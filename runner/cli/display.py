@@ -6,14 +6,13 @@ Listeners are called from several threads: each display has one lock.
 import os
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from threading import Lock
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
-from runner.cli.board import Board, NodeView, duration_text, metrics_text
-from runner.cli.cell import shorten, size_text
+from runner.cli.board import Board, NodeView, metrics_text
+from runner.cli.cell import COLOURS, duration_text, shorten, size_text
 from runner.cli.table import Column, natural_widths, terminal_width, text_table, total_width
 from runner.cli.terminal import paint, put
 from runner.escape import printable, printable_lines
@@ -26,17 +25,6 @@ _PIPED_COLUMNS = 140
 
 _BETWEEN_LINES = 1.0
 """Seconds between two lines about the same download."""
-
-COLOURS: Mapping[str, str] = {
-    State.SUCCEEDED: "32",
-    State.FAILED: "31;1",
-    State.STOPPED: "33",
-    State.INTERRUPTED: "33",
-    State.SKIPPED: "2",
-    State.RUNNING: "36",
-    State.STOPPING: "33",
-}
-"""SGR colours by state; a state is equal to its word."""
 
 
 class Display(AbstractContextManager["Display"], Protocol):

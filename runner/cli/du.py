@@ -103,8 +103,12 @@ def _page(
     page.table(
         f"store {layout.root}",
         [
-            *((name, size_text(heap.size), f"{heap.files:,}", _WORDS[name]) for name, heap in parts.items() if heap),
-            ("total", size_text(total), f"{sum(heap.files for heap in parts.values()):,}", ""),
+            *(
+                (name, size_text(heap.size), counted(heap.files, "file"), _WORDS[name])
+                for name, heap in parts.items()
+                if heap
+            ),
+            ("total", size_text(total), counted(sum(heap.files for heap in parts.values()), "file"), ""),
         ],
     )
     page.table("in the trash", list(_waiting(layout)))
@@ -118,10 +122,10 @@ def _page(
     if len(accounts) > _ROWS:
         say(f"{len(accounts) - _ROWS:,} more rows are in the JSON")
     besides = [
-        f"{size_text(heap.size)} ({counted(heap.files, 'object')}) {words}"
+        f"{size_text(heap.size)} ({counted(heap.files, 'object')}) {'is' if heap.files == 1 else 'are'} {words}"
         for heap, words in (
-            (ledger.shared, "are named by several of all these"),
-            (ledger.unnamed, "are named by no record"),
+            (ledger.shared, "named by several of all these"),
+            (ledger.unnamed, "named by no record"),
         )
         if heap
     ]

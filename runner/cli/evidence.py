@@ -16,6 +16,7 @@ from runner.store.journal import timestamp
 from runner.store.record import Execution, Run
 from runner.store.removal import Removals
 from runner.store.store import Store
+from runner.store.trash import Trash
 from runner.worker.log import LogFiles, metrics_file
 
 
@@ -39,14 +40,18 @@ class Lack:
 def lack_of_files(store: Store, run: Run, execution: Execution) -> Lack | None:
     """Why files of an execution are not here on purpose; None if it has them, or is to have them. Of one that came from
     a remote some may be here."""
-    removed = Removals(store.layout.removed).read().dropped.get(execution.id)
+    removals = Removals(store.layout).read()
+    removed = removals.dropped.get(execution.id)
     if removed is None:
         return None
     why = f"were removed by `mlrun gc` on {local_time(removed)}"
     told = read_import(store.layout.run(run.id).imported)
     if told is None:
         again = "or run it again: its code, its command and what it got are on record"
-        return Lack(why, f"`mlrun pull` brings them back from a remote that has them; {again}")
+        waiting = {batch.id for batch in Trash(store.layout).batches()}
+        in_trash = any(execution.id in removals.batches.get(id, {}) for id in waiting)
+        by = "`mlrun gc --undo`" if in_trash else "`mlrun pull` from a remote that has them"
+        return Lack(why, f"{by} brings them back, {again}")
     source = printable(told.source)
     hint = f"`mlrun pull run:{run.counter} --from {shlex.quote(source)}` brings what is there"
     # What did not come along is told before the run is admitted.

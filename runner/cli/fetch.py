@@ -4,7 +4,7 @@ import typer
 
 from runner.cli.cell import size_text
 from runner.cli.terminal import print_json, say
-from runner.cli.transfer import All, From, Json, There, bring, pulled_document, show_refused
+from runner.cli.transfer import Accept, All, From, Json, There, bring, pulled_document, show_refused
 from runner.errors import usage_error
 from runner.spec.phrase import counted
 
@@ -20,7 +20,13 @@ EXAMPLES = """Examples:
 
 
 @app.command(epilog=EXAMPLES)
-def fetch(words: There = None, source: From = None, all_projects: All = False, json: Json = False) -> int:
+def fetch(
+    words: There = None,
+    source: From = None,
+    all_projects: All = False,
+    accept_purges: Accept = False,
+    json: Json = False,
+) -> int:
     """Bring the records of runs from a remote store: `list`, `show` and `metrics` work, and the code is there.
 
     What their executions read, left and printed stays there until `mlrun pull` brings it. Nothing is taken that does
@@ -28,7 +34,9 @@ def fetch(words: There = None, source: From = None, all_projects: All = False, j
     """
     if words and all_projects:
         raise usage_error("`--all-projects` means every run", hint="leave it out, or the names")
-    pulled = bring(source, words or [], all_projects=all_projects, verb="fetch", files=frozenset())
+    pulled = bring(
+        source, words or [], all_projects=all_projects, accept_purges=accept_purges, verb="fetch", files=frozenset()
+    )
     if json:
         print_json(pulled_document(pulled))
     received = f"{counted(pulled.received, 'object')} ({size_text(pulled.received_bytes)})"

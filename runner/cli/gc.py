@@ -11,14 +11,16 @@ from runner.cli.cell import local_time, now, size_text
 from runner.cli.page import Page
 from runner.cli.table import Column, text_table
 from runner.cli.terminal import print_json, say, show_warning
-from runner.errors import ExitCode, did_you_mean, usage_error
+from runner.errors import ExitCode, MlrunError, did_you_mean, usage_error
 from runner.escape import printable
 from runner.settings import Settings, load_settings, parse_age, parse_count
 from runner.spec.phrase import counted
+from runner.store.layout import Layout
 from runner.store.store import Store
+from runner.store.trash import Trash
 from runner.upkeep.disk import Heap
 from runner.upkeep.plan import Loss, Plan
-from runner.upkeep.retention import Ground
+from runner.upkeep.retention import Ground, Policy
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -84,7 +86,7 @@ def collect(
     within = None if keep_within is None else parse_age(keep_within)
     policy = upkeep.policy_of(settings, last, within)
     only = None if project is None else _project(settings, project)
-    done = upkeep.remove(settings, policy, now(), only, at_once=at_once) if yes or at_once else None
+    done = _remove(settings, policy, only, at_once=at_once) if yes or at_once else None
     plan = done.plan if done else None if yes or at_once else upkeep.plan_removal(settings, policy, now(), only)
     if plan is None:
         return _no_store(settings, json=json)
@@ -96,6 +98,23 @@ def collect(
     for stuck in done.swept.stuck if done else ():
         show_warning(f"cannot be removed: {stuck}")
     return ExitCode.STORE if done and done.swept.stuck else ExitCode.OK
+
+
+def _remove(settings: Settings, policy: Policy, project: str | None, *, at_once: bool) -> upkeep.Done | None:
+    try:
+        return upkeep.remove(settings, policy, now(), project, at_once=at_once)
+    except MlrunError as error:
+        if error.code is not ExitCode.DISK:
+            raise
+        raise MlrunError(error.message, code=error.code, hint=_room_hint(settings, at_once=at_once)) from error
+
+
+def _room_hint(settings: Settings, *, at_once: bool) -> str:
+    """How a removal finds the little room that it needs itself, to note what goes."""
+    if Trash(Layout(settings.store)).batches() and not at_once:
+        return "the same with `--now` makes room first: it destroys all that is in the trash, and what may go"
+    again = "do this again" if at_once else "say `--now` instead of `--yes`, as what waits in the trash frees no room"
+    return f"free a little elsewhere on this disk, then {again}"
 
 
 def _no_store(settings: Settings, *, json: bool) -> int:
@@ -121,11 +140,16 @@ def _undo(settings: Settings, *, json: bool) -> int:
                 "runs": undone.runs,
             }
         )
-    whose = [counted(undone.executions, "execution")] if undone.executions or not undone.runs else []
-    whose += [counted(undone.runs, "run")] if undone.runs else []
+    parts = []
+    if undone.executions or not undone.runs:
+        have = "has its" if undone.executions == 1 else "have their"
+        parts.append(f"{counted(undone.executions, 'execution')} {have} files again")
+    if undone.runs:
+        parts.append(f"{counted(undone.runs, 'run')} {'is' if undone.runs == 1 else 'are'} listed again")
+    are = "is" if undone.heap.files == 1 else "are"
     say(
-        f"{_heap_text(undone.heap)} are back, which `mlrun {undone.batch.why}` removed on "
-        f"{local_time(undone.batch.time)}: {' and '.join(whose)} have their files again"
+        f"{_heap_text(undone.heap)} {are} back, which `mlrun {printable(undone.batch.why)}` removed on "
+        f"{local_time(undone.batch.time)}: {' and '.join(parts)}"
     )
     return ExitCode.OK
 
@@ -202,7 +226,7 @@ def _besides(plan: Plan) -> Iterator[tuple[str, str]]:
     if plan.stale:
         yield "half written", _heap_text(_sum(left.heap for left in plan.stale))
     if plan.young:
-        yield "too young to go", f"{_heap_text(plan.young)} that nobody names yet; they stay for a day"
+        yield "too young to go", f"{_heap_text(plan.young)} that nobody names yet, kept for a day"
     if plan.quarantined:
         yield "in quarantine", f"{_heap_text(plan.quarantined)}, longer than 30 days; they stay until you remove them"
 
@@ -216,9 +240,10 @@ def _kept(plan: Plan) -> Iterator[tuple[str, str]]:
 def _closing(plan: Plan) -> str:
     if plan.is_empty:
         return "nothing would go" + ("; `mlrun gc --now` would empty the trash" if plan.waiting else "")
+    them = "it" if plan.heap.files == 1 else "them"
     return (
-        f"nothing was removed; {_heap_text(plan.heap)} would go: the same with `--yes` moves them into the trash "
-        f"for a week, with `--now` destroys them at once"
+        f"nothing was removed; {_heap_text(plan.heap)} would go: the same with `--yes` moves {them} into the trash "
+        f"for a week, with `--now` destroys {them} at once"
     )
 
 
@@ -228,10 +253,11 @@ def _done_lines(done: upkeep.Done) -> Iterator[str]:
         kept = Heap(swept.moved.files - swept.back.files, swept.moved.size - swept.back.size)
         yield (
             f"removed {_heap_text(kept)} of {counted(len(done.plan.losers), 'execution')}; until "
-            f"{local_time(swept.batch.due)} `mlrun gc --undo` brings them back"
+            f"{local_time(swept.batch.due)} `mlrun gc --undo` brings {'it' if kept.files == 1 else 'them'} back"
         )
     if swept.found:
-        yield f"{_heap_text(swept.found)} are back from the trash, because something names them"
+        are, them = ("is", "it") if swept.found.files == 1 else ("are", "them")
+        yield f"{_heap_text(swept.found)} {are} back from the trash, because something names {them}"
     if swept.destroyed:
         yield f"destroyed {_heap_text(swept.destroyed)} for good"
     if packed is not None and packed.objects:

@@ -2,17 +2,14 @@
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner.cli.board import duration_text
-from runner.cli.cell import local_time, now, number, relative_time, value_text
-from runner.cli.display import COLOURS
-from runner.cli.query import Condition, missing_name_note
+from runner.cli.cell import COLOURS, duration_text, local_time, now, number, relative_time, value_text
 from runner.cli.row import EXECUTION_FIELDS, METRIC, RUN_FIELDS, Row, sort_rows
 from runner.cli.subject import Listing, list_executions, list_keys, list_runs
 from runner.cli.table import (
@@ -31,6 +28,11 @@ from runner.cli.terminal import print_json, say
 from runner.errors import ExitCode, did_you_mean, usage_error
 from runner.escape import printable
 from runner.state import Reason
+
+if TYPE_CHECKING:
+    from runner.cli.query import Condition
+
+# The language of conditions is loaded where one is given: most lists have none.
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -100,7 +102,7 @@ def show_list(
     """
     chosen = What.RUNS if runs else choose(What, what, "list")
     shape = Format.JSON if json else choose(Format, form, "format")
-    condition = Condition(where) if where is not None else None
+    condition = _understood(where) if where is not None else None
     names = _split(columns)
     moment = now()
     bound = limit if limit is not None else _LIMIT if shape in {Format.TABLE, Format.MD} else 0
@@ -114,7 +116,7 @@ def show_list(
 
 def _listing(
     what: What,
-    condition: Condition | None,
+    condition: "Condition | None",
     sort: str | None,
     names: Sequence[str] | None,
     moment: datetime,
@@ -134,6 +136,18 @@ def _listing(
     return every(moment, enough, all_projects=all_projects)
 
 
+def _understood(where: str) -> "Condition":
+    from runner.cli.query import Condition
+
+    return Condition(where)
+
+
+def _tell_missing(name: str, known: Iterable[str]) -> None:
+    from runner.cli.query import missing_name_note
+
+    say(f"note: {missing_name_note(name, known)}")
+
+
 def _split(columns: str | None) -> list[str] | None:
     if columns is None:
         return None
@@ -146,7 +160,7 @@ def _split(columns: str | None) -> list[str] | None:
 def _select(
     rows: Sequence[Row],
     what: What,
-    condition: Condition | None,
+    condition: "Condition | None",
     sort: str | None,
     names: Sequence[str] | None,
     *,
@@ -158,7 +172,7 @@ def _select(
     if condition is not None:
         for name in sorted(condition.names):
             if rows and not any(row.value(name) is not None for row in rows):
-                say(f"note: {missing_name_note(name, _known(rows, what))}")
+                _tell_missing(name, _known(rows, what))
         kept = [row for row in rows if condition.matches(row.__getitem__)]
     if sort:
         return sort_rows(kept, sort, reverse=reverse)
@@ -288,7 +302,10 @@ def _tell(listing: Listing, kept: Sequence[Row], shown: Sequence[Row], what: Wha
     """Say why there is less than one might expect."""
     for id, error in listing.unreadable.items():
         say(f"run {id} cannot be read: {printable(error.message)}")
-    if not listing.rows and not listing.unreadable:
+    if not listing.rows and listing.removed:
+        removed = "its run was" if listing.removed == 1 else f"all {listing.removed:,} runs were"
+        say(f"nothing is here: {removed} removed; `mlrun gc --undo` brings back what was removed last")
+    elif not listing.rows and not listing.unreadable:
         say("nothing has run yet; `mlrun exec STEP` or `mlrun pipeline NAME` runs something")
     elif listing.rows and not kept:
         say(f"none of {len(listing.rows)} {what} matches")

@@ -11,7 +11,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from runner.cli.board import Board, NodeView, duration_text, metrics_text
+from runner.cli.board import Board, NodeView, metrics_text
+from runner.cli.cell import duration_text
 from runner.cli.display import fetch_sentence, notice_sentence, stopping_words, why
 from runner.escape import printable
 from runner.events import Event, ImagePulled, InputFetched, NodeChanged, Noticed, RunStarted

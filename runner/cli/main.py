@@ -1,5 +1,6 @@
 """The entry point: finds the verb, loads its module only then, and turns every error into one line and an exit code."""
 
+import atexit
 import errno
 import gc
 import importlib
@@ -103,11 +104,16 @@ def help_page() -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and leave the process with its exit code."""
     hold_streams()
-    # Files and records come by the hundred thousand: to look for cycles among them again and again takes as long as
-    # making them.
-    gc.set_threshold(100_000, 50, 100)
+    collect_rarely()
     code = run(list(sys.argv[1:] if arguments is None else arguments))
     sys.exit(_flushed(code))
+
+
+def collect_rarely() -> None:
+    """Look for cycles among objects rarely: files and records come by the hundred thousand, and to go through them
+    again and again takes as long as making them. At the end not at all: the memory goes with the process."""
+    gc.set_threshold(100_000, 50, 100)
+    atexit.register(gc.freeze)
 
 
 def run(arguments: list[str]) -> int:
@@ -196,7 +202,9 @@ def call(name: str, module: object, arguments: list[str]) -> int:
     try:
         result = command.main(args=arguments, prog_name=f"mlrun {name}", standalone_mode=False)
     except typer.TyperException as error:
-        hint = f"`mlrun {name} --help` explains it"
+        # Of a verb with commands, the command that was called.
+        context = getattr(error, "ctx", None)
+        hint = f"`{context.command_path if context else f'mlrun {name}'} --help` explains it"
         raise usage_error(_lower(error.format_message()), hint=hint) from None
     except SystemExit as leaving:
         # What typer makes of a reader that has gone; to us that is no failure of a step, as 1 would say.

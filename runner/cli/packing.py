@@ -1,6 +1,7 @@
 """`mlrun store pack` and `mlrun store cat`: older versions of large files made small, and the bytes of any file."""
 
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from runner.spec.phrase import counted
 from runner.store.layout import Layout
 from runner.store.store import Store
 from runner.upkeep.pack import LEAST, Report, pack
+from runner.upkeep.turn import alone
 
 PACK_EXAMPLES = """Examples:
 
@@ -56,8 +58,9 @@ def pack_store(
     if Layout.open_existing(root) is None:
         report = Report()
     else:
-        with Store.open(root, create=not dry_run) as store:
-            report = pack(store, least=least, dry=dry_run)
+        with Store.open(root, create=not dry_run) as store, ExitStack() as held:
+            turn = None if dry_run else held.enter_context(alone(store.layout, patience=0))
+            report = pack(store, turn, least=least)
     if json:
         print_json(asdict(report) | {"dry_run": dry_run})
     else:

@@ -6,14 +6,17 @@ from typing import Annotated, Any
 import typer
 
 from runner.cli.cell import now, relative_time
+from runner.cli.evidence import lack_of_files
 from runner.cli.reference import author, author_text, find_datum, writable_store
 from runner.cli.subject import RUN_PREFIX, find, open_store
 from runner.cli.table import Column, print_table
 from runner.cli.terminal import print_json, say
 from runner.errors import ExitCode, MlrunError, usage_error
 from runner.escape import printable
+from runner.spec.phrase import counted
 from runner.store.datum import Datum
 from runner.store.ref import Pin, Thing
+from runner.store.shelf import Where
 from runner.store.store import Store
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -51,6 +54,8 @@ def pin(
         if things or remove or note is not None:
             raise usage_error("`--list` stands alone")
         return _list(open_store(), json=json)
+    if json:
+        raise usage_error("`--json` goes with `--list`", hint="`mlrun pin --list --json` tells all that is pinned")
     if not things:
         raise usage_error("`mlrun pin` needs something to pin", hint="`mlrun pin --list` shows what is pinned")
     if remove:
@@ -68,9 +73,29 @@ def _pin(texts: Sequence[str], note: str | None) -> int:
                 store.catalog.require(datum.name, datum.digest)
             before = store.refs.pin(id)
             change.pin(what, id, before.note if before and note is None else note, datum)
-    for *_, words in found:
+    for what, id, _, words in found:
         say(f"{words} is pinned")
+        if what != "datum":
+            _tell_lack(what, id)
     return ExitCode.OK
+
+
+def _tell_lack(what: Thing, id: str) -> None:
+    """Say which of its files a pin cannot keep."""
+    store = open_store()
+    run = store.find_run(None, id) if what == "run" else store.find_execution(None, id)[0]
+    executions = run.executions.values() if what == "run" else [run.executions[id]]
+    for execution in executions:
+        places = [store.objects.find(file.digest) for file in execution.outputs]
+        waiting, gone = places.count(Where.TRASH), places.count(None)
+        whose = f"of execution {execution.counter}"
+        if waiting:
+            files = f"{counted(waiting, 'file')} {whose} {'is' if waiting == 1 else 'are'} in the trash"
+            say(f"note: {files}: the next `mlrun gc --yes` brings back what is pinned")
+        if gone:
+            lack = lack_of_files(store, run, execution)
+            why = f": its files {lack.why}; {lack.hint}" if lack else ": `mlrun store check` looks for them"
+            say(f"note: {counted(gone, 'file')} {whose} {'is' if gone == 1 else 'are'} not here{why}")
 
 
 def _unpin(texts: Sequence[str]) -> int:
@@ -148,8 +173,11 @@ def _name(store: Store, one: Pin) -> str:
         if one.what == "execution":
             _, execution = store.find_execution(None, one.id)
             return printable(f"{execution.counter} {execution.step}")
+        if one.datum and one.datum.execution:
+            _, execution = store.find_execution(None, one.datum.execution)
+            return printable(f"{execution.counter}/{one.datum.name}")
     except MlrunError:
-        return ""
+        pass
     return printable(one.datum.name) if one.datum else ""
 
 

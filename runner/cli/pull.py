@@ -6,7 +6,7 @@ import typer
 
 from runner.cli.cell import size_text
 from runner.cli.terminal import print_json, say
-from runner.cli.transfer import All, From, Json, There, bring, pulled_document, show_refused
+from runner.cli.transfer import Accept, All, From, Json, There, bring, pulled_document, show_refused
 from runner.errors import usage_error
 from runner.spec.phrase import counted
 from runner.store.reach import FILES, Kind
@@ -31,6 +31,7 @@ def pull(
         bool,
         typer.Option("--outputs-only", help="Without the files that executions read, if they are not outputs too."),
     ] = False,
+    accept_purges: Accept = False,
     json: Json = False,
 ) -> int:
     """Bring runs from a remote store: records, code, inputs, outputs and logs; also what `mlrun gc` removed here.
@@ -41,7 +42,9 @@ def pull(
     if words and all_projects:
         raise usage_error("`--all-projects` means every run", hint="leave it out, or the names")
     files = FILES - {Kind.INPUT} if outputs_only else FILES
-    pulled = bring(source, words or [], all_projects=all_projects, verb="pull", files=files)
+    pulled = bring(
+        source, words or [], all_projects=all_projects, accept_purges=accept_purges, verb="pull", files=files
+    )
     if json:
         print_json(pulled_document(pulled))
     sentence = counted(len(pulled.new), "new run")

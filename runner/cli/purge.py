@@ -1,12 +1,12 @@
 """`mlrun purge`: destroys the bytes of a file everywhere in the store, for good."""
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
+from runner.app.burial import bury
 from runner.cli.cell import size_text
 from runner.cli.page import Page
 from runner.cli.reference import REFERENCE_HELP, find_data, writable_store
@@ -19,7 +19,6 @@ from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
 from runner.provenance.host import user_name
 from runner.settings import load_settings
-from runner.store.journal import timestamp
 from runner.store.removal import Purged, Removals
 from runner.store.store import Store
 from runner.upkeep.lineage import Heir
@@ -36,6 +35,7 @@ EXAMPLES = """Examples:
   mlrun purge --remote ssh://backup/store --yes DIGEST"""
 
 _NO_REASON = "no reason was given"
+_NOT_YET = "nothing was destroyed: `--yes` does it, and it cannot be undone"
 
 
 @app.command(epilog=EXAMPLES)
@@ -56,17 +56,17 @@ def purge(
     """
     digests = _digests(references)
     if remote is not None:
-        return _purge_remote(remote, digests, reason, yes=yes)
+        return _bury(remote, digests, reason, yes=yes)
     view = open_store()
     plans = [plan_purge(view, digest) for digest in digests]
-    tombstones = Removals(view.layout.removed).read().purged
+    tombstones = Removals(view.layout).read().purged
     if json:
         print_json([_document(plan, tombstones.get(plan.digest)) for plan in plans])
     else:
         for plan in plans:
             print(_page(plan, tombstones.get(plan.digest)))
     if not yes:
-        show_hint("nothing was destroyed: `--yes` does it, and it cannot be undone")
+        show_hint(_NOT_YET)
         return ExitCode.OK
     for plan in plans:
         _refuse_used(plan, force=force)
@@ -115,26 +115,15 @@ def _carry_out(store: Store, plans: Sequence[Purge], reason: str) -> int:
     return ExitCode.OK
 
 
-def _purge_remote(url: str, digests: Sequence[Digest], reason: str, *, yes: bool) -> int:
-    """Destroy the contents in a remote store; what this store knows of them goes into their tombstones."""
-    # Not at the top: a purge of this store needs no network.
-    from runner.remote.depot import Depot
-    from runner.remote.kind import choose_remote, open_remote
-
-    settings = load_settings()
-    known = Removals(open_store().layout.removed).read().purged
-    with closing(Depot(open_remote(choose_remote(url, settings.remotes)))) as depot:
-        depot.check()
-        there = depot.sizes(digests)
-        for digest in digests:
-            if not yes:
-                size = f"{size_text(there[digest])} there" if digest in there else "not there"
-                say(f"would be purged: `{digest}`, {size}")
-                continue
-            depot.bury(known.get(digest) or Purged(digest, timestamp(), user_name(), reason, (), there.get(digest, 0)))
-            say(f"purged there: `{digest}`" if digest in there else f"refused there from now on: `{digest}`")
+def _bury(url: str, digests: Sequence[Digest], reason: str, *, yes: bool) -> int:
+    for one in bury(load_settings(), url, digests, reason, dry=not yes):
+        if not yes:
+            there = "not there" if one.size is None else f"{size_text(one.size)} there"
+            say(f"would be purged: `{one.digest}`, {there}")
+        else:
+            say(f"{'refused there from now on' if one.size is None else 'purged there'}: `{one.digest}`")
     if not yes:
-        show_hint("nothing was destroyed: `--yes` does it, and it cannot be undone")
+        show_hint(_NOT_YET)
     return ExitCode.OK
 
 

@@ -8,13 +8,16 @@ from runner.provenance.host import user_name
 from runner.settings import load_settings
 from runner.store.catalog import data_of
 from runner.store.datum import Datum
-from runner.store.ref import KINDS, Author
+from runner.store.ref import KINDS, LATEST, Author
 from runner.store.store import Store
 
 REFERENCE_HELP = (
     "EXECUTION/FILE (such as `12/model.pkl` or `latest/*.csv`), the id of a datum or the start of one, an alias, a "
     "digest, or `dataset://NAME/VERSION`."
 )
+
+_LEAST_PREFIX = 4
+"""Digits of the start of an id; fewer are a number."""
 
 
 def find_data(text: str) -> tuple[Datum, ...]:
@@ -25,6 +28,11 @@ def find_data(text: str) -> tuple[Datum, ...]:
             return open_store().catalog.version(kind, name, version or "latest")
     if "/" in text and "://" not in text:
         return _outputs(*text.split("/", 1))
+    if text == LATEST or (text.isascii() and text.isdecimal() and len(text) < _LEAST_PREFIX):
+        raise usage_error(
+            f"`{text}` names an execution, and this needs a file",
+            hint=f"`mlrun outputs {text}` lists its files: name one like `{text}/FILE`",
+        )
     return (open_store().catalog.find(text),)
 
 

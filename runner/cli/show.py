@@ -8,9 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.cli.board import duration_text
-from runner.cli.cell import exact_text, local_time, now, relative_time, size_text, value_text
-from runner.cli.display import COLOURS
+from runner.cli.cell import COLOURS, duration_text, exact_text, local_time, now, relative_time, size_text, value_text
 from runner.cli.evidence import lack_of_files, last_metrics, log_sizes
 from runner.cli.page import Page
 from runner.cli.reference import author_text

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.app.place import locate
-from runner.cli.board import duration_text
+from runner.cli.cell import duration_text
 from runner.cli.evidence import live_metrics
 from runner.cli.row import Row, execution_row, parts_of, run_row
 from runner.errors import ExitCode, MlrunError, usage_error
@@ -68,11 +68,13 @@ def project_here() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Rows, newest first, and what is wrong with the runs that have none, by id. `complete` gives rows with all their
-    fields for some that may have a few only; those that were removed meanwhile are left out."""
+    """Rows, newest first, and what is wrong with the runs that have none, by id. `removed` counts the runs that were
+    removed where no row is left. `complete` gives rows with all their fields for some that may have a few only; those
+    that were removed meanwhile are left out."""
 
     rows: list[Row]
     unreadable: Mapping[str, MlrunError]
+    removed: int
     complete: Callable[[Sequence[Row]], list[Row]] = list
 
 
@@ -81,13 +83,21 @@ def list_executions(moment: datetime, limit: int | None, *, all_projects: bool) 
     store, project = open_store(), None if all_projects else project_here()
     records = store.executions(project, limit)
     rows = [execution_row(_with_live_metrics(store, record), moment) for record in records]
-    return Listing(rows, store.unreadable(project))
+    return Listing(rows, store.unreadable(project), _removed(store, project, rows))
+
+
+def _removed(store: Store, project: str | None, rows: Sequence[Row]) -> int:
+    return 0 if rows else store.removed_runs(project)
 
 
 def list_runs(moment: datetime, limit: int | None, *, all_projects: bool) -> Listing:
     """The newest runs of this project or of all."""
     store, project = open_store(), None if all_projects else project_here()
-    return Listing([run_row(record, moment) for record in store.runs(project, limit)], store.unreadable(project))
+    return Listing(
+        [run_row(record, moment) for record in store.runs(project, limit)],
+        store.unreadable(project),
+        store.removed_runs(project),
+    )
 
 
 def list_keys(moment: datetime, keys: Iterable[str], *, of_runs: bool, all_projects: bool) -> Listing:
@@ -108,7 +118,7 @@ def list_keys(moment: datetime, keys: Iterable[str], *, of_runs: bool, all_proje
             return [run_row(record, moment) for record in found]
         return [execution_row(_with_live_metrics(store, record), moment) for record in found]
 
-    return Listing(rows, store.unreadable(project), complete)
+    return Listing(rows, store.unreadable(project), _removed(store, project, rows), complete)
 
 
 def _with_live_metrics(store: Store, record: dict[str, Any]) -> dict[str, Any]:

@@ -45,17 +45,26 @@ def tag(
         if subject is not None or remove:
             raise usage_error("`--list` stands alone")
         return _list(open_store(), json=json)
+    if json:
+        raise usage_error("`--json` goes with `--list`", hint="`mlrun show --json` tells the tags of one")
     if subject is None or not tags:
         raise usage_error("`mlrun tag` needs a run or an execution, and tags", hint="`mlrun tag --list` shows all tags")
     found = find(subject)
     what, id, words = _names(found)
     own = _inherited(found)
+    if remove and (lacking := [word for word in tags if word not in found.store.tags_of(found.run, found.chosen)]):
+        raise usage_error(f"{words} has no tag `{printable(lacking[0])}`", hint=f"it has {_tags_text(found)}")
     with writable_store() as store, store.refs.changing(author()) as change:
         for word in dict.fromkeys(tags):
             (change.untag if remove else change.tag)(what, id, word, own=word in own)
-    has = open_store().tags_of(found.run, found.chosen)
-    say(f"{words} has " + (", ".join(f"`{printable(word)}`" for word in has) if has else "no tags"))
+    say(f"{words} has {_tags_text(found)}")
     return ExitCode.OK
+
+
+def _tags_text(found: Found) -> str:
+    """The tags that it has by now."""
+    has = open_store().tags_of(found.run, found.chosen)
+    return ", ".join(f"`{printable(word)}`" for word in has) if has else "no tags"
 
 
 def _names(found: Found) -> tuple[Thing, str, str]:

@@ -38,4 +38,4 @@ def _find(store: Store, digest: str) -> Purged | None:
 
 @lru_cache(maxsize=1)
 def _tombstones(layout: Layout) -> Tombstones:
-    return Tombstones(layout.removed)
+    return Tombstones(layout)

@@ -1,7 +1,7 @@
 """A record that is concerned by what happens to a file, in words."""
 
 from runner.escape import printable
-from runner.upkeep.finding import Touch
+from runner.upkeep.anomaly import Touch
 
 
 def touch_text(touch: Touch) -> str:

@@ -10,7 +10,7 @@ import typer
 
 from runner.cli.cell import size_text
 from runner.cli.subject import RUN_PREFIX, find, project_here
-from runner.cli.terminal import put, say, show_error, show_warning
+from runner.cli.terminal import put, say, show_error, show_hint, show_warning
 from runner.errors import ExitCode, MlrunError, usage_error
 from runner.escape import printable
 from runner.remote.depot import Depot
@@ -19,6 +19,7 @@ from runner.remote.lane import Lanes
 from runner.remote.meter import Meter
 from runner.remote.pull import Pulled, pull
 from runner.settings import load_settings
+from runner.spec.phrase import counted
 from runner.state import FINAL
 from runner.store.reach import Kind
 from runner.store.record import Run
@@ -36,7 +37,12 @@ There = Annotated[
     ),
 ]
 
+Accept = Annotated[
+    bool, typer.Option("--accept-purges", help="Let this store refuse, too, what was destroyed for good there.")
+]
+
 _LEAST_PREFIX = 4
+_FEW = 5
 _BETWEEN = 0.1
 """Seconds between two looks of the progress line."""
 
@@ -69,7 +75,7 @@ def at_remote(wanted: str | None, verb: str) -> Iterator[tuple[Store, Depot, Met
     """The user's store, to be written, the remote, and a meter that is shown. An interrupt is told to keep what is
     there. Raises MlrunError."""
     settings = load_settings()
-    address = choose_remote(wanted, settings.remotes)
+    address = choose_remote(wanted, settings.remotes, "--to" if verb == "push" else "--from")
     with Store.open(settings.store, create=True) as store:
         store.reconcile()
         depot = Depot(open_remote(address))
@@ -143,13 +149,28 @@ def _project() -> str:
     return project
 
 
-def bring(remote: str | None, words: Sequence[str], *, all_projects: bool, verb: str, files: frozenset[Kind]) -> Pulled:
+def bring(
+    remote: str | None,
+    words: Sequence[str],
+    *,
+    all_projects: bool,
+    verb: str,
+    files: frozenset[Kind],
+    accept_purges: bool,
+) -> Pulled:
     """Bring runs from a remote, and say what was lacking there. Raises MlrunError."""
     with at_remote(remote, verb) as (store, depot, meter):
         depot.check()
-        pulled = pull(store, depot, runs_there(depot, words, all_projects=all_projects), meter, files)
+        runs = runs_there(depot, words, all_projects=all_projects)
+        pulled = pull(store, depot, runs, meter, files, accept_purges=accept_purges)
         for digest in pulled.purged:
             show_warning(f"`{digest}` was destroyed for good at the remote, and is here: `mlrun purge {digest}`")
+    if pulled.destroyed:
+        few = ", ".join(f"`{printable(name)}`" for name in list(pulled.destroyed.values())[:_FEW])
+        more = ", …" if len(pulled.destroyed) > _FEW else ""
+        lost = counted(len(pulled.destroyed), "file")
+        show_warning(f"{lost} not brought, destroyed for good at the remote: {few}{more}")
+        show_hint("`--accept-purges` lets this store refuse their content, too")
     return pulled
 
 
@@ -164,6 +185,7 @@ def pulled_document(pulled: Pulled) -> dict[str, Any]:
         "received_bytes": pulled.received_bytes,
         "absent": pulled.absent,
         "purged": pulled.purged,
+        "destroyed": list(pulled.destroyed),
     }
 
 

@@ -14,12 +14,12 @@ from runner.data.pattern import MOST_PATHS, TooManyPaths, expand
 from runner.digest import Digest
 from runner.errors import ExitCode, MlrunError
 from runner.job import InputFile
-from runner.plan.address import scheme
-from runner.plan.bind import wildcard_root
+from runner.plan.address import scheme, wildcard_root
 from runner.provenance.statcache import StatCache
-from runner.provenance.tree import SMALL
 from runner.spec.model import KeepDirectories
 
+_SMALL = 1 << 18
+"""Files up to so many bytes are read at once and stored together."""
 _TOGETHER = 4096
 """How many small files are stored together."""
 _TOGETHER_BYTES = 32 << 20
@@ -204,7 +204,7 @@ class _Reader:
         if not stat.S_ISREG(before.st_mode):
             raise _unreadable(self._want, path, "not a regular file")
         data = None
-        if before.st_size <= SMALL:
+        if before.st_size <= _SMALL:
             with os.fdopen(fd, "rb", closefd=False) as file:
                 data = file.read()
             digest, size = Digest(""), len(data)

@@ -125,12 +125,13 @@ class Interpreter:
                 os.link(binaries / "pip", binaries / name)
 
     def _make_pip(self, program: Path, seen_as: str) -> None:
-        path = f"sys.path.insert(0, {self.pip_wheel!r})\n" if self.pip_wheel else ""
-        # A `#!` line can hold neither blanks nor a long path; this text is a shell script and a Python one.
-        start = f"#!/bin/sh\n'''exec' '{seen_as}/bin/python' \"$0\" \"$@\"\n' '''\n"
+        path = f"sys.path.insert(0, {self.pip_wheel!a})\n" if self.pip_wheel else ""
+        # A `#!` line can hold neither blanks nor a long path; this text is a shell script and a Python one, to which
+        # any byte of a path is a letter.
+        start = f"#!/bin/sh\n# coding: latin-1\n'''exec' '{seen_as}/bin/python' \"$0\" \"$@\"\n' '''\n"
         text = f"{start}import sys\n{path}from pip._internal.cli.main import main\nsys.exit(main())\n"
-        with open(program, "w", opener=lambda name, flags: os.open(name, flags, 0o755)) as file:
-            file.write(text)
+        with open(program, "wb", opener=lambda name, flags: os.open(name, flags, 0o755)) as file:
+            file.write(os.fsencode(text))
 
 
 class Callers:
@@ -239,7 +240,7 @@ class Callers:
             yield from (str(folder / name) for folder in (here, *here.parents) for name in _SHIM_FILES)
 
     def _file_digest(self, path: str) -> str:
-        file = self._site.cache / f"list-{hash_bytes(path.encode())[:32]}.json"
+        file = self._site.cache / f"list-{hash_bytes(os.fsencode(path))[:32]}.json"
         witness = _witness(path)
         with suppress(OSError, ValueError, TypeError, KeyError):
             saved = json.loads(file.read_bytes())

@@ -1,4 +1,5 @@
-"""Addresses of inputs: their scheme, and how they may be shown and recorded, which is without passwords. Pure."""
+"""Addresses of inputs: their scheme, their wildcards, and how they may be shown and recorded, which is without
+passwords. Pure."""
 
 import re
 
@@ -15,3 +16,11 @@ def scheme(uri: str) -> str:
     """The scheme in lower case; empty for a path."""
     before, mark, _ = uri.partition("://")
     return before.lower() if mark and before.replace("+", "").replace("-", "").replace(".", "").isalnum() else ""
+
+
+def wildcard_root(pattern: str) -> str:
+    """The folders of `pattern` before its first wildcard, with the slash: `a/b*/c` has `a/`."""
+    literal = pattern
+    for sign in "*?[":
+        literal = literal.partition(sign)[0]
+    return literal[: literal.rfind("/") + 1]

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 
 from runner.errors import ExitCode, MlrunError
 from runner.job import InputFile, Job, JobInput, Network, Value
+from runner.plan.address import wildcard_root
 from runner.plan.limit import Grant, allowance
 from runner.plan.model import PlannedNode, Source
 from runner.spec.command import build_script, interpolate_uri
@@ -178,14 +179,6 @@ def rename_single(declared: Input, files: tuple[InputFile, ...]) -> tuple[InputF
     if declared.filename and len(files) == 1:
         return (_renamed(files[0], declared.filename),)
     return files
-
-
-def wildcard_root(pattern: str) -> str:
-    """The folders of `pattern` before its first wildcard, with the slash: `a/b*/c` has `a/`."""
-    literal = pattern
-    for sign in "*?[":
-        literal = literal.partition(sign)[0]
-    return literal[: literal.rfind("/") + 1]
 
 
 def _renamed(file: InputFile, name: str) -> InputFile:

@@ -32,16 +32,9 @@ _LINK = Digest("")
 _WORD = (1 << 64) - 1
 """Times before 1970 are negative."""
 
-Fingerprint = tuple[int, int, int, int, int]
-
-
-def fingerprint(status: os.stat_result) -> Fingerprint:
-    """What must stay the same: device, inode, size, mtime and ctime."""
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
 
 def mark(status: os.stat_result) -> bytes:
-    """The fingerprint in 40 bytes."""
+    """What must stay the same, in 40 bytes: device, inode, size, mtime and ctime."""
     return _MARK.pack(
         status.st_dev & _WORD,
         status.st_ino,
@@ -122,7 +115,8 @@ class StatCache:
                 os.close(fd)
             temporary.replace(self._file)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
     def _load(self) -> None:
         with suppress(OSError, ValueError, KeyError, TypeError):

@@ -14,7 +14,7 @@ from typing import BinaryIO, Protocol
 from runner.digest import Digest
 from runner.errors import ExitCode, MlrunError
 from runner.provenance.ignore import IGNORE_FILE, Ignore
-from runner.provenance.statcache import StatCache, Whole, fingerprint, mark
+from runner.provenance.statcache import StatCache, Whole, mark
 from runner.store.tree import EXECUTABLE, FILE, LINK, TreeEntry, path_bytes
 
 MAX_UNTRACKED_FILE = 100_000_000
@@ -250,7 +250,7 @@ class TreeReader:
                 return mode, self._store_large(path, mode, fd, status, algorithm)
             with os.fdopen(fd, "rb", closefd=False) as file:
                 data = file.read()
-            unchanged = fingerprint(os.fstat(fd)) == fingerprint(status)
+            unchanged = mark(os.fstat(fd)) == mark(status)
         finally:
             os.close(fd)
         if len(data) < _POINTER_SIZE and data.startswith(_POINTER):
@@ -268,7 +268,7 @@ class TreeReader:
         """Store an open file in one pass; its blob id is that of the stored bytes, whatever the file does meanwhile."""
         digest, size = self.objects.put_file(fd)
         blob = self._hash_stored(digest, algorithm, b"blob %d\0" % size)
-        if fingerprint(os.fstat(fd)) == fingerprint(status):
+        if mark(os.fstat(fd)) == mark(status):
             self.cache.note(path, status, digest, blob)
         self._entries[path] = TreeEntry(path, mode, digest, size)
         return blob

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from runner.digest import hash_bytes
 from runner.provenance.command import ask, start
-from runner.provenance.tree import Captured, TreeReader, pointer_oid, text
+from runner.provenance.tree import Captured, Objects, TreeReader, pointer_oid, text
 
 COMMIT = "160000"
 """The mode of a submodule in a tree."""
@@ -34,12 +34,18 @@ class _Listing:
     """Tracked files that a sparse checkout may leave out."""
 
 
-def capture_worktree(reader: TreeReader) -> Captured:
-    """Read the repository and those nested in it, unless nothing has changed since that was done last.
+def capture_worktree(objects: Objects, root: Path, cache: Path | None = None) -> Captured:
+    """Take the working tree of the repository at `root`, and of those nested in it, into the store; what has not
+    changed since that was done last is not read. `cache` is a folder for the stat cache.
 
     Raises MlrunError: POLICY for untracked files that are too large or a repository that git refuses, INPUT for
     files and repositories that cannot be read.
     """
+    with TreeReader(root, objects, cache) as reader:
+        return _capture(reader)
+
+
+def _capture(reader: TreeReader) -> Captured:
     listed, committed = _ask(reader, b"")
     question = hash_bytes(hash_bytes(listed).encode() + hash_bytes(committed).encode() + reader.ignore_text)
     known = reader.recognise(question)

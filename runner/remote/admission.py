@@ -36,7 +36,7 @@ def admit(store: Store, run: Run, journal: bytes, source: str) -> None:
             sync_folder(layout.runs)
         finally:
             shutil.rmtree(new.path, ignore_errors=True)
-    removals = Removals(layout.removed)
+    removals = Removals(layout)
     if run.id in removals.read().runs:
         removals.append([{"type": "run-restored", "run": run.id}])
     store.admit(run.id)

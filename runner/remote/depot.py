@@ -40,6 +40,7 @@ class Depot:
 
     def __init__(self, remote: Remote) -> None:
         self.remote = remote
+        self._is_known = False
 
     def prepare(self) -> None:
         """Make it a remote store if there is nothing yet, and clean up after pushes that were killed."""
@@ -67,11 +68,15 @@ class Depot:
             )
 
     def _is_one(self) -> bool:
+        """Asked once: a remote that was one stays one."""
+        if self._is_known:
+            return True
         try:
             found = read_whole(self.remote, "format", 200)
         except NotThere:
             return False
         if found == FORMAT:
+            self._is_known = True
             return True
         raise MlrunError(
             f"`format` of `{self.remote.shown}` does not name a format of a remote store that this program knows",
@@ -144,7 +149,7 @@ class Depot:
 
     def write(self, manifest: Manifest) -> ManifestName:
         """Show a run. Everything that it names must be settled; not itself durable before the next `settle`."""
-        data, name = manifest.encode(), manifest.name()
+        name, data = manifest.encode()
         self.remote.upload(name.path, BytesIO(data), len(data), _unheard)
         return name
 

@@ -16,8 +16,8 @@ from threading import Lock
 from typing import BinaryIO, NamedTuple
 
 from runner.errors import is_full
-from runner.remote.remote import Item, NotThere, Told, full, too_many, unreachable
-from runner.store.durable import NEW, temporary_name, write_all
+from runner.remote.remote import Item, NotThere, Told, full, too_many, unreachable, vanished
+from runner.store.durable import NEW, sync_folder, temporary_name, write_all
 from runner.store.thread import side_by_side
 from runner.store.volume import Volume, check_written
 
@@ -193,7 +193,7 @@ class Directory:
                 written += len(piece)
                 told(len(piece))
             if written != size:
-                raise OSError(errno.EIO, f"{written:,} bytes were read instead of {size:,}")
+                raise unreachable(self.shown, f"{written:,} bytes were read instead of {size:,}")
             if size >= _SMALL:
                 os.fsync(fd)
         finally:
@@ -211,8 +211,12 @@ class Directory:
             side_by_side(partial(self._name_one, sync=os.fsync), waiting)
 
     def _name_one(self, one: _Waiting, sync: Callable[[int], None]) -> None:
-        with closing(self._open(one.temporary)) as file:
-            sync(file.fileno())
+        with self._folder(SCRATCH) as folder:
+            fd = os.open(one.temporary.rpartition("/")[2], _READ, dir_fd=folder)
+        try:
+            sync(fd)
+        finally:
+            os.close(fd)
         self._rename(one.temporary, one.name)
 
     def _rename(self, temporary: str, name: str) -> None:
@@ -227,47 +231,46 @@ class Directory:
     def _make(self, folder: str) -> None:
         """Make a folder below the root, and the root, with the caller's umask; a link in its place is refused."""
         with self._errors():
-            try:
-                with self._folder(folder, keep=True):
-                    return
-            except OSError as error:
-                if error.errno != errno.ENOENT:
-                    raise
-            path = self._root
-            self._make_one(path, tuple(self._root.parents))
+            # The root stays open: another that takes its name would lack what was put into this one.
+            if not self._is_there(""):
+                for path in (*reversed(self._root.parents), self._root):
+                    with suppress(FileExistsError):
+                        path.mkdir()
+                        sync_folder(path.parent)
+                self._is_there("")
+            if self._is_there(folder):
+                return
+            above = ""
             for part in folder.split("/"):
-                path = path / part
-                self._make_one(path, ())
+                with self._folder(above) as fd, suppress(FileExistsError):
+                    os.mkdir(part, dir_fd=fd)
+                    os.fsync(fd)
+                above = f"{above}/{part}" if above else part
 
-    def _make_one(self, path: Path, above: tuple[Path, ...]) -> None:
-        for folder in (*reversed(above), path):
-            with suppress(FileExistsError):
-                folder.mkdir()
-                parent = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                try:
-                    os.fsync(parent)
-                finally:
-                    os.close(parent)
+    def _is_there(self, folder: str) -> bool:
+        """Whether a folder is below the root; then it stays open, as those do that everything goes through."""
+        try:
+            with self._folder(folder) as fd, self._lock:
+                if folder not in self._open_folders and len(self._open_folders) < _MOST_OPEN:
+                    self._open_folders[folder] = os.dup(fd)
+        except FileNotFoundError:
+            return False
+        return True
 
     @contextmanager
-    def _folder(self, folder: str, *, keep: bool = False) -> Iterator[int]:
-        """A folder below the root, open; no link on the way is followed. With `keep` it stays open for the next, if it
-        is one of those that everything goes through. Raises OSError."""
+    def _folder(self, folder: str) -> Iterator[int]:
+        """A folder below the root, open; no link on the way is followed. Raises OSError."""
         kept = self._open_folders.get(folder)
         if kept is not None:
             yield kept
             return
-        fd = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        top = self._open_folders.get("")
+        fd = os.open(self._root, _FOLDER & ~os.O_NOFOLLOW) if top is None else os.dup(top)
         try:
             for part in folder.split("/") if folder else ():
                 below = os.open(part, _FOLDER, dir_fd=fd)
                 os.close(fd)
                 fd = below
-            if keep and len(self._open_folders) < _MOST_OPEN:
-                with self._lock:
-                    # The descriptor is our own, and the first of several stays.
-                    if folder not in self._open_folders:
-                        self._open_folders[folder] = os.dup(fd)
             yield fd
         finally:
             os.close(fd)
@@ -297,4 +300,7 @@ class Directory:
         except OSError as error:
             if is_full(error):
                 raise full(self.shown, needs) from error
+            if error.errno == errno.ENOENT:
+                # Whoever reads asks for what may be absent by itself; who writes has made the folders.
+                raise vanished(self.shown) from error
             raise unreachable(self.shown, os.strerror(error.errno) if error.errno else str(error)) from error

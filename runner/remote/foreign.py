@@ -8,19 +8,27 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from runner.digest import is_digest
 from runner.remote.manifest import MOST_SIZE
 from runner.remote.shape import TIME, Each, Maybe, Pair, Shape, is_count, is_json, is_seconds, misfit
 from runner.state import FINAL, Reason, State
+from runner.store.identity import is_id
 from runner.store.record import BrokenJournal, Entry, Run, fold
 from runner.store.tree import path_bytes
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _VARIABLE = re.compile(r"[^=\x00]+")
 _TEXT = re.compile(r"[^\x00]*", re.DOTALL)
 _STATE = frozenset(map(str, State))
 _REASON = Maybe(frozenset(map(str, Reason)))
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and is_digest(value)
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and is_id(value)
 
 
 def _is_size(value: object) -> bool:
@@ -49,19 +57,19 @@ def _is_argument(value: object) -> bool:
 
 _OUTPUT: Shape = {
     "name": is_path,
-    "digest": _DIGEST,
+    "digest": _is_digest,
     "size": _is_size,
     "metadata?": Each(is_json),
     "version?": is_count,
 }
 _INPUT: Shape = {
-    "name": is_path, "digest": _DIGEST, "size": _is_size, "origin": str, "metadata?": Each(is_json)
+    "name": is_path, "digest": _is_digest, "size": _is_size, "origin": str, "metadata?": Each(is_json)
 }  # fmt: skip
 _JOB: Shape = {
     "step": str,
     "image": str,
     "script": {"items": [_TEXT], "stop_at_failure": bool},
-    "snapshot": _DIGEST,
+    "snapshot": _is_digest,
     "parameters": Each(_is_argument),
     "inputs": [{"name": _is_name, "files": [_INPUT]}],
     "environment": Each(_TEXT),
@@ -91,9 +99,9 @@ _NODE: Shape = {
     "upstream?": [str],
     "on-error?": str,
 }
-_ORIGIN: Shape = {"run": _ID, "counter": is_count, "node": str, "execution": Maybe(_ID)}
+_ORIGIN: Shape = {"run": _is_id, "counter": is_count, "node": str, "execution": Maybe(_is_id)}
 _CODE: Shape = {
-    "snapshot": _DIGEST,
+    "snapshot": _is_digest,
     "commit?": Maybe(_COMMIT),
     "branch?": Maybe(str),
     "remote?": Maybe(str),
@@ -102,16 +110,16 @@ _CODE: Shape = {
     "not_captured?": [str],
 }
 _RUN: Shape = {
-    "id": _ID,
+    "id": _is_id,
     "counter": is_count,
     "kind": frozenset({"exec", "pipeline"}),
     "name": str,
-    "project": {"id": _ID, "name": str, "root": _TEXT, "file": is_path},
+    "project": {"id": _is_id, "name": str, "root": _TEXT, "file": is_path},
     "title": Maybe(str),
     "tags": [str],
     "argv": [str],
     "code": _CODE,
-    "spec": _DIGEST,
+    "spec": _is_digest,
     "plan": {"nodes": [_NODE], "kind?": str, "name?": str, "inputs-from?": _ORIGIN},
     "executor": str,
     "host": Each(is_json),
@@ -120,22 +128,22 @@ _RUN: Shape = {
 }
 _IDENTITY: Shape = {"id": str, "platform?": Maybe(str), "interpreter?": Maybe(str)}
 _END: Shape = {"state": _STATE, "reason?": _REASON, "detail?": Maybe(str), "duration?": Maybe(is_seconds)}
-_REUSED: Shape = {"execution": _ID, "counter": is_count, "run": _ID}
+_REUSED: Shape = {"execution": _is_id, "counter": is_count, "run": _is_id}
 _READ: Shape = {"code?": Maybe([is_path]), "doubt?": Maybe(str), "inputs?": Maybe([str])}
 _ENTRIES: dict[str, Shape] = {
     "run-created": {"run": _RUN},
     "node-moved": {"node": str, "state": _STATE, "reason?": _REASON, "detail?": Maybe(str), "reused?": _REUSED},
-    "execution-created": {"id": _ID, "node": str, "counter": is_count, "key?": Maybe(_DIGEST), "job": _JOB},
-    "execution-started": {"id": _ID, "executor": str, "identity": Each(is_json)},
-    "output-taken": {"id": _ID, "output": _OUTPUT},
+    "execution-created": {"id": _is_id, "node": str, "counter": is_count, "key?": Maybe(_is_digest), "job": _JOB},
+    "execution-started": {"id": _is_id, "executor": str, "identity": Each(is_json)},
+    "output-taken": {"id": _is_id, "output": _OUTPUT},
     "execution-finished": _END
     | {
-        "id": _ID,
+        "id": _is_id,
         "exit_code?": Maybe(int),
         "outputs?": [_OUTPUT],
-        "log?": Maybe({"stdout": _DIGEST, "stderr": _DIGEST, "index": _DIGEST}),
+        "log?": Maybe({"stdout": _is_digest, "stderr": _is_digest, "index": _is_digest}),
         "metrics?": Each(is_json),
-        "metric_log?": Maybe(_DIGEST),
+        "metric_log?": Maybe(_is_digest),
         "warnings?": [str],
         "work?": Maybe(str),
         "read?": _READ,

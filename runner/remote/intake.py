@@ -14,11 +14,12 @@ from typing import BinaryIO
 
 from runner.digest import Digest, hash_bytes, large_hasher
 from runner.errors import ExitCode, MlrunError
+from runner.process import try_lock
 from runner.remote.depot import Depot, object_path
 from runner.remote.meter import Meter
 from runner.remote.remote import NotThere, read_whole
 from runner.store.durable import disk_errors, write_all
-from runner.store.objects import Objects
+from runner.store.landing import Landing
 from runner.store.store import Store
 
 _SMALL = 1 << 20
@@ -87,7 +88,7 @@ class Intake:
     def _is_here(self, digest: Digest, size: int) -> bool:
         return self._objects.has(digest) and self._objects.size(digest) == size
 
-    def _take(self, objects: Objects, digest: Digest, size: int) -> None:
+    def _take(self, objects: Landing, digest: Digest, size: int) -> None:
         self._meter.lanes.check()
         try:
             if size <= _SMALL:
@@ -103,7 +104,7 @@ class Intake:
             self.received_bytes += size
             self._meter.done()
 
-    def _take_small(self, objects: Objects, digest: Digest, size: int) -> None:
+    def _take_small(self, objects: Landing, digest: Digest, size: int) -> None:
         data = read_whole(self._depot.remote, object_path(digest), size, self._meter.told)
         if len(data) != size or hash_bytes(data) != digest:
             raise self._refused(digest, "has other content than its name says")
@@ -118,11 +119,16 @@ class Intake:
                     path.unlink(missing_ok=True)
                     return
                 begun = os.fstat(file.fileno()).st_size > 0
-                whole = self._grow(file, digest, size) == digest
-                if not whole and begun:
-                    # What was there may be what a power cut left of it.
-                    os.ftruncate(file.fileno(), 0)
-                    whole = self._grow(file, digest, size) == digest
+                try:
+                    whole = self._grow(file, digest, size)
+                    if not whole and begun:
+                        # What was there may be what a power cut left of it.
+                        os.ftruncate(file.fileno(), 0)
+                        whole = self._grow(file, digest, size)
+                except NotThere:
+                    if not begun:
+                        path.unlink(missing_ok=True)
+                    raise
                 if not whole:
                     path.unlink(missing_ok=True)
                     raise self._refused(digest, "has other content than its name says")
@@ -133,20 +139,18 @@ class Intake:
         while True:
             file = os.fdopen(os.open(path, _PART, 0o600), "r+b", buffering=0)
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                with suppress(FileNotFoundError):
-                    if os.path.samestat(os.fstat(file.fileno()), os.stat(path, follow_symlinks=False)):
-                        return file
-            except BlockingIOError:
-                time.sleep(_PAUSE)
+                if not try_lock(file.fileno(), fcntl.LOCK_EX):
+                    time.sleep(_PAUSE)
+                elif _is_still(file, path):
+                    return file
             except BaseException:
                 file.close()
                 raise
             file.close()
             self._meter.lanes.check()
 
-    def _grow(self, file: BinaryIO, digest: Digest, size: int) -> Digest:
-        """Bring what is missing of a part; the digest of the whole."""
+    def _grow(self, file: BinaryIO, digest: Digest, size: int) -> bool:
+        """Bring what is missing of a part; whether it is the object then."""
         hasher, at = large_hasher(), 0
         os.ftruncate(file.fileno(), min(size, os.fstat(file.fileno()).st_size))
         file.seek(0)
@@ -157,7 +161,16 @@ class Intake:
         for piece in self._depot.remote.download(object_path(digest), at, size, self._meter.told):
             write_all(file.fileno(), piece)
             hasher.update(piece)
-        return Digest(hasher.hexdigest())
+            at += len(piece)
+        return at == size and hasher.hexdigest() == digest
 
     def _refused(self, digest: Digest, what: str) -> Wrong:
         return Wrong(digest, self._depot.remote.shown, what)
+
+
+def _is_still(file: BinaryIO, path: Path) -> bool:
+    """Whether an open file is the one with this name."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return False

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from runner.data.cloud import CLOUDS
 from runner.errors import ExitCode, MlrunError, did_you_mean, usage_error
@@ -15,9 +15,9 @@ from runner.remote.remote import Remote
 _HOST = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,255}")
 
 
-def choose_remote(wanted: str | None, remotes: Mapping[str, str]) -> str:
-    """The address that `wanted` means: an address, a path or a name of the settings; without it the `default` of the
-    settings, or the only one. Raises MlrunError (USAGE)."""
+def choose_remote(wanted: str | None, remotes: Mapping[str, str], option: str) -> str:
+    """The address that `wanted`, which `option` gives, means: an address, a path or a name of the settings; without it
+    the `default` of the settings, or the only one. Raises MlrunError (USAGE)."""
     named = {name: address for name, address in remotes.items() if name != "default"}
     if wanted is None:
         wanted = remotes.get("default") or (next(iter(named)) if len(named) == 1 else None)
@@ -25,9 +25,9 @@ def choose_remote(wanted: str | None, remotes: Mapping[str, str]) -> str:
         known = ", ".join(f"`{printable(name)}`" for name in sorted(named))
         raise usage_error(
             "no remote is named",
-            hint=f"choose one: {known}"
+            hint=f"choose one with `{option}`: {known}"
             if known
-            else "name a folder or an address, or put one under `[remotes]` in the"
+            else f"`{option}` names a folder or an address, or put one under `[remotes]` in the"
             ' settings: `default = "ssh://host/folder"`',
         )
     address = named.get(wanted, wanted)
@@ -87,7 +87,9 @@ def _open_ssh(address: str) -> Remote:
             hint="use a key, or the agent: `ssh-copy-id` and `ssh-add`",
         )
     user = unquote(parts.username) if parts.username else None
-    return Ssh(host, port, user, path.removeprefix("/~/"), public(address))
+    # With the user, who is part of the way there.
+    shown = urlunsplit(("ssh", parts.netloc, parts.path, "", ""))
+    return Ssh(host, port, user, path.removeprefix("/~/"), shown)
 
 
 def _open_bucket(address: str) -> Remote:

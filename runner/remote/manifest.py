@@ -5,7 +5,7 @@ everything that it names is named by digest, and two pushes that know different 
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -56,9 +56,14 @@ class Manifest:
     objects: Mapping[Digest, int] = field(default_factory=dict)
     absent: Mapping[Digest, str] = field(default_factory=dict)
 
-    def encode(self) -> bytes:
-        """The content of the file: one byte string per manifest."""
-        return canonical_json(
+    def all(self) -> Iterator[tuple[Digest, int]]:
+        """Everything that is there for the run, with its size."""
+        yield from self.objects.items()
+        yield self.journal, self.journal_size
+
+    def encode(self) -> tuple[ManifestName, bytes]:
+        """Where the file belongs, and its content: one byte string per manifest."""
+        data = canonical_json(
             {
                 "format": _FORMAT,
                 "project": self.project,
@@ -68,11 +73,7 @@ class Manifest:
                 "absent": sorted(self.absent.items()),
             }
         )
-
-    def name(self) -> ManifestName:
-        """Where it belongs."""
-        data = self.encode()
-        return ManifestName(self.project, self.run, hash_bytes(data), len(data))
+        return ManifestName(self.project, self.run, hash_bytes(data), len(data)), data
 
 
 def decode_manifest(name: ManifestName, data: bytes) -> Manifest:

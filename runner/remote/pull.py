@@ -11,7 +11,7 @@ from pathlib import Path
 from runner.digest import Digest, hash_bytes
 from runner.errors import ExitCode, MlrunError
 from runner.remote.admission import admit, sweep
-from runner.remote.depot import Depot, object_path
+from runner.remote.depot import NOTHING, Depot, object_path
 from runner.remote.foreign import believe
 from runner.remote.intake import Intake
 from runner.remote.manifest import Manifest, ManifestName
@@ -33,7 +33,8 @@ _MOST_BYTES = 64 << 20
 class Pulled:
     """What a pull did, by ids of runs: those that are `new` here, `restored` ones whose files came back, `known` ones
     that lacked nothing; `refused` ones with the reason; `received` objects and bytes; `absent` objects that nobody has
-    any more, and `purged` ones that are here though they were destroyed there for good."""
+    any more; `purged` ones that are here though they were destroyed there for good; `destroyed` ones, by digest the
+    name of a file, that are lacking here because of that, though this store would take them from anybody else."""
 
     new: list[str] = field(default_factory=list)
     restored: list[str] = field(default_factory=list)
@@ -43,6 +44,7 @@ class Pulled:
     received_bytes: int = 0
     absent: int = 0
     purged: list[Digest] = field(default_factory=list)
+    destroyed: dict[Digest, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -57,28 +59,36 @@ class _Arrival:
 
 
 def pull(
-    store: Store, depot: Depot, runs: Mapping[str, Collection[str] | None], meter: Meter, files: frozenset[Kind]
+    store: Store,
+    depot: Depot,
+    runs: Mapping[str, Collection[str] | None],
+    meter: Meter,
+    files: frozenset[Kind],
+    *,
+    accept_purges: bool = False,
 ) -> Pulled:
     """Bring runs by project: those with these ids, or all that are not here yet; `files` are the kinds of objects that
     are wanted of their executions besides the records.
 
-    Raises MlrunError where nothing can be done at all; what concerns one run is in `refused`.
+    What was destroyed for good there is only lacking here: whoever may write to the remote could otherwise forbid this
+    store any content. With `accept_purges` this store refuses it, too, unless it has it. Raises MlrunError where
+    nothing can be done at all; what concerns one run is in `refused`.
     """
     depot.check()
-    return _Pull(store, depot, meter, files).pull(runs)
+    return _Pull(store, depot, meter, files, accept_purges).pull(runs)
 
 
 class _Pull:
-    def __init__(self, store: Store, depot: Depot, meter: Meter, files: frozenset[Kind]) -> None:
+    def __init__(self, store: Store, depot: Depot, meter: Meter, files: frozenset[Kind], accept_purges: bool) -> None:
         self._store = store
         self._depot = depot
         self._meter = meter
         self._files = files
+        self._accepts = accept_purges
         self._result = Pulled()
-        self._removals = Removals(store.layout.removed)
+        self._removals = Removals(store.layout)
         self._removed: Removed = self._removals.read()
         self._tombstones = depot.tombstones()
-        self._gone = self._tombstones | frozenset(self._removed.purged)
         self._intake = Intake(store, depot, meter)
         self._snapshots = Snapshots(store.objects)
 
@@ -208,18 +218,37 @@ class _Pull:
 
     def _want(self, arrival: _Arrival, digest: Digest, size: int | None, kind: Kind) -> None:
         """Raises MlrunError when the remote can give nothing of the size that the record tells."""
-        there = arrival.manifest.objects.get(digest)
-        if digest in self._gone or (there is None and self._store.objects.has(digest)):
+        if digest in self._removed.purged:
             return
-        if there is None:
-            why = arrival.manifest.absent.get(digest)
-            if why is None or (why == "dropped" and kind not in FILES):
-                raise self._depot.untrue(arrival.run.id, f"its manifest lacks the object `{digest}`")
+        there = arrival.manifest.objects.get(digest)
+        if there is None or digest in self._tombstones:
+            if not self._store.objects.has(digest):
+                self._do_without(arrival, digest, kind)
             return
         if size is not None and size != there:
             what = f"the object `{digest}` has {there:,} bytes there, its record tells of {size:,}"
             raise self._depot.untrue(arrival.run.id, what)
         arrival.wanted[digest] = there
+
+    def _do_without(self, arrival: _Arrival, digest: Digest, kind: Kind) -> None:
+        """Raises MlrunError for an object that is neither here nor there, unless there is a reason that is enough."""
+        why = self._reason(arrival, digest)
+        if why == "purged" and kind not in FILES and not self._accepts:
+            raise MlrunError(
+                f"run `{arrival.run.id}` of the remote `{self._depot.remote.shown}` is refused: a part of its record,"
+                f" the object `{digest}`, was destroyed there for good",
+                code=ExitCode.POLICY,
+                hint="`--accept-purges` takes the run without it, and lets this store refuse that content, too",
+            )
+        if why is None or (why == "dropped" and kind not in FILES):
+            raise self._depot.untrue(arrival.run.id, f"its manifest lacks the object `{digest}`")
+
+    def _reason(self, arrival: _Arrival, digest: Digest) -> str | None:
+        """What the remote says of an object that it does not give: `dropped`, `purged` or nothing."""
+        if digest in self._tombstones:
+            return "purged"
+        why = arrival.manifest.absent.get(digest)
+        return None if why == "purged" and digest == NOTHING else why
 
     def _fitting(self, arrivals: Sequence[_Arrival]) -> list[_Arrival]:
         """Those for which the disk has room beside the ones before; the others are refused before they are begun."""
@@ -271,10 +300,11 @@ class _Pull:
 
     def _admit(self, arrivals: Sequence[_Arrival]) -> None:
         """Tell what is lacking before the records are here, and what came back once they are."""
-        before: list[Entry] = []
+        before = list(self._purges(arrivals))
+        purged = self._removed.purged.keys() | {entry["digest"] for entry in before}
         after: list[Entry] = []
         for arrival in arrivals:
-            lacking = self._lacking(arrival)
+            lacking = self._lacking(arrival, purged)
             dropped = self._removed.dropped.keys() & arrival.run.executions.keys()
             if lost := sorted(lacking - dropped):
                 before.append({"type": "files-dropped", "executions": lost})
@@ -282,7 +312,7 @@ class _Pull:
                 after.append({"type": "files-restored", "executions": back})
             told = self._result.new if arrival.journal else self._result.restored if back else self._result.known
             told.append(arrival.run.id)
-        self._tell([*self._buried(arrivals), *before])
+        self._tell(before)
         for arrival in arrivals:
             if arrival.journal:
                 admit(self._store, arrival.run, arrival.journal, self._depot.remote.shown)
@@ -293,25 +323,34 @@ class _Pull:
             self._removals.append(entries)
             self._removed = self._removals.read()
 
-    def _lacking(self, arrival: _Arrival) -> set[str]:
-        """The executions that lack a file which nobody destroyed for good."""
+    def _lacking(self, arrival: _Arrival, purged: Collection[Digest]) -> set[str]:
+        """The executions that lack a file which is not refused here."""
         lacking: set[str] = set()
         for named in arrival.named:
-            if named.kind in FILES and named.digest not in self._gone and not self._store.objects.has(named.digest):
+            if named.kind in FILES and named.digest not in purged and not self._store.objects.has(named.digest):
                 lacking.add(named.execution)
-                self._result.absent += 1
+                self._result.absent += named.digest not in self._result.destroyed
         return lacking
 
-    def _buried(self, arrivals: Sequence[_Arrival]) -> list[Entry]:
-        """What was destroyed at the remote counts here as well, unless it is still here: then people are told."""
-        entries: list[Entry] = []
-        named = {named.digest for arrival in arrivals for named in arrival.named}
-        for digest in sorted(named & (self._tombstones - self._removed.purged.keys())):
+    def _purges(self, arrivals: Sequence[_Arrival]) -> Iterator[Entry]:
+        """What this store is to refuse from now on, since it was destroyed there; what people have to be told of that
+        goes into the result."""
+        for digest, named in sorted(self._destroyed(arrivals).items()):
             if self._store.objects.has(digest):
-                self._result.purged.append(digest)
-            else:
+                if digest in self._tombstones:
+                    self._result.purged.append(digest)
+            elif self._accepts:
                 said = self._depot.tombstone(digest)
                 about = {"by": said.by, "reason": said.reason, "names": list(said.names), "size": said.size}
-                time = {"time": said.time} if said.time else {}
-                entries.append({"type": "content-purged", "digest": digest, **about, **time})
-        return entries
+                yield {"type": "content-purged", "digest": digest, "time": said.time, **about}
+            elif named.kind in self._files:
+                self._result.destroyed[digest] = named.name
+
+    def _destroyed(self, arrivals: Iterable[_Arrival]) -> dict[Digest, Named]:
+        """What was destroyed there and is not refused here, with one of those that have it."""
+        return {
+            named.digest: named
+            for arrival in arrivals
+            for named in arrival.named
+            if named.digest not in self._removed.purged and self._reason(arrival, named.digest) == "purged"
+        }

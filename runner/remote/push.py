@@ -72,13 +72,15 @@ class _Push:
         self._meter = meter
         self._again = again
         self._result = Pushed()
-        self._removed: Removed = Removals(store.layout.removed).read()
+        self._removed: Removed = Removals(store.layout).read()
         self._gone = depot.tombstones() | frozenset(self._removed.purged)
         self._snapshots = Snapshots(store.objects)
+        self._whole: set[str] = set()
         self._failed: dict[Digest, MlrunError] = {}
 
     def push(self, runs: Sequence[Run]) -> Pushed:
         names, known = self._manifests(runs)
+        self._find_whole(known)
         parcels = list(self._parcels(runs, known))
         there = self._sizes(parcels)
         self._send(parcels, there)
@@ -107,6 +109,13 @@ class _Push:
                     known[run] = found
         return names, known
 
+    def _find_whole(self, known: dict[str, Manifest]) -> None:
+        """Which manifests keep their word: everything is there, by name and size."""
+        there = self._depot.sizes(dict.fromkeys(digest for one in known.values() for digest, _ in one.all()))
+        for run, one in known.items():
+            if all(there.get(digest) == size for digest, size in one.all() if digest not in self._gone):
+                self._whole.add(run)
+
     def _parcels(self, runs: Sequence[Run], known: dict[str, Manifest]) -> Iterator[_Parcel]:
         for run in runs:
             self._meter.lanes.check()
@@ -131,7 +140,7 @@ class _Push:
         parcel = _Parcel(run, hash_bytes(journal), len(journal), before=before)
         if before is not None and before.journal != parcel.journal:
             raise self._depot.untrue(run.id, "its record there is not the one here")
-        if before is not None and not before.absent:
+        if before is not None and not before.absent and run.id in self._whole:
             return None
         gone: dict[Digest, list[Named]] = {}
         for named in named_by(run, self._snapshots.files):

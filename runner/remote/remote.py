@@ -91,6 +91,15 @@ def unreachable(shown: str, why: str, hint: str | None = None) -> MlrunError:
     )
 
 
+def vanished(shown: str) -> MlrunError:
+    """Folders of the remote that were there a moment ago are gone."""
+    return unreachable(
+        shown,
+        "it was removed, or a part of it, while it was written",
+        "the same command makes it anew and sends all of it",
+    )
+
+
 def full(shown: str, needs: int = 0) -> MlrunError:
     """The remote has no room; `needs` in bytes, 0 where nobody knows."""
     return MlrunError(

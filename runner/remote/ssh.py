@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from runner.errors import MlrunError
 from runner.remote.directory import DAY, SCRATCH
-from runner.remote.remote import Item, NotThere, Told, full, too_many, unreachable
+from runner.remote.remote import Item, NotThere, Told, full, too_many, unreachable, vanished
 from runner.store.durable import NEW, temporary_name
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _PATIENCE = 120.0
 """Seconds for one answer; a server that says nothing for so long is given up."""
 _KEEP_ALIVE = 15
 _SIDE_BY_SIDE = 64
+_OWNER = "look at the owner and mode of the folder there"
 _DOTS = frozenset({".", ".."})
 
 
@@ -66,9 +67,15 @@ class Ssh:
 
     def upload(self, name: str, source: BinaryIO, size: int, told: Told) -> None:
         """A temporary file, synced where the server can, then renamed over what is there."""
-        temporary = self._path(f"{SCRATCH}/{temporary_name()}")
         self._make(SCRATCH)
         self._make(name.rpartition("/")[0])
+        try:
+            self._upload(name, source, size, told)
+        except NotThere as error:
+            raise vanished(self.shown) from error
+
+    def _upload(self, name: str, source: BinaryIO, size: int, told: Told) -> None:
+        temporary = self._path(f"{SCRATCH}/{temporary_name()}")
         file = self._wait(self._open(temporary, "xb"))
         try:
             written = 0
@@ -209,7 +216,11 @@ class Ssh:
         """Make a folder and those above it, each once per connection."""
         with self._lock:
             if folder not in self._made:
-                self._wait(self._sftp.makedirs(self._path(folder), exist_ok=True))
+                try:
+                    self._wait(self._sftp.makedirs(self._path(folder), exist_ok=True))
+                except NotThere as error:
+                    # The library goes on below a folder that it was not allowed to make.
+                    raise unreachable(self.shown, f"the folder `{self._root}` cannot be made there", _OWNER) from error
                 self._made.add(folder)
 
     def _path(self, name: str) -> str:
@@ -245,7 +256,7 @@ class Ssh:
                 hint = "a key of `~/.ssh`, or of the agent (`ssh-add -l`), must be known to the host"
                 return unreachable(self.shown, "the host does not let us in", hint)
             case asyncssh.SFTPPermissionDenied():
-                return unreachable(self.shown, "permission denied", "look at the owner and mode of the folder there")
+                return unreachable(self.shown, "permission denied", _OWNER)
         return unreachable(self.shown, _words(error))
 
     def _end_loop(self) -> None:

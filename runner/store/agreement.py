@@ -2,15 +2,30 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from runner.errors import ExitCode, MlrunError
+from runner.store.column import (
+    DATUM_COLUMNS,
+    EXECUTION_COLUMNS,
+    INPUT_COLUMNS,
+    KEY_COLUMNS,
+    RUN_COLUMNS,
+    STEP_COLUMNS,
+    datum_columns,
+    execution_columns,
+    input_columns,
+    key_columns,
+    run_columns,
+    step_columns,
+)
+from runner.store.database import error_code
 from runner.store.index import MIGRATIONS
 from runner.store.layout import Layout
 from runner.store.record import Run
-from runner.store.row import Row, execution_row, run_row
+from runner.store.row import Row
 
 _BUSY_SECONDS = 10.0
 _UNDER_WAY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
@@ -59,7 +74,7 @@ class IndexFile:
     def problem(self) -> str | None:
         """What SQLite's own check finds wrong with the file; None if nothing."""
         with _failures():
-            (word,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+            (word,) = self._connection.execute("PRAGMA integrity_check(1)").fetchone()
         return None if word == "ok" else str(word)
 
     def run(self, id: str) -> Indexed | None:
@@ -76,6 +91,36 @@ class IndexFile:
             executions = {execution: json.loads(text) for execution, text in rows}
             return Indexed(project, counter, bool(final), None if row is None else json.loads(row), executions)
 
+    def differs(self, run: Run) -> str | None:
+        """How what is said about a run that has ended differs from what its journal makes; None if it does not."""
+        with _failures():
+            if self._row("runs", RUN_COLUMNS, run.id) != run_columns(run, final=True):
+                return "its row differs"
+            ids = self._connection.execute("SELECT id FROM executions WHERE run = ?", (run.id,)).fetchall()
+            if {id for (id,) in ids} != run.executions.keys():
+                return f"it has {len(ids)} executions there and {len(run.executions)} in the journal"
+            for one in run.executions.values():
+                if self._row("executions", EXECUTION_COLUMNS, one.id) != execution_columns(run, one, final=True):
+                    return f"the row of execution {one.counter} differs"
+                if not all(self._row("data", DATUM_COLUMNS, row[0]) == row for row in datum_columns(one)):
+                    return f"an output of execution {one.counter} cannot be found by it"
+                if not all(self._has("inputs", INPUT_COLUMNS, row) for row in input_columns(one)):
+                    return f"an input of execution {one.counter} cannot be found by it"
+                if not all(self._has("keys", KEY_COLUMNS, row) for row in key_columns(one)):
+                    return f"execution {one.counter} cannot be found by its key"
+                if not all(self._has("steps", STEP_COLUMNS, row) for row in step_columns(run, one)):
+                    return f"execution {one.counter} cannot be found by its step"
+        return None
+
+    def _row(self, table: str, columns: Sequence[str], id: object) -> tuple[object, ...] | None:
+        statement = f"SELECT {', '.join(columns)} FROM {table} WHERE id = ?"
+        found: tuple[object, ...] | None = self._connection.execute(statement, (id,)).fetchone()
+        return found
+
+    def _has(self, table: str, columns: Sequence[str], row: Sequence[object]) -> bool:
+        marks = " AND ".join(f"{column} = ?" for column in columns)
+        return self._connection.execute(f"SELECT 1 FROM {table} WHERE {marks}", row).fetchone() is not None
+
     def begun_runs(self) -> list[tuple[str, str, int]]:
         """Id, project and number of every run that has begun, oldest first."""
         with _failures():
@@ -90,30 +135,13 @@ class IndexFile:
         return {(project, kind): last for project, kind, last in found}
 
 
-def differs(indexed: Indexed, run: Run) -> str | None:
-    """How the index differs from the journal of a run that has ended in both; None if it does not."""
-    if _plain(indexed.row) != _plain(run_row(run)):
-        return "its row differs"
-    if indexed.executions.keys() != run.executions.keys():
-        return f"it has {len(indexed.executions)} executions there and {len(run.executions)} in the journal"
-    for id, execution in run.executions.items():
-        if _plain(indexed.executions[id]) != _plain(execution_row(run, execution)):
-            return f"the row of execution {execution.counter} differs"
-    return None
-
-
-def _plain(row: Row | None) -> str:
-    """As it stands in the index, where a NaN equals itself."""
-    return json.dumps(row, sort_keys=True)
-
-
 @contextmanager
 def _failures() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        raise MlrunError(str(error), code=ExitCode.LOCKED if code in _UNDER_WAY else ExitCode.STORE) from error
+        code = ExitCode.LOCKED if error_code(error) in _UNDER_WAY else ExitCode.STORE
+        raise MlrunError(str(error), code=code) from error
 
 
 @contextmanager

@@ -30,11 +30,16 @@ class Assembly(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the beginning of `buffer`; how many bytes, 0 at the end."""
+        """Fill the beginning of `buffer`; how many bytes, 0 at the end. Raises ValueError when it is closed."""
+        if self.closed:
+            # By now the number of the descriptor may be another file's.
+            raise ValueError("the stream is closed")
         view = memoryview(buffer).cast("B")
+        if not view:
+            return 0
         if not self._left:
             piece = next(self._pieces, None)
-            if piece is None or not view:
+            if piece is None:
                 return 0
             self._source = self._sources[piece.source].fileno()
             self._offset, self._left = piece.offset, piece.length

@@ -171,8 +171,11 @@ def write_listing(objects: Objects, data: Iterable[Datum]) -> Digest:
 
 
 def read_listing(objects: Objects, manifest: Digest) -> tuple[Datum, ...]:
-    """The files of a version, by name."""
-    return decode_listing(objects.read(manifest))
+    """The files of a version, by name. Raises MlrunError (STORE)."""
+    try:
+        return decode_listing(objects.read(manifest))
+    except ValueError as error:
+        raise MlrunError(f"the object `{manifest}` lists no files: {error}", code=ExitCode.STORE) from error
 
 
 def decode_listing(data: bytes) -> tuple[Datum, ...]:

@@ -3,15 +3,13 @@
 They are for comparing with what others publish; the store itself trusts only BLAKE3.
 """
 
-import hashlib
-import json
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from runner.digest import Digest, Hasher
 from runner.settings import CHECKSUM_NAMES
-from runner.store.durable import temporary_name
+from runner.store.memo import keep, recall
 from runner.store.objects import Objects
 from runner.store.shelf import damaged
 
@@ -44,10 +42,15 @@ class Checksums:
         missing = [name for name in ALGORITHMS if name in names and name not in kept]
         if missing:
             kept = {**kept, **self._read(digest, missing)}
-            self._keep(digest, kept)
+            with suppress(OSError):
+                self._path(digest).parent.mkdir(parents=True, exist_ok=True)
+            keep(self._path(digest), kept)
         return {"blake3": digest, **{name: kept[name] for name in ALGORITHMS if name in kept}}
 
     def _read(self, digest: Digest, names: Collection[str]) -> dict[str, str]:
+        # Not at the top: every command opens a store, and OpenSSL takes long to load.
+        import hashlib
+
         own = Hasher()
         others = {name: hashlib.new(name, usedforsecurity=False) for name in names}
         with self._objects.open(digest) as file:
@@ -63,18 +66,7 @@ class Checksums:
         return self._folder / digest[:2] / f"{digest}.json"
 
     def _kept(self, digest: Digest) -> Mapping[str, str]:
-        try:
-            kept = json.loads(self._path(digest).read_bytes())
-        except (OSError, ValueError):
-            return {}
+        kept = recall(self._path(digest))
         if not isinstance(kept, dict):
             return {}
         return {name: kept[name] for name in ALGORITHMS if isinstance(kept.get(name), str)}
-
-    def _keep(self, digest: Digest, checksums: Mapping[str, str]) -> None:
-        path = self._path(digest)
-        temporary = path.parent / temporary_name()
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(checksums), encoding="ascii")
-            temporary.replace(path)

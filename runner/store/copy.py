@@ -9,6 +9,7 @@ from typing import BinaryIO
 from runner.digest import Digest
 from runner.store.assembly import descriptor
 from runner.store.clone import Cloner
+from runner.store.content import Contents
 from runner.store.durable import create, write_all
 from runner.store.shelf import Shelf, damaged
 from runner.store.tree import EXECUTABLE, LINK, path_bytes
@@ -20,20 +21,21 @@ _TARGET = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Copier:
-    """Makes files out of objects, one by one. Raises OSError, and MlrunError (STORE) for what the shelf cannot give."""
+    """Makes files out of objects, one by one. Raises OSError, and MlrunError (STORE) for what cannot be had."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: Shelf, contents: Contents) -> None:
         self._shelf = shelf
+        self._contents = contents
         self.cloner = Cloner()
 
     def copy(self, digest: Digest, target: Path, mode: int) -> None:
         """A file of its own: a reflink or a copy."""
-        with self._shelf.open(digest) as source:
+        with self._contents.open(digest) as source:
             self._make(target, mode, source)
 
     def share(self, digest: Digest, target: Path) -> None:
         """A read-only file: a reflink, else a hard link of a whole object, else a copy."""
-        with self._shelf.open(digest) as source:
+        with self._contents.open(digest) as source:
             fd = descriptor(source)
             if fd is None or (not self._clone(fd, target) and not self._link(digest, fd, target)):
                 self._make(target, 0o444, source)
@@ -60,7 +62,7 @@ class Copier:
         if not self._shelf.is_writable:
             return False
         try:
-            with self._shelf.verified.keeping(source):
+            with self._contents.verified.keeping(source):
                 os.link(self._shelf.name(digest), target, follow_symlinks=False)
         except FileNotFoundError:
             if not os.path.lexists(target.parent):
@@ -89,8 +91,9 @@ class Copier:
 class TreeCopier:
     """Makes a tree of writable files out of objects, fast: relative to open folders, never through a link."""
 
-    def __init__(self, shelf: Shelf, cloner: Cloner, mtime_ns: int) -> None:
+    def __init__(self, shelf: Shelf, contents: Contents, cloner: Cloner, mtime_ns: int) -> None:
         self._shelf = shelf
+        self._contents = contents
         self._cloner = cloner
         self._times = (mtime_ns, mtime_ns)
 
@@ -136,7 +139,7 @@ class TreeCopier:
             os.close(folder)
 
     def _file(self, folder: int, name: bytes, mode: int, digest: Digest, size: int) -> None:
-        data = self._shelf.small(digest)
+        data = self._contents.small(digest)
         if data is not None and len(data) != size:
             raise damaged(digest, f"has {len(data):,} bytes instead of {size:,}")
         target = os.open(name, _TARGET, mode, dir_fd=folder)
@@ -144,7 +147,7 @@ class TreeCopier:
             if data is not None:
                 write_all(target, data)
             else:
-                with self._shelf.open(digest, size) as source:
+                with self._contents.open(digest, size) as source:
                     self._cloner.copy(source, target)
             os.fchmod(target, mode)
             os.utime(target, ns=self._times)

@@ -144,7 +144,7 @@ class Database:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
             return _version(connection) == self._version
         except sqlite3.DatabaseError as error:
-            if _code(error) in _WAITING:
+            if error_code(error) in _WAITING:
                 raise self._failure(error) from error
         except UnicodeDecodeError:
             pass
@@ -200,8 +200,8 @@ class Database:
     def _is_damage(self, error: sqlite3.DatabaseError) -> bool:
         """A reader goes on in memory whatever the file may have, unless it only has to wait."""
         if not self._writable:
-            return _code(error) not in _WAITING
-        return _code(error) in _DAMAGE or any(words in str(error) for words in _SIGNS)
+            return error_code(error) not in _WAITING
+        return error_code(error) in _DAMAGE or any(words in str(error) for words in _SIGNS)
 
     @contextmanager
     def _guarded(self, kind: int) -> Iterator[None]:
@@ -212,9 +212,9 @@ class Database:
             yield
 
     def _failure(self, error: sqlite3.Error) -> MlrunError:
-        if _code(error) == sqlite3.SQLITE_FULL:
+        if error_code(error) == sqlite3.SQLITE_FULL:
             return no_room(str(self._path))
-        if _code(error) in _WAITING:
+        if error_code(error) in _WAITING:
             return MlrunError(
                 f"the index `{self._path}` was locked by another process for {_BUSY_SECONDS:.0f} s",
                 code=ExitCode.LOCKED,
@@ -244,7 +244,8 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(version)
 
 
-def _code(error: sqlite3.Error) -> int:
+def error_code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; 0 for an error that has none."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 

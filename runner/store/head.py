@@ -1,12 +1,13 @@
 """What the file of a name holds, and what an entry of `refs/log` makes of it. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
 from runner.store.datum import Datum
 from runner.store.record import Entry
-from runner.store.ref import KINDS, Alias, Collection, CollectionKind, Pin, Tagging, Version
+from runner.store.ref import KINDS, Alias, Author, Collection, CollectionKind, Pin, Tagging, Version
 
 REF_ENTRY_TYPES = (
     "alias-set",
@@ -17,6 +18,7 @@ REF_ENTRY_TYPES = (
     "unpinned",
     "tagged",
     "untagged",
+    "name-kept",
 )
 
 ALIAS, PIN, TAG = "alias", "pin", "tag"
@@ -39,6 +41,9 @@ def key_of(entry: Entry) -> Key:
 
 def applied(head: Head | None, entry: Entry) -> Head | None:
     """The file's content after an entry, None for no file; applying one twice changes nothing more."""
+    if entry["type"] == "name-kept":
+        kept_head: Head = deepcopy(entry["head"])
+        return kept_head
     said = {"time": entry["time"], "by": entry["by"]}
     match entry["type"]:
         case "alias-set":
@@ -55,8 +60,42 @@ def applied(head: Head | None, entry: Entry) -> Head | None:
         return {**before, "aliases": {**before["aliases"], entry["alias"]: entry["version"]}}
     if any(version["name"] == entry["version"] for version in before["versions"]):
         return before
-    made = {key: entry[key] for key in ("manifest", "files", "size", "notes")}
-    return {**before, "versions": [*before["versions"], {"name": entry["version"], **made, **said}]}
+    return {**before, "versions": [*before["versions"], _made(entry)]}
+
+
+def heads_of(entries: Iterable[Entry]) -> dict[Key, Head | None]:
+    """What the entries of a log come to, by `applied`; the time grows with their number only."""
+    heads: dict[Key, Head | None] = {}
+    names: dict[Key, set[str]] = {}
+    for entry in entries:
+        key = key_of(entry)
+        head = heads.get(key)
+        if head is None or entry["type"] != "version-made":
+            heads[key] = applied(head, entry)
+            if entry["type"] == "name-kept":
+                names.pop(key, None)
+            continue
+        if key not in names:
+            names[key] = {version["name"] for version in head["versions"]}
+        if entry["version"] not in names[key]:
+            names[key].add(entry["version"])
+            head["versions"].append(_made(entry))
+    return heads
+
+
+def kept(key: Key, head: Head, by: Author) -> Entry:
+    """The entry that tells all that a file holds, though nobody knows any more how that came."""
+    return {"type": "name-kept", "kind": key[0], "name": key[1], "head": head, "by": by}
+
+
+def name_in(folder: str, head: Head) -> str:
+    """The name whose file this is. Raises KeyError."""
+    return str(head["id" if folder == PIN else "name"])
+
+
+def _made(entry: Entry) -> Head:
+    facts = {key: entry[key] for key in ("manifest", "files", "size", "notes", "time", "by")}
+    return {"name": entry["version"], **facts}
 
 
 def _tagged(before: Head, entry: Entry) -> Head | None:

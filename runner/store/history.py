@@ -63,6 +63,14 @@ def run_before_damage(error: MlrunError) -> Run | None:
         return None
 
 
+def readable_run(folder: RunFolder) -> Run | None:
+    """The run as far as it can be read."""
+    try:
+        return recorded_run(folder)
+    except MlrunError as error:
+        return run_before_damage(error)
+
+
 def shown_run(folder: RunFolder) -> Run | None:
     """The run as readers see it: `interrupted` when nobody drives it any more, though its journal has no end."""
     # The owner is asked before the journal is read: one that ends in between has told the end by then.
@@ -99,6 +107,13 @@ def run_folders(layout: Layout) -> Iterator[RunFolder]:
     for name in names:
         if is_id(name):
             yield layout.run(name)
+
+
+def run_folders_in_trash(layout: Layout) -> Iterator[RunFolder]:
+    """The folder of every run that was removed and can be brought back."""
+    for path in layout.trash.glob("*/runs/*"):
+        if is_id(path.name):
+            yield RunFolder(path)
 
 
 def unreadable_runs(layout: Layout) -> Iterator[tuple[str, MlrunError]]:

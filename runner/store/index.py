@@ -6,25 +6,35 @@ Nothing here may be the only place where something is known.
 
 import json
 import sqlite3
-import uuid
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import Any, Literal
 
-from blake3 import blake3
-
-from runner.digest import Digest, is_digest
+from runner.digest import Digest
 from runner.errors import MlrunError
-from runner.state import State
+from runner.store.column import (
+    DATUM_COLUMNS,
+    EXECUTION_COLUMNS,
+    INPUT_COLUMNS,
+    KEY_COLUMNS,
+    RUN_COLUMNS,
+    STEP_COLUMNS,
+    datum_columns,
+    execution_columns,
+    input_columns,
+    key_columns,
+    run_columns,
+    seal_of,
+    step_columns,
+)
 from runner.store.database import Database, Misunderstood
-from runner.store.datum import datum_id
-from runner.store.history import recorded_run, run_before_damage, run_folders
+from runner.store.history import readable_run, recorded_run, run_before_damage, run_folders, run_folders_in_trash
 from runner.store.layout import Layout
 from runner.store.lease import owner_from, read_owner
 from runner.store.record import Execution, Owner, Run
-from runner.store.removal import Removals
-from runner.store.row import PARTS, Row, execution_row, is_final, run_row
+from runner.store.removal import Removals, highest_execution
+from runner.store.row import PARTS, Row, is_final
 
 Kind = Literal["run", "execution"]
 Maker = tuple[str, str]
@@ -71,8 +81,6 @@ MIGRATIONS: tuple[str, ...] = (
 _NO_PROJECT = ""
 """Of a run that cannot be read at all: it concerns every project."""
 _NO_OWNER = Owner(host="", boot_id="", pid=0, start_time=0)
-_SEAL = 8
-"""Bytes of the hash of a row that stand beside it: SQLite does not notice a changed byte."""
 _LARGEST = 2**63 - 1
 """Integer of SQLite."""
 _AT_ONCE = 500
@@ -287,11 +295,17 @@ class Index:
 
 
 def _keep_removed(tables: sqlite3.Connection, layout: Layout) -> Iterator[MlrunError]:
-    """The numbers of runs that were removed are not given out again."""
-    removed, error = Removals(layout.removed).read_on()
-    for run in removed.runs.values():
-        _raise_counter(tables, run.project, "run", run.counter)
-        _raise_counter(tables, run.project, "execution", run.executions)
+    """The numbers of runs that were removed are not given out again, also when their journal is lost as long as they
+    wait in the trash."""
+    removed, error = Removals(layout).read_on()
+    for gone in removed.runs.values():
+        _raise_counter(tables, gone.project, "run", gone.counter)
+        _raise_counter(tables, gone.project, "execution", gone.executions)
+    for folder in run_folders_in_trash(layout):
+        run = readable_run(folder)
+        if run is not None and run.id not in removed.runs:
+            _raise_counter(tables, run.project.id, "run", run.counter)
+            _raise_counter(tables, run.project.id, "execution", highest_execution(run))
     if error is not None:
         yield error
 
@@ -316,13 +330,7 @@ def _put_unreadable(tables: sqlite3.Connection, id: str, run: Run | None) -> Non
 
 def _put(tables: sqlite3.Connection, run: Run, executions: Iterable[Execution], *, final: bool) -> None:
     _raise_counter(tables, run.project.id, "run", run.counter)
-    text = json.dumps(run_row(run))
-    owner = json.dumps(asdict(run.owner))
-    tables.execute(
-        "INSERT OR REPLACE INTO runs (id, project, counter, final, created, owner, row, seal) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (run.id, run.project.id, run.counter, final, run.created, owner, text, _seal(text)),
-    )
+    _insert(tables, "REPLACE", "runs", RUN_COLUMNS, [run_columns(run, final=final)])
     _put_executions(tables, run, executions, final=final)
     tables.execute("UPDATE executions SET final = ? WHERE run = ?", (final, run.id))
 
@@ -331,50 +339,27 @@ def _put_executions(tables: sqlite3.Connection, run: Run, executions: Iterable[E
     told = list(executions)
     if told:
         _raise_counter(tables, run.project.id, "execution", max(one.counter for one in told))
-    project = run.project.id
-    rows = ((one, json.dumps(execution_row(run, one))) for one in told)
-    tables.executemany(
-        "INSERT OR REPLACE INTO executions (id, run, project, counter, final, created, row, seal) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        ((one.id, run.id, project, one.counter, final, one.created, text, _seal(text)) for one, text in rows),
-    )
-    tables.executemany(
-        "INSERT OR REPLACE INTO data (id, digest, execution) VALUES (?, ?, ?)",
-        ((uuid.UUID(datum_id(one.id, file.name)).bytes, file.digest, one.id) for one in told for file in one.outputs),
-    )
-    tables.executemany(
-        "INSERT OR IGNORE INTO inputs (digest, execution) VALUES (?, ?)",
-        ((bytes.fromhex(digest), one.id) for one in told for digest in input_digests(one)),
-    )
-    tables.executemany(
-        "INSERT OR IGNORE INTO keys (base, execution) VALUES (?, ?)",
-        ((bytes.fromhex(one.key), one.id) for one in told if one.key and one.state is State.SUCCEEDED),
-    )
-    tables.executemany(
-        "INSERT OR IGNORE INTO steps (project, step, execution) VALUES (?, ?, ?)",
-        ((project, one.step, one.id) for one in told if one.state is State.SUCCEEDED),
-    )
+    columns = (execution_columns(run, one, final=final) for one in told)
+    _insert(tables, "REPLACE", "executions", EXECUTION_COLUMNS, columns)
+    _insert(tables, "REPLACE", "data", DATUM_COLUMNS, (row for one in told for row in datum_columns(one)))
+    _insert(tables, "IGNORE", "inputs", INPUT_COLUMNS, (row for one in told for row in input_columns(one)))
+    _insert(tables, "IGNORE", "keys", KEY_COLUMNS, (row for one in told for row in key_columns(one)))
+    _insert(tables, "IGNORE", "steps", STEP_COLUMNS, (row for one in told for row in step_columns(run, one)))
+
+
+def _insert(
+    tables: sqlite3.Connection, clash: str, table: str, columns: Sequence[str], rows: Iterable[tuple[object, ...]]
+) -> None:
+    marks = ", ".join("?" * len(columns))
+    tables.executemany(f"INSERT OR {clash} INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
 
 
 def _take_out_files(tables: sqlite3.Connection, executions: Iterable[Execution]) -> None:
     for one in executions:
-        tables.executemany(
-            "DELETE FROM data WHERE id = ?",
-            ((uuid.UUID(datum_id(one.id, file.name)).bytes,) for file in one.outputs),
-        )
-        tables.executemany(
-            "DELETE FROM inputs WHERE digest = ? AND execution = ?",
-            ((bytes.fromhex(digest), one.id) for digest in input_digests(one)),
-        )
-        if one.key is not None:
-            tables.execute("DELETE FROM keys WHERE base = ? AND execution = ?", (bytes.fromhex(one.key), one.id))
+        tables.executemany("DELETE FROM data WHERE id = ?", ((id,) for id, *_ in datum_columns(one)))
+        tables.executemany("DELETE FROM inputs WHERE digest = ? AND execution = ?", input_columns(one))
+        tables.executemany("DELETE FROM keys WHERE base = ? AND execution = ?", key_columns(one))
         tables.execute("DELETE FROM steps WHERE step = ? AND execution = ?", (one.step, one.id))
-
-
-def input_digests(execution: Execution) -> set[Digest]:
-    """The contents that an execution got as inputs."""
-    files = (file for given in execution.job.get("inputs", ()) for file in given["files"])
-    return {Digest(file["digest"]) for file in files if is_digest(file.get("digest", ""))}
 
 
 def _next(tables: sqlite3.Connection, project: str, kind: Kind) -> int:
@@ -406,13 +391,9 @@ def _of(project: str | None) -> str:
     return "" if project is None else " AND project = :of"
 
 
-def _seal(text: str) -> bytes:
-    return blake3(text.encode()).digest()[:_SEAL]
-
-
 def _unsealed(found: list[Any]) -> list[Row]:
     for text, seal in found:
-        if not isinstance(text, str) or _seal(text) != seal:
+        if not isinstance(text, str) or seal_of(text) != seal:
             raise Misunderstood("a row fails its check")
     rows: list[Row] = json.loads(f"[{','.join(text for text, _ in found)}]")
     return rows

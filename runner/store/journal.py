@@ -104,6 +104,11 @@ class Journal:
             raise
         return cls(path, fd, size=size, last=last), entries
 
+    @property
+    def extent(self) -> tuple[int, str]:
+        """How many bytes its turns have, and the digits of the last one, empty without any."""
+        return self._size, self._last.decode("ascii")
+
     def append(self, entries: Sequence[Entry]) -> list[Entry]:
         """Add one turn, durable when this returns; entries without a `time` get this moment's. Returns them as written.
 
@@ -202,6 +207,11 @@ def read(path: Path) -> list[Entry]:
     return Follower(path).poll()
 
 
+def last_turn(path: Path) -> list[Entry]:
+    """The entries of the last turn of a journal; the time does not grow with it. Raises as `read` does."""
+    return (_last_turn(path) or _from_start(path))[2]
+
+
 @contextmanager
 def shared(path: Path) -> Iterator[tuple[Journal, list[Entry]]]:
     """A journal that many processes write in turn, made if need be, and the entries of its last turn; ours alone for
@@ -222,6 +232,14 @@ def shared(path: Path) -> Iterator[tuple[Journal, list[Entry]]]:
             time.sleep(_PAUSE)
     with taken[0]:
         yield taken
+
+
+def digits_before(data: bytes, end: int) -> str:
+    """The digits of the line of a journal that ends there; empty at the start, and where no line ends."""
+    if not 0 < end <= len(data) or data[end - 1 : end] != b"\n":
+        return ""
+    start = data.rfind(b"\n", 0, end - 1) + 1
+    return data[start : start + _DIGITS].decode("ascii", "replace")
 
 
 def whole_turns(path: Path) -> bytes:

@@ -5,6 +5,7 @@ The format is described in `docs/store-format.md`.
 
 import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +97,16 @@ class Layout:
         return self.root / "refs"
 
     @property
+    def seen_names(self) -> Path:
+        """How long the log of names was (`runner.store.extent`)."""
+        return self.cache / "names.json"
+
+    @property
+    def seen_removals(self) -> Path:
+        """How long the journal of removals was (`runner.store.extent`)."""
+        return self.cache / "removals.json"
+
+    @property
     def packed(self) -> Path:
         """How to put objects together that are not stored whole (`runner.store.recipe`), in folders like those."""
         return self.root / "packed"
@@ -152,7 +163,8 @@ class Layout:
         with disk_errors(root):
             check_local(root)
             # Folders that somebody deleted are made again, too; `mlrun store check` tells what was in them.
-            if _written_format(root) != FORMAT or not all((root / name).exists() for name in _FOLDERS):
+            whole = all((root / name).exists() for name in _FOLDERS) and layout.cache.is_dir()
+            if _written_format(root) != FORMAT or not whole:
                 layout._create()
         if not os.access(layout.objects, os.W_OK | os.X_OK):
             raise MlrunError(
@@ -178,6 +190,9 @@ class Layout:
             )
         if self.format.name not in found:
             check_able(self.root)
+        if stat.S_ISREG(_mode(self.cache)):
+            # The cache may be thrown away at any time, and so may what somebody has put in its place.
+            self.cache.unlink(missing_ok=True)
         for folder in (self.root, *(self.root / name for name in _FOLDERS)):
             folder.mkdir(mode=0o700, exist_ok=True)
             # A cache may be here before the store is, with a mode that the umask decided. Others lose what it gave
@@ -221,6 +236,14 @@ def _written_format(root: Path) -> int | None:
             hint="a newer `mlrun` made it: upgrade this one, or set `MLRUN_STORE` to another folder",
         )
     return int(found[1])
+
+
+def _mode(path: Path) -> int:
+    """What is there, links not followed; 0 for nothing."""
+    try:
+        return path.lstat().st_mode
+    except FileNotFoundError:
+        return 0
 
 
 def _was_used(layout: Layout) -> bool:

@@ -26,7 +26,12 @@ def is_alive(owner: Owner) -> bool | None:
 
 def write_owner(path: Path, owner: Owner) -> None:
     """Write the lease file durably. Raises OSError."""
-    replace_file(path, json.dumps(asdict(owner)).encode())
+    replace_file(path, encode_owner(owner))
+
+
+def encode_owner(owner: Owner) -> bytes:
+    """What the lease file holds."""
+    return json.dumps(asdict(owner)).encode("ascii")
 
 
 def read_owner(path: Path) -> Owner | None:

@@ -5,14 +5,16 @@ log first and then to the files, so a crash in between is mended by whoever chan
 once and never changed: its files are listed in an object.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from runner.digest import hash_bytes
 from runner.errors import ExitCode, MlrunError
+from runner.store import extent
 from runner.store.change import Change
 from runner.store.durable import NEW, disk_errors, make_folder, replace_file, sync_folder
+from runner.store.extent import Extent
 from runner.store.head import (
     ALIAS,
     PIN,
@@ -23,11 +25,14 @@ from runner.store.head import (
     alias_in,
     applied,
     collection_in,
+    heads_of,
+    kept,
     key_of,
+    name_in,
     pin_in,
     tagging_in,
 )
-from runner.store.journal import read, shared
+from runner.store.journal import Journal, read, shared
 from runner.store.record import Entry
 from runner.store.ref import Alias, Author, Collection, CollectionKind, Pin, Tagging
 from runner.store.sealed import seal, unseal
@@ -39,8 +44,12 @@ class Refs:
     Every method raises MlrunError: STORE for damaged files, DISK, LOCKED.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, seen: Path, told: Mapping[Key, Head | None] | None = None) -> None:
+        """Names below `root`; `seen` keeps how long their log was, and stands outside. `told` hides the files of these
+        names."""
         self._root = root
+        self._seen = seen
+        self._told = told or {}
 
     def alias(self, name: str) -> Alias | None:
         """What an alias points to."""
@@ -81,26 +90,94 @@ class Refs:
             except (FileNotFoundError, NotADirectoryError):
                 return []
 
+    def as_logged(self) -> "Refs":
+        """These names as the log tells them, whatever has become of their files; to be read only. Raises MlrunError
+        (STORE) when the log has lost turns."""
+        if self.has_lost_turns():
+            raise self._lost()
+        return Refs(self._root, self._seen, self._completed())
+
+    def has_lost_turns(self) -> bool:
+        """Whether the log lacks what it once told: then nobody knows all names that were set."""
+        return extent.is_cut(self._log, self._seen)
+
     @contextmanager
     def changing(self, by: Author) -> Iterator[Change]:
         """Change names, alone: what the block asks for is durable when it ends, and nothing of it if it raises."""
         with shared(self._log) as (journal, last):
             change = Change(self, by)
+            before = Extent(*journal.extent)
             # A writer that was killed leaves at most one turn that did not reach the files.
             self._put(last)
             yield change
             if change.entries:
                 self._put(journal.append(change.entries))
+                extent.follow(journal, before, self._log, self._seen)
 
-    def rebuild(self) -> int:
-        """Put every file that is damaged, missing or behind together again from the log; how many were."""
-        if not self.history():
+    def mend(self) -> int:
+        """Put every file that is damaged or missing together again from the log; how many were.
+
+        Raises MlrunError (STORE), and changes nothing, when the log has lost turns.
+        """
+        if self.has_lost_turns():
+            raise self._lost()
+        if not extent.bytes_of(self._log):
             return 0
-        with shared(self._log):
-            heads: dict[Key, Head | None] = {}
-            for entry in self.history():
-                heads[key_of(entry)] = applied(heads.get(key_of(entry)), entry)
-            return self._write(heads)
+        with shared(self._log) as (journal, _):
+            return self._settle(journal, self._completed())
+
+    def rebuild(self, by: Author) -> int:
+        """Like `mend`, and files that say something else than the log, too. When the log has lost turns those stay as
+        they are, are told in it as kept `by` whoever asks, and it raises MlrunError (STORE) that once: from here on it
+        tells all names that are left."""
+        if not self.has_lost_turns():
+            if not extent.bytes_of(self._log):
+                return 0
+            with shared(self._log) as (journal, _):
+                return self._settle(journal, heads_of(self.history()))
+        with shared(self._log) as (journal, _):
+            told = heads_of(self.history())
+            heads = self._completed()
+            heads |= {key: head for key, head in self._in_files().items() if key not in heads}
+            journal.append([kept(key, head, by) for key, head in heads.items() if head and head != told.get(key)])
+            self._settle(journal, heads)
+        raise self._lost()
+
+    def _in_files(self) -> dict[Key, Head]:
+        """What the files hold that can be read."""
+        found: dict[Key, Head] = {}
+        for folder in READERS:
+            for path in self._paths(folder):
+                with suppress(MlrunError):
+                    head = self._read(path)
+                    if head is not None and self._path(key := (folder, name_in(folder, head))) == path:
+                        found[key] = head
+        return found
+
+    def _completed(self) -> dict[Key, Head | None]:
+        """What the files hold, with the last turn of the log, and what the log comes to where one cannot be read: it
+        may have begun after a loss, and then tells less than a file does."""
+        entries = self.history()
+        heads = heads_of(entries)
+        for key in heads:
+            with suppress(MlrunError):
+                heads[key] = self._head(key) or heads[key]
+        for entry in entries:
+            if entry["time"] == entries[-1]["time"]:
+                heads[key_of(entry)] = applied(heads[key_of(entry)], entry)
+        return heads
+
+    def _settle(self, journal: Journal, heads: dict[Key, Head | None]) -> int:
+        count = self._write(heads)
+        extent.settle(journal, self._log, self._seen)
+        return count
+
+    def _lost(self) -> MlrunError:
+        return MlrunError(
+            f"the log of names `{self._log}` has lost what it once told",
+            code=ExitCode.STORE,
+            hint="restore it from a backup, or let `mlrun store rebuild` go on with the names that are left",
+        )
 
     @property
     def _log(self) -> Path:
@@ -137,15 +214,18 @@ class Refs:
         return self._root / key[0] / hash_bytes(key[1].encode("utf-8", "surrogatepass"))
 
     def _head(self, key: Key) -> Head | None:
-        return self._read(self._path(key))
+        return self._told[key] if key in self._told else self._read(self._path(key))
 
-    def _heads(self, folder: str) -> list[Head]:
+    def _paths(self, folder: str) -> list[Path]:
         with disk_errors(self._root):
             try:
-                paths = [entry for entry in (self._root / folder).iterdir() if not entry.name.startswith(NEW)]
+                return [entry for entry in (self._root / folder).iterdir() if not entry.name.startswith(NEW)]
             except (FileNotFoundError, NotADirectoryError):
                 return []
-        found = (self._read(path) for path in paths)
+
+    def _heads(self, folder: str) -> list[Head]:
+        told = {self._path(key): head for key, head in self._told.items() if key[0] == folder}
+        found = [*told.values(), *(self._read(path) for path in self._paths(folder) if path not in told)]
         return [head for head in found if head is not None]
 
     def _read(self, path: Path) -> Head | None:

@@ -7,16 +7,19 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 
 from runner.digest import Digest, is_digest, large_hasher
 from runner.errors import ExitCode, MlrunError
+from runner.process import command_words, lock_holder
 from runner.store.assembly import Assembly
 from runner.store.durable import disk_errors, make_folder, replace_file, sync_folder
 from runner.store.recipe import Recipe, decode_recipe, encode_recipe
 
 _BLOCK = 1 << 20
 _LOCK = "lock"
+_COMMAND = "mlrun"
 
 
 class Packed:
@@ -63,13 +66,28 @@ class Packed:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise MlrunError(
-                    "another process is packing or removing objects of this store",
+                    f"{_holder(fd)} is packing or removing objects of this store, and only one can at a time",
                     code=ExitCode.LOCKED,
-                    hint="wait for it to end",
+                    hint="wait for it to end, then do this again",
                 ) from None
             yield
         finally:
             os.close(fd)
+
+
+def _holder(fd: int) -> str:
+    """Who has the lock, as far as that can be known: its number, and its verb if it is one of ours."""
+    try:
+        pid = lock_holder(fd)
+    except OSError:
+        pid = None
+    if pid is None:
+        return "another process"
+    verb: list[str] = []
+    words = iter(command_words(pid))
+    if any(os.path.basename(word) == _COMMAND for word in words):
+        verb = list(takewhile(lambda word: word.isalpha(), words))[:2]
+    return f"process {pid}" + (f" (`{' '.join([_COMMAND, *verb])}`)" if verb else "")
 
 
 def read_recipe(path: Path) -> Recipe | None:
@@ -79,11 +97,16 @@ def read_recipe(path: Path) -> Recipe | None:
             data = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
+    return recipe_in(data, path.name)
+
+
+def recipe_in(data: bytes, name: str) -> Recipe:
+    """The recipe of the object `name` from the bytes of its file. Raises MlrunError (STORE) for damaged ones."""
     try:
         return decode_recipe(data)
     except ValueError as error:
         raise MlrunError(
-            f"the store is damaged: the recipe of the object `{path.name}` cannot be understood: {error}",
+            f"the store is damaged: the recipe of the object `{name}` cannot be understood: {error}",
             code=ExitCode.STORE,
             hint="`mlrun store check` says what it concerns",
         ) from error
@@ -100,8 +123,9 @@ def write_recipe(path: Path, recipe: Recipe) -> None:
 def blocks(recipe: Recipe, locate: Callable[[Digest], Path]) -> Iterator[memoryview]:
     """The bytes of a packed object in blocks, each good until the next is asked for.
 
-    `locate` gives the files of its sources, which are opened at once. Raises OSError when one is missing or cannot be
-    read. Where one is too short this ends early: whoever checks the digest finds that out.
+    For who moves objects about and checks what comes out: unlike `runner.store.content` it claims and checks no source
+    and brings none back. `locate` gives their files, which are opened at once. Raises OSError when one is missing or
+    cannot be read. Where one is too short this ends early: whoever checks the digest finds that out.
     """
     view = memoryview(bytearray(_BLOCK))
     with ExitStack() as opened:

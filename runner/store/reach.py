@@ -1,11 +1,16 @@
-"""What a record names: every object that must be there so that all it says can be read and repeated. Pure."""
+"""What records and names name: every object that must be there so that all they say can be read and repeated.
 
-from collections.abc import Callable, Iterator
+Knows no disk: whoever asks gives what reads manifests, lists and names.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from runner.digest import Digest
+from runner.store.datum import Datum
 from runner.store.record import Execution, Run
+from runner.store.ref import KINDS, Alias, Collection, CollectionKind
 
 
 class Kind(StrEnum):
@@ -33,6 +38,31 @@ class Named(NamedTuple):
     execution: str
     name: str
     size: int | None
+
+
+class Meant(NamedTuple):
+    """An object that a name means. `name` is that of the alias, or `DATASET/VERSION`, `MODEL/VERSION`; `datum` is the
+    file, None for the list of a version's files."""
+
+    digest: Digest
+    kind: Literal["alias"] | CollectionKind
+    name: str
+    datum: Datum | None
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the object; None where the name does not tell them."""
+        return None if self.datum is None else self.datum.size
+
+
+class Names(Protocol):
+    """The names of a store (`runner.store.naming.Refs`)."""
+
+    def aliases(self) -> Iterable[Alias]:
+        """All aliases."""
+
+    def collections(self, kind: CollectionKind) -> Iterable[Collection]:
+        """All datasets or models."""
 
 
 def named_by(run: Run, read_tree: Callable[[Digest], Iterator[tuple[str, Digest, int]]]) -> Iterator[Named]:
@@ -67,3 +97,19 @@ def named_by_execution(execution: Execution) -> Iterator[Named]:
             yield Named(getattr(execution.log, stream), Kind.LOG, id, stream, None)
     if execution.metric_log is not None:
         yield Named(execution.metric_log, Kind.METRICS, id, "metrics", None)
+
+
+def named_by_names(names: Names, read_list: Callable[[Digest], Iterable[Datum]]) -> Iterator[Meant]:
+    """Everything that aliases and versions mean, aliases first, the list of a version before its files.
+
+    `read_list` gives the files on the list of a version, and may raise MlrunError (STORE), as `names` may.
+    """
+    for alias in names.aliases():
+        yield Meant(alias.datum.digest, "alias", alias.name, alias.datum)
+    for kind in KINDS:
+        for collection in names.collections(kind):
+            for version in collection.versions:
+                name = f"{collection.name}/{version.name}"
+                yield Meant(version.manifest, kind, name, None)
+                for datum in read_list(version.manifest):
+                    yield Meant(datum.digest, kind, name, datum)

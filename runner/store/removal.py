@@ -6,14 +6,17 @@ after a crash in between the store says less than it has, never more.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from runner.digest import Digest
-from runner.errors import MlrunError
+from runner.errors import ExitCode, MlrunError
+from runner.store import extent
 from runner.store.durable import disk_errors
+from runner.store.extent import Extent
+from runner.store.history import readable_run, run_folders_in_trash
 from runner.store.journal import DamagedJournal, read, shared
-from runner.store.record import Entry
+from runner.store.layout import Layout
+from runner.store.record import Entry, Run
 
 REMOVAL_ENTRY_TYPES = ("files-dropped", "files-restored", "run-removed", "run-restored", "content-purged")
 
@@ -56,10 +59,12 @@ class Removed:
 
 
 class Removals:
-    """The journal at `path`. Every method raises MlrunError (STORE, DISK, LOCKED)."""
+    """The journal of one store. Every method raises MlrunError (STORE, DISK, LOCKED)."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._path = layout.removed
+        self._seen = layout.seen_removals
 
     def read(self) -> Removed:
         """What is removed by now; takes no lock."""
@@ -79,7 +84,62 @@ class Removals:
     def append(self, entries: Sequence[Entry]) -> None:
         """Tell what is about to be removed or restored; durable when this returns."""
         with shared(self._path) as (journal, _):
+            before = Extent(*journal.extent)
             journal.append(entries)
+            extent.follow(journal, before, self._path, self._seen)
+
+    def has_lost_turns(self) -> bool:
+        """Whether the journal lacks what it once told: then nobody knows all that was removed."""
+        return extent.is_cut(self._path, self._seen)
+
+    def check_whole(self) -> None:
+        """Raise MlrunError (STORE) when the journal has lost turns."""
+        if self.has_lost_turns():
+            raise MlrunError(
+                f"the journal of removals `{self._path}` has lost what it once told",
+                code=ExitCode.STORE,
+                hint="restore it from a backup, or let `mlrun store rebuild` go on with what is left",
+            )
+
+    def remember(self) -> None:
+        """Keep how long the journal is, so that a loss is noticed, unless it has lost turns already."""
+        now = Extent.of(extent.bytes_of(self._path))
+        if now.size and extent.load(self._seen) != now and not self.has_lost_turns():
+            with shared(self._path) as (journal, _):
+                extent.settle(journal, self._path, self._seen)
+
+    def accept(self) -> None:
+        """Go on with what is left of a journal that has lost turns, with the runs that wait in the trash as removed:
+        raises MlrunError (STORE) that once, and does nothing to a whole one."""
+        try:
+            self.check_whole()
+        except MlrunError:
+            known = self.read().runs
+            entries = [
+                run_removed(folder.path.name, readable_run(folder))
+                for folder in run_folders_in_trash(self._layout)
+                if folder.path.name not in known and not self._layout.run(folder.path.name).journal.exists()
+            ]
+            with shared(self._path) as (journal, _):
+                journal.append(entries)
+                extent.settle(journal, self._path, self._seen)
+            raise
+
+
+def run_removed(run_id: str, run: Run | None) -> Entry:
+    """The entry of a run that is removed, None where nothing of it can be read."""
+    return {
+        "type": "run-removed",
+        "run": run_id,
+        "project": "" if run is None else run.project.id,
+        "counter": 0 if run is None else run.counter,
+        "executions": 0 if run is None else highest_execution(run),
+    }
+
+
+def highest_execution(run: Run) -> int:
+    """The highest number of its executions, 0 without any."""
+    return max((one.counter for one in run.executions.values()), default=0)
 
 
 def fold(entries: Sequence[Entry]) -> Removed:

@@ -4,25 +4,29 @@ Reading never writes, not even to the index. A writing command opens the store w
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from runner.digest import Digest
 from runner.errors import ExitCode, MlrunError, usage_error
 from runner.state import FINAL
-from runner.store import recovery, withdrawal
+from runner.store import admission, recovery, withdrawal
 from runner.store.catalog import Catalog
 from runner.store.checksum import Checksums
+from runner.store.column import input_digests
+from runner.store.departed import count_removed, find_removed, removed_run
 from runner.store.durable import disk_errors
 from runner.store.history import shown_run
 from runner.store.inbox import Request, leave
-from runner.store.index import Index, Kind, Maker, input_digests
+from runner.store.index import Index, Kind, Maker
 from runner.store.journal import timestamp
 from runner.store.layout import Layout
 from runner.store.lease import current_owner
 from runner.store.naming import Refs
 from runner.store.objects import Objects
 from runner.store.record import Execution, Run
+from runner.store.ref import Author
 from runner.store.removal import Removals
 from runner.store.row import Row, execution_row, run_row
 from runner.store.tag import Tags
@@ -39,10 +43,10 @@ class Store:
         self.layout = layout
         self.objects = Objects(layout, writable=writable)
         self.checksums = Checksums(layout.cache / "checksums", self.objects)
-        self.refs = Refs(layout.refs)
+        self.refs = Refs(layout.refs, layout.seen_names)
         self._index = Index(layout, writable=writable)
         self.catalog = Catalog(
-            self.refs, self.objects, self._index, self.run, self._readable_open_runs, Removals(layout.removed)
+            self.refs, self.objects, self._index, self.run, self._readable_open_runs, Removals(layout)
         )
 
     @classmethod
@@ -72,15 +76,17 @@ class Store:
         """End what lost its owner; gives the ids of those runs. Every writing command begins with this."""
         return recovery.reconcile(self.layout, self._index)
 
-    def rebuild(self) -> tuple[MlrunError, ...]:
+    def rebuild(self, by: Author) -> tuple[MlrunError, ...]:
         """Make the index again from the journals, and the files of names from their log; gives what was wrong with
-        damaged ones."""
-        problems = self._index.rebuild()
-        try:
-            self.refs.rebuild()
-        except MlrunError as error:
-            return (*problems, error)
-        return problems
+        damaged ones. What has lost turns goes on with what is left, `by` whoever asks for that."""
+        problems = list(self._index.rebuild())
+        for mend in (Removals(self.layout).accept, partial(self.refs.rebuild, by)):
+            try:
+                mend()
+            except MlrunError as error:
+                if error.message not in {problem.message for problem in problems}:
+                    problems.append(error)
+        return tuple(problems)
 
     def request(self, run_id: str, request: Request) -> None:
         """Ask the process that drives a run for something. Raises MlrunError (USAGE) when nobody drives it any more."""
@@ -95,9 +101,12 @@ class Store:
         return self.layout.work_folder(execution_id)
 
     def run(self, run_id: str) -> Run:
-        """The whole run, from its journal; `interrupted` when its owner is gone."""
+        """The whole run, from its journal; `interrupted` when its owner is gone. Raises MlrunError (USAGE) for one that
+        was removed."""
         run = shown_run(self.layout.run(run_id))
         if run is None:
+            if (gone := removed_run(self.layout, run_id)) is not None:
+                raise gone
             raise MlrunError(f"the store has no journal of the run `{run_id}`", code=ExitCode.STORE)
         return run
 
@@ -157,11 +166,11 @@ class Store:
 
     def expect_back(self, run_ids: Iterable[str]) -> None:
         """Removed runs are about to be moved back: called before that, so that nothing is lost by a kill after it."""
-        withdrawal.expect_back(self._index, run_ids)
+        admission.expect_back(self._index, run_ids)
 
     def readmit(self, run_id: str) -> None:
         """A removed run was moved back: it is in lists again, and counts as removed no more."""
-        withdrawal.readmit(self.layout, self._index, run_id)
+        admission.readmit(self.layout, self._index, run_id)
 
     def expect_import(self, run_id: str, project_id: str) -> int:
         """Give a run of another store its number here, before anything of it is written. Should this process be killed,
@@ -174,7 +183,7 @@ class Store:
 
     def admit(self, run_id: str) -> Run:
         """A run of another store has its journal and its numbers in its place: from here on lists show it."""
-        return withdrawal.admit(self.layout, self._index, run_id)
+        return admission.admit(self.layout, self._index, run_id)
 
     def unreadable(self, project_id: str | None = None) -> dict[str, MlrunError]:
         """The runs that no list can show though they began, oldest first, and what is wrong with each.
@@ -186,7 +195,11 @@ class Store:
     def ended_runs(self) -> set[str]:
         """The ids of the runs that the index knows to have ended and that were not removed."""
         ended = self._index.ended_runs()
-        return ended.difference(Removals(self.layout.removed).read().runs)
+        return ended.difference(Removals(self.layout).read().runs)
+
+    def removed_runs(self, project_id: str | None) -> int:
+        """How many runs of this project or of all were removed and did not come back."""
+        return count_removed(self.layout, project_id)
 
     def find_run(self, project_id: str | None, text: str) -> Run:
         """The run that a user names: `latest` or `3` in the project, or the beginning of an id.
@@ -283,9 +296,14 @@ class Store:
                 f"`{text}` could be any of {len(found)} {kind}s",
                 hint="write more of the id: " + ", ".join(f"`{id}`" for id, _ in found[:3]),
             )
+        if (gone := find_removed(self.layout, kind, project_id, text)) is not None:
+            return gone
         latest = self._rows(kind, project_id, 1)
         if not latest:
-            return usage_error(f"there is no {kind} `{text}`", hint="nothing has been run in this project yet")
+            removed = self.removed_runs(project_id)
+            undo = "all runs were removed; `mlrun gc --undo` brings back what was removed last"
+            hint = undo if removed else "nothing has been run in this project yet"
+            return usage_error(f"there is no {kind} `{text}`", hint=hint)
         return usage_error(
             f"there is no {kind} `{text}`",
             hint=f"the latest has the number {latest[0]['counter']}; `mlrun list` shows all",

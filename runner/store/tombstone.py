@@ -2,21 +2,21 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from runner.digest import Digest
 from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
+from runner.store.layout import Layout
 from runner.store.removal import Purged, Removals
 
 _DIGITS = 16
 
 
 class Tombstones:
-    """What was purged, by the journal at `path`. Usable from several threads; raises MlrunError."""
+    """What was purged, by the journal of removals. Usable from several threads; raises MlrunError."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
         self._seen: tuple[int, int, int, int] | None = None
         self._purged: Mapping[Digest, Purged] = {}
 
@@ -34,12 +34,12 @@ class Tombstones:
 
     def _current(self) -> Mapping[Digest, Purged]:
         try:
-            status = os.stat(self._path)
+            status = os.stat(self._layout.removed)
         except (FileNotFoundError, NotADirectoryError):
             return {}
         seen = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         if seen != self._seen:
-            self._purged = Removals(self._path).read().purged
+            self._purged = Removals(self._layout).read().purged
             self._seen = seen
         return self._purged
 

@@ -14,12 +14,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from runner.digest import Digest
+from runner.errors import MlrunError
 from runner.store.durable import NEW, make_folder, make_folders, replace_file, sync_folder
 from runner.store.identity import is_id, new_id
-from runner.store.journal import timestamp
+from runner.store.journal import last_turn, timestamp
 from runner.store.layout import Layout
 from runner.store.recipe import decode_recipe
 from runner.store.sealed import seal, unseal
+from runner.store.thread import side_by_side
 
 WEEK = 7 * 24 * 3600
 """Seconds that a batch waits before it may be destroyed."""
@@ -57,8 +59,10 @@ class Trash:
         return [self._read(name) for name in reversed(self._names())]
 
     def begin(self, why: str, by: str) -> Batch:
-        """A new, empty batch, durable on return."""
-        batch = Batch(new_id(), timestamp(), why, by)
+        """A new, empty batch, durable on return. Where the clock was set back it still is the newest, and waits for its
+        week from the last moment on that the store knows of."""
+        id = new_id(after=max([self._newest_run(), *self._names()[:1]]))
+        batch = Batch(id, max(timestamp(), _time_in(id), self._last_removal()), why, by)
         folder = self.folder(batch)
         make_folder(folder)
         try:
@@ -78,7 +82,7 @@ class Trash:
         target = self.folder(batch) / path.relative_to(self._layout.root)
         return _move(path, target)
 
-    def move_files(self, batch: Batch, part: str, names: Iterable[str]) -> Iterator[str]:
+    def move_files(self, batch: Batch, part: str, names: Iterable[str]) -> list[str]:
         """Move objects (`part` is `objects`) or recipes (`packed`) into the batch; gives those that were still there.
 
         The folders are there, durably, before anything is moved: one wait for the disk instead of one for each.
@@ -88,8 +92,10 @@ class Trash:
             by_shard.setdefault(name[:2], []).append(name)
         target = self.folder(batch) / part
         make_folders(target, by_shard)
+        moved: list[str] = []
         for shard, wanted in by_shard.items():
-            yield from _move_files(f"{self._layout.root}/{part}/{shard}", f"{target}/{shard}", wanted)
+            moved += _move_files(f"{self._layout.root}/{part}/{shard}", f"{target}/{shard}", wanted)
+        return moved
 
     def find(self, digest: Digest, part: str = "objects") -> Path | None:
         """An object that waits in the trash, the newest, or its recipe: `part` is `packed` then."""
@@ -142,16 +148,22 @@ class Trash:
     def destroy(self, batch: Batch, remove: Callable[[Path], object] = shutil.rmtree) -> None:
         """Remove a batch with all that is still in it, for good, and what is left of others that were about to be;
         `remove` takes away a folder. What was begun is ended by the next call."""
+        self.give_up(batch)
+        self.destroy_rest(remove)
+
+    def give_up(self, batch: Batch) -> None:
+        """From now on nothing comes back from a batch; `destroy_rest` frees its room."""
         folder = self.folder(batch)
         with suppress(FileNotFoundError):
             folder.rename(folder.with_name(f"{NEW}{folder.name}"))
-        self.destroy_rest(remove)
 
     def destroy_rest(self, remove: Callable[[Path], object] = shutil.rmtree) -> None:
-        """End what interrupted calls of `destroy` have begun, as far as can be. Raises the first OSError."""
+        """Remove what was given up, also by calls that were interrupted, as far as can be. Several processes may do it
+        at once. Raises the first OSError."""
         errors: list[OSError] = []
         for left in self._layout.trash.glob(f"{NEW}*"):
             try:
+                _empty_shards(left)
                 remove(left)
             except FileNotFoundError:
                 continue
@@ -188,8 +200,29 @@ class Trash:
             batch = Batch(**unseal((self._layout.trash / id / "batch").read_bytes()))
             datetime.fromisoformat(batch.time)
         except (OSError, ValueError, TypeError):
-            return Batch(id, timestamp(int(id.replace("-", "")[:12], 16) * 1000), "?", "?")
+            return Batch(id, _time_in(id), "?", "?")
         return batch
+
+    def _newest_run(self) -> str:
+        """The id of the newest run that was begun here, empty without any: the clock of another store says nothing."""
+        with suppress(FileNotFoundError):
+            for name in sorted(filter(is_id, os.listdir(self._layout.runs)), reverse=True):
+                if not self._layout.run(name).imported.exists():
+                    return name
+        return ""
+
+    def _last_removal(self) -> str:
+        """When the last thing was removed or brought back, as far as that can be read; empty without any. Who purged
+        content may have done it elsewhere."""
+        with suppress(OSError, MlrunError):
+            entries = last_turn(self._layout.removed)
+            return max((entry["time"] for entry in entries if entry["type"] != "content-purged"), default="")
+        return ""
+
+
+def _time_in(id: str) -> str:
+    """When an id was made, in UTC (ISO 8601)."""
+    return timestamp(int(id.replace("-", "")[:12], 16) * 1000)
 
 
 def _move(path: Path, target: Path) -> bool:
@@ -217,14 +250,34 @@ def _move_files(source: str, target: str, names: Iterable[str]) -> list[str]:
         target_fd = os.open(target, _FOLDER)
         try:
             for name in names:
-                with suppress(FileNotFoundError):
+                try:
                     os.rename(name, name, src_dir_fd=source_fd, dst_dir_fd=target_fd)
-                    moved.append(name)
+                except FileNotFoundError:
+                    continue
+                moved.append(name)
         finally:
             os.close(target_fd)
     finally:
         os.close(source_fd)
     return moved
+
+
+def _empty_shards(batch: Path) -> None:
+    """Remove the objects and recipes of a batch, several folders at a time: a file system may wait for the disk with
+    every file (ext4 that discards and has no journal). What stays is met, and told, by who removes the batch."""
+    side_by_side(_remove_shard, [shard for part in sorted(_SHARDED) for shard in _entries(batch / part)])
+
+
+def _remove_shard(folder: Path) -> None:
+    with suppress(OSError):
+        fd = os.open(folder, _FOLDER | os.O_NOFOLLOW)
+        try:
+            for name in os.listdir(fd):
+                with suppress(OSError):
+                    os.unlink(name, dir_fd=fd)
+        finally:
+            os.close(fd)
+        folder.rmdir()
 
 
 def _sync(folders: dict[Path, None]) -> None:

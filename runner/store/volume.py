@@ -42,6 +42,10 @@ class Volume:
         it waits for what others write, too."""
         return self._is_proven() and _unwritten() <= size + files * _WORTH
 
+    def holds(self, fd: int) -> bool:
+        """Whether an open file lies on it. Raises OSError."""
+        return os.fstat(fd).st_dev == os.fstat(self._fd).st_dev
+
     def sync(self) -> None:
         """Make everything that was written durable, except that names may still be changed. Raises OSError."""
         _check(_libc.syncfs(self._fd))

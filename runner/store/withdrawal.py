@@ -1,30 +1,32 @@
-"""Takes whole runs out of the store, and puts them back. After a kill anywhere a run is either there or removed.
+"""Takes whole runs out of the store. After a kill anywhere a run is either there or removed.
 
 The entry in `removed` comes first: it keeps the numbers of the run. Then the index is told to look for the journal, so
 that readers see the run as long as its folder is in its place and not a moment longer. Then the folder is moved.
 """
 
-from collections.abc import Iterable
 from contextlib import suppress
 
 from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
 from runner.state import FINAL
+from runner.store.departed import removed_run
 from runner.store.durable import disk_errors, sync_folder
-from runner.store.history import recorded_run, run_before_damage
+from runner.store.history import readable_run
 from runner.store.index import Index
 from runner.store.journal import is_held
 from runner.store.layout import Layout
 from runner.store.lease import current_owner, is_alive, read_owner
-from runner.store.record import Entry, Run
-from runner.store.removal import Removals
+from runner.store.removal import Removals, run_removed
 from runner.store.trash import Batch, Trash
 
 
 def check_ended(layout: Layout, run_id: str) -> None:
-    """Raise MlrunError (LOCKED) while somebody drives the run, or may do so where nobody here can tell."""
+    """Raise MlrunError: LOCKED while somebody drives the run, or may do so where nobody here can tell; USAGE when it
+    is removed already."""
     folder = layout.run(run_id)
-    run = _readable(layout, run_id)
+    if not folder.path.exists() and (gone := removed_run(layout, run_id)) is not None:
+        raise gone
+    run = readable_run(folder)
     with disk_errors(folder.path):
         held = folder.journal.exists() and is_held(folder.journal)
         owner = read_owner(folder.owner)
@@ -43,8 +45,8 @@ def remove(layout: Layout, index: Index, run_id: str, batch: Batch) -> None:
     Raises MlrunError: LOCKED for a run under way, STORE, DISK.
     """
     check_ended(layout, run_id)
-    run = _readable(layout, run_id)
-    Removals(layout.removed).append([_removal(run_id, run)])
+    run = readable_run(layout.run(run_id))
+    Removals(layout).append([run_removed(run_id, run)])
     index.expect([run_id], current_owner())
     trash = Trash(layout)
     with disk_errors(layout.root):
@@ -54,49 +56,6 @@ def remove(layout: Layout, index: Index, run_id: str, batch: Batch) -> None:
             trash.move(batch, layout.work_folder(execution))
         _sync_batch(layout, batch)
     index.forget(run_id, run.executions.values() if run is not None else ())
-
-
-def expect_back(index: Index, run_ids: Iterable[str]) -> None:
-    """Let readers look for the journals of runs that are about to be moved back: whoever is killed after the move has
-    brought them back all the same."""
-    index.expect(run_ids, current_owner())
-
-
-def readmit(layout: Layout, index: Index, run_id: str) -> None:
-    """Put a run whose folder is in its place again into the index, and tell that it is not removed."""
-    admit(layout, index, run_id)
-    removals = Removals(layout.removed)
-    if run_id in removals.read().runs:
-        removals.append([{"type": "run-restored", "run": run_id}])
-
-
-def admit(layout: Layout, index: Index, run_id: str) -> Run:
-    """Put a run whose folder has come into its place into the index. Raises MlrunError (STORE) when it has no journal,
-    or one that cannot be read."""
-    run = recorded_run(layout.run(run_id))
-    if run is None:
-        raise MlrunError(f"the store has no journal of the run `{run_id}`", code=ExitCode.STORE)
-    index.put(run, run.executions.values())
-    return run
-
-
-def _readable(layout: Layout, run_id: str) -> Run | None:
-    """The run as far as it can be read."""
-    try:
-        return recorded_run(layout.run(run_id))
-    except MlrunError as error:
-        return run_before_damage(error)
-
-
-def _removal(run_id: str, run: Run | None) -> Entry:
-    highest = max((one.counter for one in run.executions.values()), default=0) if run is not None else 0
-    return {
-        "type": "run-removed",
-        "run": run_id,
-        "project": "" if run is None else run.project.id,
-        "counter": 0 if run is None else run.counter,
-        "executions": highest,
-    }
 
 
 def _sync_batch(layout: Layout, batch: Batch) -> None:

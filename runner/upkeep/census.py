@@ -13,15 +13,13 @@ from runner.state import FINAL, State
 from runner.store.claim import claimed
 from runner.store.datum import SCHEME, Datum, datum_id
 from runner.store.durable import disk_errors
-from runner.store.history import recorded_run, run_folders, shown_run
+from runner.store.history import recorded_run, run_folders, run_folders_in_trash, shown_run
 from runner.store.identity import is_id
-from runner.store.layout import Layout, RunFolder
-from runner.store.reach import FILES, Kind, named_by
+from runner.store.layout import RunFolder
+from runner.store.reach import FILES, Kind, named_by, named_by_names
 from runner.store.record import Execution, Run
-from runner.store.ref import KINDS
 from runner.store.removal import Removed
 from runner.store.store import Store
-from runner.store.trash import Trash
 from runner.upkeep.mark import BINS, Marks, Mentions, mentioned, raw
 from runner.upkeep.retention import Fact
 
@@ -59,7 +57,7 @@ class CensusTaker:
         mend: Callable[[], object] | None = None,
         watch: Callable[[Run], object] | None = None,
     ) -> None:
-        """`mend` brings the files of names up to their log: who sets a name may be killed in between. `watch` gets
+        """`mend` brings the files of names up to their log, else that is asked itself: files may be gone. `watch` gets
         every run that is read, for who wants to know something else about it."""
         self._mend = mend
         self._watch = watch
@@ -84,7 +82,7 @@ class CensusTaker:
         if lost and (lost := lost & self._ended_runs()):
             raise _unknown(f"the index knows the end of run `{min(lost)}`, and no journal tells it")
         self._add_names(census)
-        for folder in _runs_in_trash(self._layout):
+        for folder in run_folders_in_trash(self._layout):
             self._add_taken_out(census, folder)
         if any(fact.got for fact in census.facts):
             # Most of the time of a store with many outputs: not where nobody asks for it.
@@ -110,22 +108,24 @@ class CensusTaker:
 
     def _add_names(self, census: Census) -> None:
         """What aliases, versions and pins mean."""
+        refs = self._refs
         if self._mend is not None:
             self._mend()
-        for pin in self._refs.pins():
+        else:
+            refs = refs.as_logged()
+        for pin in refs.pins():
             if pin.datum is not None:
                 self._add_datum(census, pin.datum, f"its file `{printable(pin.datum.name)}` is pinned")
             census.named[pin.id] = "pinned" if pin.what == "execution" else "its run is pinned"
         for fact in census.facts:
             if fact.run in census.named:
                 census.named.setdefault(fact.id, census.named[fact.run])
-        for alias in self._refs.aliases():
-            self._add_datum(census, alias.datum, f"aliased as `{printable(alias.name)}`")
-        for kind in KINDS:
-            for collection in self._refs.collections(kind):
-                for version in collection.versions:
-                    name = f"{kind} `{printable(f'{collection.name}/{version.name}')}`"
-                    self._add_version(census, version.manifest, name)
+        # The lists of versions are not understood but searched, which is faster.
+        for meant in named_by_names(refs, lambda _: ()):
+            if meant.datum is not None:
+                self._add_datum(census, meant.datum, f"aliased as `{printable(meant.name)}`")
+            else:
+                self._add_version(census, meant.digest, f"{meant.kind} `{printable(meant.name)}`")
 
     def _add_datum(self, census: Census, datum: Datum, why: str) -> None:
         census.marks.add(raw([datum.digest]))
@@ -211,14 +211,6 @@ def _unknown(what: str) -> MlrunError:
         code=ExitCode.STORE,
         hint="`mlrun store check` looks closer; nothing was removed",
     )
-
-
-def _runs_in_trash(layout: Layout) -> Iterator[RunFolder]:
-    trash = Trash(layout)
-    for batch in trash.batches():
-        for path in trash.contents(batch):
-            if path.parent.name == "runs" and is_id(path.name):
-                yield RunFolder(path)
 
 
 def _fact(run: Run, execution: Execution, files: dict[Kind, list[str]], *, going: bool) -> Fact:

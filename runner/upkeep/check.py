@@ -19,14 +19,17 @@ from runner.store.lease import write_owner
 from runner.store.removal import Removed
 from runner.store.store import Store
 from runner.store.trash import Trash
-from runner.upkeep import surrounding
-from runner.upkeep.finding import Finding, Report, note
+from runner.upkeep.anomaly import Anomaly, Report, note, place_of
+from runner.upkeep.batch import trash_batches
+from runner.upkeep.chain import read_removed, store_journals
 from runner.upkeep.inventory import FORBIDDEN, Found, Inventory
 from runner.upkeep.mention import Mention, Namers, mentions
 from runner.upkeep.progress import Progress
 from runner.upkeep.purge import finish_purges
-from runner.upkeep.quarantine import Quarantine, restore
+from runner.upkeep.quarantine import Quarantine, quarantined, restore
 from runner.upkeep.reading import Examined, Reader
+from runner.upkeep.ref import ref_files
+from runner.upkeep.stranger import strangers
 from runner.upkeep.survey import Survey
 
 _SHARE = 0.5
@@ -63,25 +66,25 @@ class _Check:
         self._progress = Progress.load(self._kept)
         self._begun = time.monotonic()
         self._removed = Removed()
-        self._damaged: dict[Digest, list[Finding]] = {}
+        self._damaged: dict[Digest, list[Anomaly]] = {}
 
     def run(self) -> tuple[Report, bool]:
         layout = self._store.layout
         if self._wish.writable:
-            self._report.findings += [
+            self._report.anomalies += [
                 note("purged", place, "was purged, and is destroyed") for place in finish_purges(self._store)
             ]
-        self._removed, _ = surrounding.read_removed(layout)
-        self._report.findings += surrounding.store_journals(layout, self._progress)
-        self._report.findings += surrounding.ref_files(layout)
+        self._removed = read_removed(layout)
+        self._report.anomalies += store_journals(layout, writable=self._wish.writable)
+        self._report.anomalies += ref_files(layout)
         survey = self._survey()
-        self._report.findings += surrounding.strangers(layout)
-        self._report.findings += surrounding.trash_batches(layout)
-        quarantined = list(surrounding.quarantined(layout))
+        self._report.anomalies += strangers(layout)
+        self._report.anomalies += trash_batches(layout)
+        set_aside_before = list(quarantined(layout))
         interrupted = self._read() if self._wish.read_data else False
         self._save()
         self._conclude(survey)
-        self._report.findings += quarantined
+        self._report.anomalies += set_aside_before
         self._mend_owners()
         return self._report, interrupted
 
@@ -117,8 +120,8 @@ class _Check:
                 if aside is None:
                     continue
                 done = f"moved to `{self._place(aside)}`"
-            finding = Finding(_code(found), self._place(found.path), problem, digest=examined.digest, done=done)
-            self._damaged.setdefault(examined.digest, []).append(finding)
+            anomaly = Anomaly(_code(found), self._place(found.path), problem, digest=examined.digest, done=done)
+            self._damaged.setdefault(examined.digest, []).append(anomaly)
 
     def _bad_source(self, found: Found) -> Digest | None:
         """The object that is to blame for what a recipe makes; None when it is the recipe itself."""
@@ -134,17 +137,17 @@ class _Check:
         digests = {*survey.suspects, *survey.waiting, *self._damaged}
         if not digests:
             return
-        self._removed, _ = surrounding.read_removed(self._store.layout)
+        self._removed = read_removed(self._store.layout)
         named = mentions(self._store, self._inventory, digests, self._removed)
         for digest in sorted(digests):
             if digest in self._removed.purged:
                 continue
             if digest in self._damaged:
-                self._report.findings += self._restored(digest, self._damaged[digest], named)
+                self._report.anomalies += self._restored(digest, self._damaged[digest], named)
             elif digest in named:
-                self._report.findings += self._looked_at_again(digest, survey, named)
+                self._report.anomalies += self._looked_at_again(digest, survey, named)
 
-    def _looked_at_again(self, digest: Digest, survey: Survey, named: Namers) -> list[Finding]:
+    def _looked_at_again(self, digest: Digest, survey: Survey, named: Namers) -> list[Anomaly]:
         found = self._inventory.find(digest)
         if digest in survey.waiting:
             if not self._wish.writable or not Trash(self._store.layout).bring_back(digest):
@@ -165,18 +168,18 @@ class _Check:
             else:
                 done = f"moved to `{self._place(path)}`"
         code = "object-missing" if found is None else _code(found)
-        return self._restored(digest, [Finding(code, place, what, digest=digest, done=done)], named)
+        return self._restored(digest, [Anomaly(code, place, what, digest=digest, done=done)], named)
 
-    def _restored(self, digest: Digest, findings: list[Finding], named: Namers) -> list[Finding]:
-        """The findings of an object with whom they concern; the last of them tells what it was restored from."""
+    def _restored(self, digest: Digest, anomalies: list[Anomaly], named: Namers) -> list[Anomaly]:
+        """The anomalies of an object with whom they concern; the last of them tells what it was restored from."""
         who = named.get(digest, [])
         touched = tuple(dict.fromkeys(mention.touch for mention in who))
-        can = self._wish.writable and touched and all(finding.what != FORBIDDEN for finding in findings)
+        can = self._wish.writable and touched and all(anomaly.what != FORBIDDEN for anomaly in anomalies)
         source = self._source(digest, who) if can else None
         remedy = ""
         if source is None and touched:
             remedy = _REMEDY if self._wish.writable else f"{_READ_ONLY}; {_REMEDY}"
-        told = [replace(finding, touched=touched, remedy=remedy) for finding in findings]
+        told = [replace(anomaly, touched=touched, remedy=remedy) for anomaly in anomalies]
         if source is not None:
             done = "; ".join(filter(None, (told[-1].done, printable(source))))
             told[-1] = replace(told[-1], done=done)
@@ -188,18 +191,18 @@ class _Check:
 
     def _mend_owners(self) -> None:
         """Write the leases that say something else than the journals."""
-        for number, finding in enumerate(self._report.findings):
-            if finding.code == "owner-damaged" and finding.place.startswith("runs/") and self._wish.writable:
-                folder = self._store.layout.run(finding.place.split("/")[1])
+        for number, anomaly in enumerate(self._report.anomalies):
+            if anomaly.code == "owner-damaged" and anomaly.place.startswith("runs/") and self._wish.writable:
+                folder = self._store.layout.run(anomaly.place.split("/")[1])
                 with suppress(MlrunError, OSError):
                     run = recorded_run(folder)
                     if run is not None:
                         write_owner(folder.owner, run.owner)
                         done = "written again from the journal"
-                        self._report.findings[number] = replace(finding, done=done, remedy="")
+                        self._report.anomalies[number] = replace(anomaly, done=done, remedy="")
 
     def _place(self, path: Path) -> str:
-        return printable(str(path.relative_to(self._store.layout.root)))
+        return place_of(self._store.layout, path)
 
 
 def _is_its_own(found: Found) -> bool:
@@ -208,4 +211,4 @@ def _is_its_own(found: Found) -> bool:
 
 
 def _code(found: Found) -> str:
-    return "recipe-damaged" if found.path.parent.parent.name == "packed" else "object-damaged"
+    return "recipe-damaged" if found.is_recipe else "object-damaged"

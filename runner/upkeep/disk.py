@@ -1,4 +1,4 @@
-"""How much lies where: files and bytes of folders. Reads names and sizes only; what vanishes meanwhile is nothing."""
+"""What lies in folders: names, small files, and how many bytes. What vanishes meanwhile is nothing. Only reads."""
 
 import os
 import stat
@@ -32,6 +32,24 @@ def entries(folder: Path | str) -> list[os.DirEntry[str]]:
             return list(found)
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def names(folder: Path) -> list[str]:
+    """The names in a folder, in any order; none where there is no folder. Raises OSError."""
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def content_of(path: Path) -> bytes | None:
+    """What a small file holds: None where there is none, nothing where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        return b""
 
 
 def weigh(path: Path | str) -> Heap:

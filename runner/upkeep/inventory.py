@@ -10,7 +10,6 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from runner.digest import Digest, Hasher, hash_bytes, is_digest, large_hasher
@@ -18,14 +17,14 @@ from runner.store import packed
 from runner.store.identity import is_id
 from runner.store.layout import Layout
 from runner.store.recipe import Recipe, decode_recipe
+from runner.store.shelf import OURS, Where
+from runner.upkeep.disk import names
 
 _LOOKS = 3
 """A whole tour of all places each: an object would have to be moved just ahead of every one of them."""
 _BLOCK = 1 << 20
 _LARGE = 16 << 20
 """From here on one object is worth several cores."""
-_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-"""What says nothing of an object."""
 FORBIDDEN = "may not be read by this user"
 """What is wrong with a copy of which nobody can tell whether it is damaged."""
 RECIPE = ".recipe"
@@ -36,23 +35,20 @@ class Halted(Exception):
     """Reading was stopped before its end."""
 
 
-class Place(StrEnum):
-    """Where the bytes of an object are."""
-
-    WHOLE = "whole"
-    PACKED = "packed"
-    TRASH = "trash"
-
-
 @dataclass(frozen=True, slots=True)
 class Found:
     """A copy of an object at `path`. `size` in bytes; `problem` is why it cannot be right, None if it may be."""
 
-    place: Place
+    place: Where
     path: Path
     size: int
     recipe: Recipe | None = None
     problem: str | None = None
+
+    @property
+    def is_recipe(self) -> bool:
+        """Whether there is, or should be, a recipe at `path`."""
+        return self.path.parent.parent.name == "packed"
 
 
 class Inventory:
@@ -79,12 +75,12 @@ class Inventory:
     def copies(self, digest: Digest) -> Iterator[Found]:
         """Every copy: whole, packed, then those in the trash, newest first."""
         for place, top in self._tops():
-            yield from _object_at(place or Place.WHOLE, top / "objects" / digest[:2] / digest)
-            yield from self._recipe_at(place or Place.PACKED, top / "packed" / digest[:2] / digest)
+            yield from _object_at(place or Where.WHOLE, top / "objects" / digest[:2] / digest)
+            yield from self._recipe_at(place or Where.PACKED, top / "packed" / digest[:2] / digest)
 
     def whole_copy(self, digest: Digest) -> Found | None:
         """The whole object in its place."""
-        return next(_object_at(Place.WHOLE, self.whole(digest)), None)
+        return next(_object_at(Where.WHOLE, self.whole(digest)), None)
 
     def whole(self, digest: Digest) -> Path:
         """Where the object is, or would be, as a whole."""
@@ -128,7 +124,7 @@ class Inventory:
         except FileNotFoundError:
             raise
         except OSError as error:
-            if error.errno in _OURS:
+            if error.errno in OURS:
                 raise
             if isinstance(error, PermissionError):
                 return FORBIDDEN
@@ -137,11 +133,12 @@ class Inventory:
 
     def content(self, digest: Digest) -> bytes | None:
         """The checked bytes of a small object; None when they cannot be had."""
-        for found in self.copies(digest):
-            with suppress(OSError):
-                data = b"".join(map(bytes, self.blocks(found))) if found.problem is None else b""
-                if hash_bytes(data) == digest:
-                    return data
+        for _ in range(_LOOKS):
+            for found in self.copies(digest):
+                with suppress(OSError):
+                    data = b"".join(map(bytes, self.blocks(found))) if found.problem is None else b""
+                    if hash_bytes(data) == digest:
+                        return data
         return None
 
     def set_aside(self, digest: Digest) -> list[Path]:
@@ -149,12 +146,17 @@ class Inventory:
         folder = self._layout.quarantine
         return [folder / name for name in sorted(names(folder)) if name.startswith(digest)]
 
-    def _recipe_at(self, place: Place, path: Path) -> Iterator[Found]:
+    def _recipe_at(self, place: Where, path: Path) -> Iterator[Found]:
         try:
             data = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return
+        except PermissionError:
+            yield Found(place, path, 0, problem=FORBIDDEN)
+            return
         except OSError as error:
+            if error.errno in OURS:
+                raise
             yield Found(place, path, 0, problem=f"has a recipe that cannot be read: {os.strerror(error.errno or 0)}")
             return
         try:
@@ -177,21 +179,13 @@ class Inventory:
                 return f"is made of the object `{source}`, which is too short"
         return None
 
-    def _tops(self) -> Iterator[tuple[Place | None, Path]]:
+    def _tops(self) -> Iterator[tuple[Where | None, Path]]:
         yield None, self._layout.root
         for name in sorted(filter(is_id, names(self._layout.trash)), reverse=True):
-            yield Place.TRASH, self._layout.trash / name
+            yield Where.TRASH, self._layout.trash / name
 
 
-def names(folder: Path) -> list[str]:
-    """The names in a folder; none where there is no folder. Raises OSError."""
-    try:
-        return os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def _object_at(place: Place, path: Path) -> Iterator[Found]:
+def _object_at(place: Where, path: Path) -> Iterator[Found]:
     with suppress(FileNotFoundError, NotADirectoryError):
         status = path.lstat()
         problem = None if stat.S_ISREG(status.st_mode) else "is no regular file"

@@ -6,18 +6,18 @@ from pathlib import Path
 from runner.digest import Digest, is_digest
 from runner.errors import MlrunError
 from runner.store.durable import sync_folder
-from runner.store.layout import Layout
 from runner.store.packed import Packed, read_recipe, write_recipe
 from runner.store.recipe import Recipe, compose
+from runner.upkeep.turn import Turn
 
 
 class Leads:
-    """The recipes of a store, those in the trash among them: they may be brought back. Only for the holder of the lock
-    (`Packed.alone`). Methods raise OSError and MlrunError (STORE, DISK)."""
+    """The recipes of a store, those in the trash among them: they may be brought back. Methods raise OSError and
+    MlrunError (STORE, DISK)."""
 
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        self._packed = Packed(layout.packed)
+    def __init__(self, turn: Turn) -> None:
+        self._layout = turn.layout
+        self._packed = Packed(turn.layout.packed)
         self._led: dict[Digest, set[Digest]] = {}
         for digest, path in self._all():
             self._note(digest, _readable(path))
@@ -31,21 +31,21 @@ class Leads:
         self._packed.put(digest, recipe)
         self._note(digest, recipe)
 
-    def turn(self, recipes: Mapping[Digest, Recipe]) -> None:
+    def redirect(self, recipes: Mapping[Digest, Recipe]) -> None:
         """Lead every recipe that needs one of these objects to what that one is made of, durably.
 
         None of `recipes` may lead to another of them.
         """
         for digest in {digest for source in recipes for digest in self._led.get(source, ())}:
             for path, recipe in self.leading(digest, recipes.keys()):
-                turned = compose(recipe, recipes)
-                if digest in turned.sources:
+                led = compose(recipe, recipes)
+                if digest in led.sources:
                     # The object is whole, and what was to be described by it describes it no more.
                     path.unlink()
                     sync_folder(path.parent)
                 else:
-                    write_recipe(path, turned)
-                    self._note(digest, turned)
+                    write_recipe(path, led)
+                    self._note(digest, led)
 
     def of(self, digest: Digest) -> Iterator[tuple[Path, Recipe]]:
         """The recipes of an object, and where each is. The trash comes first: they move out of it while others look."""

@@ -9,7 +9,7 @@ from runner.store.history import run_folders, shown_run
 from runner.store.record import Execution, Run
 from runner.store.store import Store
 from runner.upkeep.inventory import Inventory
-from runner.upkeep.mention import ALIAS, Trees, named_data
+from runner.upkeep.mention import Trees, named_data
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +83,10 @@ def _names(store: Store, inventory: Inventory, digests: set[Digest]) -> dict[Dig
     """What the names of a store call these objects, as addresses."""
     found: dict[Digest, list[str]] = {}
     try:
-        for digest, _, touch in named_data(store.refs, inventory):
-            if digest in digests:
-                scheme = "datum" if touch.kind == ALIAS else touch.kind
-                found.setdefault(digest, []).append(f"{scheme}://{touch.name}")
+        for meant in named_data(store.refs, inventory):
+            if meant.digest in digests:
+                scheme = "datum" if meant.kind == "alias" else meant.kind
+                found.setdefault(meant.digest, []).append(f"{scheme}://{meant.name}")
     except MlrunError:
         return found
     return found

@@ -1,30 +1,26 @@
 """Who names an object: every record and every name of a store, walked one by one. Reads only."""
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from runner.digest import Digest
 from runner.errors import MlrunError
 from runner.store.catalog import decode_listing
-from runner.store.history import recorded_run, run_before_damage, run_folders
-from runner.store.layout import RunFolder
+from runner.store.datum import Datum
+from runner.store.history import recorded_run, run_before_damage, run_folders, run_folders_in_trash
 from runner.store.naming import Refs
-from runner.store.reach import FILES, Kind, Named, named_by
+from runner.store.reach import FILES, Kind, Meant, Named, named_by, named_by_names
 from runner.store.record import Run
-from runner.store.ref import KINDS
 from runner.store.removal import Removed
 from runner.store.store import Store
 from runner.store.tree import LINK, decode_tree
-from runner.upkeep.finding import Touch
+from runner.upkeep.anomaly import Touch
 from runner.upkeep.inventory import Inventory
 
 _REMEMBERED = 2
 """Trees that are kept in memory: runs that follow each other often have the same code, and a tree may be large."""
-
-ALIAS = "alias"
 
 
 class Trees:
@@ -52,14 +48,6 @@ class Trees:
                 yield path, Digest(content), size
 
 
-class NamedData(NamedTuple):
-    """An object that an alias or a version of a dataset or model means; `size` None where that is not told."""
-
-    digest: Digest
-    size: int | None
-    touch: Touch
-
-
 @dataclass(frozen=True, slots=True)
 class Mention:
     """That a record names an object, and the files outside the store that may have the same content."""
@@ -79,21 +67,17 @@ def touch_of(run: Run, named: Named) -> Touch:
     return Touch(str(named.kind), named.name, run.project.name, run.id, run.counter, *about)
 
 
-def named_data(refs: Refs, inventory: Inventory) -> Iterator[NamedData]:
-    """What all aliases and versions mean, the lists of versions among it. Raises MlrunError (STORE)."""
-    for alias in refs.aliases():
-        yield NamedData(alias.datum.digest, alias.datum.size, Touch(ALIAS, alias.name))
-    for kind in KINDS:
-        for collection in refs.collections(kind):
-            for version in collection.versions:
-                touch = Touch(kind, f"{collection.name}/{version.name}")
-                yield NamedData(version.manifest, None, touch)
-                try:
-                    data = decode_listing(inventory.content(version.manifest) or b"")
-                except ValueError:
-                    continue
-                for datum in data:
-                    yield NamedData(datum.digest, datum.size, touch)
+def named_data(refs: Refs, inventory: Inventory) -> Iterator[Meant]:
+    """What all names mean, read without changing anything; a list that cannot be had has no files. Raises MlrunError
+    (STORE) for names that cannot be read."""
+
+    def read(manifest: Digest) -> Iterable[Datum]:
+        try:
+            return decode_listing(inventory.content(manifest) or b"")
+        except ValueError:
+            return ()
+
+    return named_by_names(refs, read)
 
 
 def mentions(store: Store, inventory: Inventory, digests: Collection[Digest], removed: Removed) -> Namers:
@@ -103,7 +87,7 @@ def mentions(store: Store, inventory: Inventory, digests: Collection[Digest], re
     if not digests:
         return found
     trees = Trees(inventory)
-    for folder in (*run_folders(store.layout), *map(RunFolder, store.layout.trash.glob("*/runs/*"))):
+    for folder in (*run_folders(store.layout), *run_folders_in_trash(store.layout)):
         try:
             run = recorded_run(folder)
         except MlrunError as error:
@@ -115,11 +99,11 @@ def mentions(store: Store, inventory: Inventory, digests: Collection[Digest], re
                 mention = Mention(touch_of(run, named), tuple(_elsewhere(store, run, named)))
                 found.setdefault(named.digest, []).append(mention)
     try:
-        for digest, _, touch in named_data(store.refs, inventory):
-            if digest in digests:
-                found.setdefault(digest, []).append(Mention(touch))
+        for meant in named_data(store.refs, inventory):
+            if meant.digest in digests:
+                found.setdefault(meant.digest, []).append(Mention(Touch(meant.kind, meant.name)))
     except MlrunError:
-        # Names that cannot be read are a finding of their own.
+        # Names that cannot be read are an anomaly of their own.
         pass
     return found
 

@@ -6,9 +6,8 @@ removed. Whoever is killed leaves at most what the next pack finishes, or remove
 """
 
 import os
-import re
 from collections.abc import Callable
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,9 +15,10 @@ from runner.digest import Digest, is_digest
 from runner.errors import ExitCode, MlrunError
 from runner.store.catalog import read_listing
 from runner.store.claim import claimed
-from runner.store.durable import disk_errors, make_folder, replace_file
+from runner.store.durable import disk_errors
 from runner.store.history import run_folders, shown_run
 from runner.store.layout import SHARDS, Layout, RunFolder
+from runner.store.memo import keep, recall
 from runner.store.packed import Packed, made_by
 from runner.store.recipe import Recipe, encode_recipe, make_recipe
 from runner.store.ref import KINDS
@@ -27,15 +27,16 @@ from runner.upkeep.chunk import average_size, whole
 from runner.upkeep.delta import LEFTOVER, Delta
 from runner.upkeep.lead import Leads
 from runner.upkeep.leftover import Leftovers
-from runner.upkeep.release import release, remove_left, scratch_name
+from runner.upkeep.mark import mentioned, spelled, split
+from runner.upkeep.release import clear_scratch, release, scratch_name
 from runner.upkeep.succession import Succession, Successions
+from runner.upkeep.turn import Turn
 
 LEAST = 1 << 20
 """Smaller files stay whole, in bytes."""
 
 _SAVED = 0.2
 """What a recipe must save of the object, or it stays whole: reading it takes longer."""
-_DIGEST = re.compile(rb'"([0-9a-f]{64})"')
 _BLOCK = 4096
 """Bytes that a small file takes on the disk."""
 _PIECE = 90
@@ -59,16 +60,16 @@ class Report:
     damaged: list[Digest] = field(default_factory=list)
 
 
-def pack(store: Store, *, least: int = LEAST, dry: bool = False, again: bool = True) -> Report:
-    """Pack what can be packed; with `dry` only find out what that would save.
+def pack(store: Store, turn: Turn | None, *, least: int = LEAST, again: bool = True) -> Report:
+    """Pack what can be packed; without a turn only find out what that would save.
 
     `least` in bytes. Without `again`, files that were found unlike the newest one before are not looked at once more.
-    Raises MlrunError: LOCKED when another process is packing, DISK, STORE.
+    Raises MlrunError (DISK, STORE).
     """
-    with nullcontext() if dry else Packed(store.layout.packed).alone(), disk_errors(store.layout.root):
-        if not dry:
-            remove_left(store.layout)
-        packer = _Packer(store, dry=dry, again=again)
+    with disk_errors(store.layout.root):
+        if turn is not None:
+            clear_scratch(turn)
+        packer = _Packer(store, turn, again=again)
         for succession in find_successions(store, least):
             packer.pack(succession)
         packer.end()
@@ -88,11 +89,12 @@ def find_successions(store: Store, least: int) -> list[Succession]:
                 successions.add_run(run)
     for kind in KINDS:
         for collection in store.refs.collections(kind):
+            aliased = set(collection.aliases.values())
             for number, version in enumerate(collection.versions):
                 with suppress(MlrunError):
                     data = read_listing(store.objects, version.manifest)
                     successions.add_version((kind, collection.name), (version.time, number), data)
-                    if version.name in collection.aliases.values():
+                    if version.name in aliased:
                         successions.keep_whole(datum.digest for datum in data)
     successions.keep_whole(alias.datum.digest for alias in store.refs.aliases())
     return successions.found()
@@ -112,7 +114,7 @@ def _large_objects(layout: Layout, least: int) -> set[Digest]:
 
 def _names_any(folder: RunFolder, digests: set[Digest]) -> bool:
     """Whether a journal holds one of these: most do not, and need not be understood. Raises OSError."""
-    return any(found.decode() in digests for found in _DIGEST.findall(folder.journal.read_bytes()))
+    return not digests.isdisjoint(map(spelled, split(mentioned(folder.journal.read_bytes()))))
 
 
 _Taken = dict[Digest, Recipe]
@@ -122,14 +124,14 @@ _Taken = dict[Digest, Recipe]
 class _Packer:
     """Packs the successions of one store, one after the other. Methods raise OSError and MlrunError (DISK, STORE)."""
 
-    def __init__(self, store: Store, *, dry: bool, again: bool) -> None:
+    def __init__(self, store: Store, turn: Turn | None, *, again: bool) -> None:
         self.report = Report()
         self._store = store
         self._layout = store.layout
         self._packed = Packed(store.layout.packed)
-        self._leads = Leads(store.layout)
-        self._unlike = _Unlike(store.layout.cache / "unlike")
-        self._dry = dry
+        self._turn = turn
+        self._leads: Leads | None = None
+        self._unlike = _Unlike(store.layout.cache / "unlike.json")
         self._again = again
 
     def pack(self, succession: Succession) -> None:
@@ -141,21 +143,21 @@ class _Packer:
         older = [digest for digest in older if digest not in used and (self._again or digest not in self._unlike)]
         if not older or not self._is_sound(base[0]):
             return
-        with closing(Leftovers(self._layout.scratch / scratch_name(), dry=self._dry)) as leftovers:
+        with closing(Leftovers(self._layout.scratch / scratch_name(), dry=self._turn is None)) as leftovers:
             taken = self._take_apart(base[0], older, leftovers)
-            gone = list(taken) if self._dry else self._write(taken, leftovers)
+            gone = list(taken) if self._turn is None else self._write(self._turn, taken, leftovers)
             self.report.busy += len(taken) - len(gone)
             if gone:
                 self._tell({digest: taken[digest] for digest in gone}, leftovers.size)
 
     def end(self) -> None:
         """Remember what does not pay."""
-        if not self._dry:
+        if self._turn is not None:
             self._unlike.save(lambda digest: self._path(digest).exists())
 
     def _is_sound(self, base: Digest) -> bool:
         """Whether others may be described by this object. A recipe of its own would lead back to it one day."""
-        if self._dry or not self._packed.path(base).exists():
+        if self._turn is None or not self._packed.path(base).exists():
             return True
         if not self._store.objects.verify(base):
             self.report.damaged.append(base)
@@ -210,19 +212,20 @@ class _Packer:
     def _makes(self, recipe: Recipe, digest: Digest, locate: Callable[[Digest], Path]) -> bool:
         """Whether a recipe is right; not asked where nothing is written."""
         with suppress(OSError):
-            return self._dry or made_by(recipe, locate) == digest
+            return self._turn is None or made_by(recipe, locate) == digest
         return False
 
-    def _write(self, taken: _Taken, leftovers: Leftovers) -> list[Digest]:
+    def _write(self, turn: Turn, taken: _Taken, leftovers: Leftovers) -> list[Digest]:
         """Make the recipes known and remove the whole objects; gives those that are gone."""
         name = self._stored(leftovers) if taken else None
         if name is None:
             return []
         named = {digest: _named(recipe, name) for digest, recipe in taken.items()}
+        leads = self._leads = self._leads or Leads(turn)
         for digest, recipe in named.items():
-            self._leads.put(digest, recipe)
-        self._leads.turn(named)
-        return release(self._layout, named)
+            leads.put(digest, recipe)
+        leads.redirect(named)
+        return release(turn, named)
 
     def _stored(self, leftovers: Leftovers) -> Digest | None:
         """The leftovers as an object; None when just these bytes were purged."""
@@ -248,9 +251,8 @@ class _Unlike:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known: set[Digest] = set()
-        with suppress(OSError, ValueError):
-            self._known.update(map(Digest, path.read_text("ascii").split()))
+        told = recall(path)
+        self._known = {Digest(one) for one in told if isinstance(one, str)} if isinstance(told, list) else set()
 
     def __contains__(self, digest: Digest) -> bool:
         return digest in self._known
@@ -261,10 +263,7 @@ class _Unlike:
 
     def save(self, matters: Callable[[Digest], bool]) -> None:
         """Keep those that matter for the next time, if that can be."""
-        kept = sorted(filter(matters, filter(is_digest, self._known)))
-        with suppress(OSError):
-            make_folder(self._path.parent)
-            replace_file(self._path, "\n".join(kept).encode("ascii"))
+        keep(self._path, sorted(filter(matters, filter(is_digest, self._known))))
 
 
 def _named(recipe: Recipe, leftover: Digest) -> Recipe:

@@ -40,12 +40,9 @@ PARTIAL = ".part"
 _KEPT = "kept-"
 
 
-class Item(NamedTuple):
-    """An object (`part` is `objects`) or a recipe (`packed`) that nobody needs; `size` is what its file has."""
-
-    part: str
-    digest: bytes
-    size: int
+Sizes = dict[str, dict[str, int]]
+"""Bytes of files, by part of the store (`packed`, `objects`) and name, in the order in which they go: a recipe before
+what it is made of."""
 
 
 class Left(NamedTuple):
@@ -70,7 +67,8 @@ class Loss:
 
 @dataclass(slots=True)
 class Plan:
-    """What would go. `losers` are the ids of executions that lose files; `orphans` what no record names, `young` what
+    """What would go. `losers` are the ids of executions that lose files; `files` are the objects and recipes that
+    nobody needs; `orphans` what of these no record names, `young` what
     is not old enough for that, `taken_out` what only runs in the trash name; `work` and `stale` are folders and
     files beside the objects, of which the stale are nobody's and do not go through the trash; `waiting` are the
     batches in the trash and what is in each; `quarantined` is only told."""
@@ -80,7 +78,7 @@ class Plan:
     losses: list[Loss] = field(default_factory=list)
     losers: list[str] = field(default_factory=list)
     kept: dict[Ground, int] = field(default_factory=dict)
-    items: list[Item] = field(default_factory=list)
+    files: Sizes = field(default_factory=lambda: {"packed": {}, "objects": {}})
     orphans: Heap = field(default_factory=Heap)
     young: Heap = field(default_factory=Heap)
     taken_out: Heap = field(default_factory=Heap)
@@ -92,14 +90,17 @@ class Plan:
     @property
     def heap(self) -> Heap:
         """All that would go."""
-        left = [*self.work, *self.stale]
-        files = len(self.items) + sum(one.heap.files for one in left)
-        return Heap(files, sum(item.size for item in self.items) + sum(one.heap.size for one in left))
+        heap = Heap()
+        for sizes in self.files.values():
+            heap.add(sum(sizes.values()), len(sizes))
+        for left in (*self.work, *self.stale):
+            heap.add(left.heap.size, left.heap.files)
+        return heap
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.items or self.work or self.stale)
+        return not (any(self.files.values()) or self.work or self.stale)
 
 
 class Planner:
@@ -115,7 +116,9 @@ class Planner:
         """`moment` is what counts as now; `mend` and `watch` as of `CensusTaker`."""
         self._layout = view.layout
         self._moment = moment
-        self.removed: Removed = Removals(view.layout.removed).read()
+        removals = Removals(view.layout)
+        removals.check_whole()
+        self.removed: Removed = removals.read()
         self.taker = CensusTaker(view, self.removed, mend, watch)
 
     def plan(self, policy: Policy, project: str | None = None) -> Plan:
@@ -157,8 +160,10 @@ class Planner:
 
     def _follow_recipes(self, census: Census, owners: Mentions) -> None:
         """What an object is made of is needed as long as it is."""
+        there = {entry.name for entry in entries(self._layout.packed)}
         for index, shard in enumerate(SHARDS):
-            packed = [entry for entry in entries(self._layout.packed / shard) if is_digest(entry.name)]
+            found = entries(self._layout.packed / shard) if shard in there else ()
+            packed = [entry for entry in found if is_digest(entry.name)]
             if not packed:
                 continue
             kept = census.marks.by_digest(index)
@@ -176,26 +181,29 @@ class Planner:
         kept = tally.plan.census.marks.by_digest(index)
         mentions = _by_digest(owners, index)
         limit = self._moment.timestamp() - GRACE
-        for part, top in (("packed", self._layout.packed), ("objects", self._layout.objects)):
-            for entry in entries(top / SHARDS[index]):
-                if not is_digest(entry.name):
-                    if entry.name.startswith(NEW):
+        for part, sizes in tally.plan.files.items():
+            for entry in entries(f"{self._layout.root}/{part}/{SHARDS[index]}"):
+                name = entry.name
+                if not is_digest(name):
+                    if name.startswith(NEW):
                         self._add_stale(tally.plan, entry)
                     continue
-                digest = bytes.fromhex(entry.name)
+                digest = bytes.fromhex(name)
                 if digest in kept:
                     continue
                 try:
                     status = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue
-                item = Item(part, digest, status.st_size)
+                size = status.st_size
                 if digest in mentions:
-                    tally.add_named(item, mentions[digest])
+                    sizes[name] = size
+                    tally.add_named(size, mentions[digest])
                 elif status.st_ctime > limit:
-                    tally.plan.young.add(item.size)
+                    tally.plan.young.add(size)
                 else:
-                    tally.add_orphan(item)
+                    sizes[name] = size
+                    tally.plan.orphans.add(size)
 
     def _find_work(self, tally: "_Tally") -> None:
         """Work folders that are not needed, and logs that never became objects."""
@@ -253,20 +261,17 @@ class _Tally:
         self._by_id = {fact.id: number for number, fact in enumerate(facts)}
         self._heaps: dict[int, Heap] = {}
 
-    def add_named(self, item: Item, owners: Sequence[int]) -> None:
+    def add_named(self, size: int, owners: Sequence[int]) -> None:
         """Garbage that only these mention: executions by their number, or the runs in the trash. The first is said to
         lose the bytes, all of them lose the file."""
-        self.plan.items.append(item)
         executions = [owner for owner in owners if owner < len(self._facts)]
         if not executions:
-            self.plan.taken_out.add(item.size)
+            self.plan.taken_out.add(size)
         for place, owner in enumerate(dict.fromkeys(executions)):
-            self._heaps.setdefault(owner, Heap()).add(0 if place else item.size, 0 if place else 1)
-
-    def add_orphan(self, item: Item) -> None:
-        """Garbage that nobody mentions."""
-        self.plan.items.append(item)
-        self.plan.orphans.add(item.size)
+            heap = self._heaps.get(owner)
+            if heap is None:
+                heap = self._heaps[owner] = Heap()
+            heap.add(0 if place else size, 0 if place else 1)
 
     def add_folder(self, id: str, path: Path, *, is_old: bool) -> None:
         """A folder of an execution; if nobody knows that, it has to be old."""

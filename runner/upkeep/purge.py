@@ -5,12 +5,12 @@ something that the next purge, check or gc ends. The object itself goes last, be
 """
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.digest import Digest
 from runner.errors import ExitCode, MlrunError
-from runner.escape import printable
 from runner.state import FINAL
 from runner.store.claim import claimed
 from runner.store.durable import disk_errors, sync_folder
@@ -18,12 +18,12 @@ from runner.store.history import run_folders, shown_run
 from runner.store.reach import named_by_execution
 from runner.store.removal import Purged, Removals, Removed
 from runner.store.store import Store
-from runner.upkeep.finding import Touch
+from runner.upkeep.anomaly import Touch, place_of
 from runner.upkeep.inventory import Inventory
 from runner.upkeep.lead import Leads
 from runner.upkeep.lineage import Heir, heirs
 from runner.upkeep.mention import Trees, mentions, touch_of
-from runner.upkeep.release import remove_left
+from runner.upkeep.release import clear_scratch
 from runner.upkeep.trace import Trace, find_traces
 from runner.upkeep.turn import alone
 from runner.upkeep.unpack import unpack
@@ -57,10 +57,12 @@ def plan_purge(store: Store, digest: Digest) -> Purge:
     the store has and had no such content."""
     inventory = Inventory(store.layout)
     with disk_errors(store.layout.root):
-        removed = Removals(store.layout.removed).read()
+        removed = Removals(store.layout).read()
         tombstone = removed.purged.get(digest)
         found = inventory.find(digest)
-        named = mentions(store, inventory, {digest}, Removed()).get(digest, [])
+        sources = {source for copy in inventory.copies(digest) if copy.recipe for source in copy.recipe.sources}
+        namers = mentions(store, inventory, {digest, *sources}, Removed())
+        named = namers.get(digest, [])
         if found is None and tombstone is None and not named and not inventory.set_aside(digest):
             raise MlrunError(
                 f"there is no content `{digest}` in the store",
@@ -70,7 +72,7 @@ def plan_purge(store: Store, digest: Digest) -> Purge:
         size = found.size if found is not None else tombstone.size if tombstone is not None else 0
         if found is not None and not size:
             raise MlrunError("an empty file holds nothing that could be destroyed", code=ExitCode.INPUT)
-        own, shared = _parts(store, inventory, digest)
+        own, shared = sorted(sources.difference(namers)), sorted(sources.intersection(namers))
         traces = find_traces(store.layout, inventory, digest, size, own)
         purge = Purge(digest, size, traces.found, traces.outside, traces.unseen, parts=tuple(own), shared=tuple(shared))
         purge.touched = tuple(dict.fromkeys(mention.touch for mention in named))
@@ -85,7 +87,7 @@ def carry_out(store: Store, purge: Purge, by: str, reason: str) -> list[str]:
 
     Raises MlrunError: LOCKED when another command moves objects about, DISK, STORE.
     """
-    removals = Removals(store.layout.removed)
+    removals = Removals(store.layout)
     if purge.digest not in removals.read().purged:
         names = sorted({touch.name for touch in purge.touched})
         facts = {"digest": purge.digest, "by": by, "reason": reason, "names": names, "size": purge.size}
@@ -99,7 +101,7 @@ def finish_purges(store: Store) -> list[str]:
     Nobody may hold the turn (`runner.upkeep.turn`). Raises MlrunError (DISK, STORE, LOCKED).
     """
     try:
-        purged = Removals(store.layout.removed).read().purged
+        purged = Removals(store.layout).read().purged
     except MlrunError:
         # A damaged journal is told by the check; nothing may be destroyed by what it says.
         return []
@@ -116,20 +118,12 @@ def finish_purges(store: Store) -> list[str]:
 def _destroy(store: Store, tombstone: Purged) -> tuple[list[str], list[str]]:
     """The places that are destroyed, and those that could not be, with the reason."""
     layout, digest = store.layout, tombstone.digest
-    while True:
-        with alone(layout):
-            # Wait here until others have had their turn: to unpack does not wait.
-            pass
-        kept = unpack(store, [digest]).kept
-        with alone(layout), disk_errors(layout.root):
-            leads = Leads(layout)
-            if any(leads.of(digest)) or leads.to(digest):
-                # Somebody has packed it again in between.
-                continue
-            remove_left(layout)
-            done, failed = _unlink_all(store, tombstone, leads)
-        left = [part for part in kept if Inventory(layout).find(part) is not None]
-        return done, [*failed, *(f"the object `{part}`: parts of it are in use" for part in left)]
+    with alone(layout) as turn, disk_errors(layout.root):
+        kept = unpack(store, turn, [digest]).kept
+        clear_scratch(turn)
+        done, failed = _unlink_all(store, tombstone, Leads(turn))
+    left = [part for part in kept if Inventory(layout).find(part) is not None]
+    return done, [*failed, *(f"the object `{part}`: parts of it are in use" for part in left)]
 
 
 def _unlink_all(store: Store, tombstone: Purged, leads: Leads) -> tuple[list[str], list[str]]:
@@ -145,17 +139,8 @@ def _unlink_all(store: Store, tombstone: Purged, leads: Leads) -> tuple[list[str
         except OSError as error:
             failed.append(f"{trace.path}: {os.strerror(error.errno or 0)}")
         else:
-            done.append(printable(str(trace.path.relative_to(layout.root))))
+            done.append(place_of(layout, trace.path))
     return done, failed
-
-
-def _parts(store: Store, inventory: Inventory, digest: Digest) -> tuple[list[Digest], list[Digest]]:
-    """The objects that a packed one is made of: those that no record names, and those that are files of their own."""
-    sources: set[Digest] = set()
-    for found in inventory.copies(digest):
-        sources.update(found.recipe.sources if found.recipe is not None else ())
-    named = mentions(store, inventory, sources, Removed())
-    return sorted(sources.difference(named)), sorted(sources.intersection(named))
 
 
 def _users(store: Store, inventory: Inventory, digest: Digest) -> list[Touch]:
@@ -189,4 +174,6 @@ def _unlink(path: Path) -> None:
     except PermissionError:
         path.parent.chmod(0o700)
         path.unlink()
-    sync_folder(path.parent)
+    with suppress(FileNotFoundError):
+        # A batch of the trash that a removal is destroying meanwhile.
+        sync_folder(path.parent)

@@ -9,11 +9,15 @@ from pathlib import Path
 
 from runner.digest import Digest, hash_pieces
 from runner.errors import MlrunError
-from runner.store.durable import make_folder, sync_folder
+from runner.escape import printable
+from runner.store.durable import NEW, make_folder, sync_folder
 from runner.store.layout import Layout
+from runner.store.shelf import Where
 from runner.store.store import Store
 from runner.store.trash import Trash
-from runner.upkeep.inventory import RECIPE, Found, Inventory, Place
+from runner.upkeep.anomaly import Anomaly, note
+from runner.upkeep.disk import names
+from runner.upkeep.inventory import RECIPE, Found, Inventory
 
 _PIECE = 1 << 20
 
@@ -33,7 +37,7 @@ class Quarantine:
                 before = found.path.lstat()
                 if self._inventory.problem(found, digest) is None:
                     return None
-                target = self._free_name(digest + (RECIPE if found.recipe is not None or _is_recipe(found) else ""))
+                target = self._free_name(f"{digest}{RECIPE}" if found.is_recipe else digest)
                 found.path.rename(target)
             except FileNotFoundError:
                 return None
@@ -66,6 +70,13 @@ class Quarantine:
             os.close(fd)
 
 
+def quarantined(layout: Layout) -> Iterator[Anomaly]:
+    """What earlier checks set aside, as notes."""
+    for name in sorted(names(layout.quarantine)):
+        if not name.startswith(NEW):
+            yield note("quarantined", f"quarantine/{printable(name)}", "was set aside as damaged")
+
+
 def restore(store: Store, inventory: Inventory, digest: Digest, candidates: Iterable[Path]) -> str | None:
     """Put a good copy of an object into its place; what was done, in words, or None when there is no good copy.
 
@@ -75,7 +86,7 @@ def restore(store: Store, inventory: Inventory, digest: Digest, candidates: Iter
         with suppress(FileNotFoundError):
             if inventory.problem(found, digest) is not None:
                 continue
-            if found.place is not Place.TRASH:
+            if found.place is not Where.TRASH:
                 return "a good copy is in its place"
             _bring_back(store, digest, found, inventory.whole(digest))
             return "restored from the trash"
@@ -114,7 +125,3 @@ def _take_in(store: Store, digest: Digest, path: Path) -> bool:
             return False
     finally:
         os.close(fd)
-
-
-def _is_recipe(found: Found) -> bool:
-    return found.path.parent.parent.name == "packed"

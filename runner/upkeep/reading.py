@@ -15,7 +15,7 @@ from threading import Event
 
 from runner.digest import Digest
 from runner.store.layout import SHARDS
-from runner.upkeep.finding import Reading
+from runner.upkeep.anomaly import Reading
 from runner.upkeep.inventory import Found, Halted, Inventory
 from runner.upkeep.progress import Progress
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from runner.digest import Digest
 from runner.store.claim import claimed
 from runner.store.durable import NEW, temporary_name
-from runner.store.layout import Layout
+from runner.upkeep.turn import Turn
 
 PACK = f"{NEW}pack-"
 """Begins the names of files that belong to a pack; one that was killed leaves them."""
@@ -17,12 +17,12 @@ def scratch_name() -> str:
     return f"{PACK}{temporary_name()}"
 
 
-def release(layout: Layout, digests: Iterable[Digest]) -> list[Digest]:
+def release(turn: Turn, digests: Iterable[Digest]) -> list[Digest]:
     """Remove whole objects; gives those that are gone. Raises OSError.
 
     They are moved away first, and what a living process has claimed until then is put back.
     """
-    aside = {}
+    layout, aside = turn.layout, {}
     for digest in digests:
         path = layout.objects / digest[:2] / digest
         place = layout.scratch / f"{PACK}{digest}"
@@ -38,7 +38,7 @@ def release(layout: Layout, digests: Iterable[Digest]) -> list[Digest]:
     return [digest for digest in aside if digest not in wanted]
 
 
-def remove_left(layout: Layout) -> None:
+def clear_scratch(turn: Turn) -> None:
     """Remove what a pack that was killed has left in the scratch folder: nobody needs it. Raises OSError."""
-    for path in layout.scratch.glob(f"{PACK}*"):
+    for path in turn.layout.scratch.glob(f"{PACK}*"):
         path.unlink()

@@ -79,7 +79,7 @@ class Policy:
     is_default: bool = False
 
     def __str__(self) -> str:
-        parts = [] if self.last is None else [f"the newest {counted(self.last, 'execution')} of each step"]
+        parts = [] if not self.last else [f"the newest {counted(self.last, 'execution')} of each step"]
         parts += [] if self.within is None else [f"everything younger than {span_text(self.within)}"]
         return " and ".join(parts) or "nothing for its age or number"
 
@@ -163,7 +163,7 @@ class _Judge:
 
 
 def _why_expired(policy: Policy) -> str:
-    parts = [] if policy.last is None else [f"not among the newest {policy.last} of its step"]
+    parts = [] if not policy.last else [f"not among the newest {policy.last} of its step"]
     parts += [] if policy.within is None else [f"older than {span_text(policy.within)}"]
     return ", ".join(parts) or "nothing keeps it"
 

@@ -11,19 +11,21 @@ from runner.digest import Digest
 from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
 from runner.state import FINAL
-from runner.store.agreement import Indexed, IndexFile, differs
+from runner.store.agreement import Indexed, IndexFile
 from runner.store.history import recorded_run, run_before_damage, run_folders
 from runner.store.layout import RunFolder
-from runner.store.lease import is_alive, read_owner
+from runner.store.lease import encode_owner, is_alive, read_owner
 from runner.store.reach import named_by
 from runner.store.record import Run
 from runner.store.removal import Removed
 from runner.store.row import is_final
+from runner.store.shelf import Where
 from runner.store.store import Store
-from runner.upkeep.finding import Finding, Report, Touch, note
-from runner.upkeep.inventory import Found, Inventory, Place
+from runner.upkeep.anomaly import Anomaly, Report, Touch, note
+from runner.upkeep.chain import read_removed
+from runner.upkeep.disk import content_of
+from runner.upkeep.inventory import Found, Inventory
 from runner.upkeep.mention import Trees, gave_up, named_data
-from runner.upkeep.surrounding import content_of, lease_of, read_removed
 
 REBUILD = "`mlrun store rebuild` builds the index again from the journals"
 _BACKUP = "restore this file from a backup; other runs are not affected"
@@ -72,64 +74,64 @@ class Survey:
                 self._doubtful.append(folder.path.name)
             last = folder.path.name
         for id in self._doubtful:
-            self.report.findings += self._run(self.store.layout.run(id), index, trees, count=False)
+            self.report.anomalies += self._run(self.store.layout.run(id), index, trees, count=False)
         if index is not None:
-            self.report.findings += self._whole_index(index)
+            self.report.anomalies += self._whole_index(index)
         return ""
 
     def names(self) -> None:
         """Look at what aliases, datasets and models mean."""
         try:
-            for digest, size, _ in named_data(self.store.refs, self.inventory):
+            for meant in named_data(self.store.refs, self.inventory):
                 self.report.names += 1
-                self._look(digest, size)
+                self._look(meant.digest, meant.size)
         except MlrunError:
             # The file that cannot be understood is told by who compares it with the log.
             return
 
     def _index(self) -> IndexFile | None:
-        """The index, if it can be read; otherwise a finding."""
+        """The index, if it can be read; otherwise an anomaly."""
         try:
             index = IndexFile.open(self.store.layout)
             problem = None if index is None else index.problem()
         except MlrunError as error:
             index, problem = None, error.message if error.code is ExitCode.STORE else None
             if problem is None:
-                self.report.findings.append(note("index-busy", "index.sqlite", f"is being written: {error.message}"))
+                self.report.anomalies.append(note("index-busy", "index.sqlite", f"is being written: {error.message}"))
         if problem is not None:
-            self.report.findings.append(
-                Finding("index-damaged", "index.sqlite", f"is damaged: {problem}", remedy=REBUILD)
+            self.report.anomalies.append(
+                Anomaly("index-damaged", "index.sqlite", f"is damaged: {problem}", remedy=REBUILD)
             )
         return index
 
-    def _run(self, folder: RunFolder, index: IndexFile | None, trees: Trees, *, count: bool) -> list[Finding]:
+    def _run(self, folder: RunFolder, index: IndexFile | None, trees: Trees, *, count: bool) -> list[Anomaly]:
         """What is wrong with a run; with `count`, all of it is counted and its objects are looked at."""
         if not folder.path.is_dir():
             return []
         place = f"runs/{folder.path.name}"
-        findings: list[Finding] = []
+        anomalies: list[Anomaly] = []
         indexed = None
         try:
             indexed = None if index is None else index.run(folder.path.name)
         except MlrunError as error:
-            findings.append(Finding("index-damaged", "index.sqlite", f"is damaged: {error.message}", remedy=REBUILD))
+            anomalies.append(Anomaly("index-damaged", "index.sqlite", f"is damaged: {error.message}", remedy=REBUILD))
         owner = content_of(folder.owner)
         try:
             run = recorded_run(folder)
         except MlrunError as error:
             run = run_before_damage(error)
             touched = (_touch_of_run(run, folder, indexed),)
-            findings.append(
-                Finding("journal-damaged", f"{place}/journal", _without_path(error), touched=touched, remedy=_BACKUP)
+            anomalies.append(
+                Anomaly("journal-damaged", f"{place}/journal", _without_path(error), touched=touched, remedy=_BACKUP)
             )
         else:
-            findings += _unbegun(folder, indexed) if run is None else _behind(folder, run, indexed, index is not None)
+            anomalies += _unbegun(folder, indexed) if run is None else _behind(folder, run, indexed, index)
         if run is not None:
             if run.id == folder.path.name:
-                findings += _owner(folder, run, owner)
+                anomalies += _owner(folder, run, owner)
             if count:
                 self._count(run, trees)
-        return findings
+        return anomalies
 
     def _count(self, run: Run, trees: Trees) -> None:
         self.report.runs += 1
@@ -157,16 +159,16 @@ class Survey:
             return
         elif (problem := _problem(found, size)) is not None:
             self.suspects.setdefault(digest, problem)
-        elif found is not None and found.place is Place.TRASH:
+        elif found is not None and found.place is Where.TRASH:
             self.waiting.add(digest)
 
     def _raise(self, kind: str, project: str, counter: int) -> None:
         self._numbers[project, kind] = max(self._numbers.get((project, kind), 0), counter)
 
-    def _whole_index(self, index: IndexFile) -> Iterator[Finding]:
+    def _whole_index(self, index: IndexFile) -> Iterator[Anomaly]:
         """Runs that only the index has, and numbers that would be given out twice."""
         layout = self.store.layout
-        self.removed = read_removed(layout)[0]
+        self.removed = read_removed(layout)
         try:
             for id, project, counter in index.begun_runs():
                 folder = layout.run(id)
@@ -174,18 +176,18 @@ class Survey:
                     continue
                 touched = (Touch("run", "", project, id, counter),)
                 what = "is missing, though the index knows it"
-                yield Finding("run-missing", f"runs/{id}", what, touched=touched, remedy="restore it from a backup")
+                yield Anomaly("run-missing", f"runs/{id}", what, touched=touched, remedy="restore it from a backup")
             for gone in self.removed.runs.values():
                 self._raise("run", gone.project, gone.counter)
                 self._raise("execution", gone.project, gone.executions)
             given = index.counters()
         except MlrunError as error:
-            yield Finding("index-damaged", "index.sqlite", f"is damaged: {error.message}", remedy=REBUILD)
+            yield Anomaly("index-damaged", "index.sqlite", f"is damaged: {error.message}", remedy=REBUILD)
             return
         for (project, kind), highest in self._numbers.items():
             if given.get((project, kind), 0) < highest:
                 what = f"would give out {kind} number {highest} of the project `{project}` again"
-                yield Finding("index-differs", "index.sqlite", what, remedy=REBUILD)
+                yield Anomaly("index-differs", "index.sqlite", what, remedy=REBUILD)
 
 
 def _problem(found: Found | None, size: int | None) -> str | None:
@@ -196,30 +198,30 @@ def _problem(found: Found | None, size: int | None) -> str | None:
     return found.problem
 
 
-def _unbegun(folder: RunFolder, indexed: Indexed | None) -> Iterator[Finding]:
+def _unbegun(folder: RunFolder, indexed: Indexed | None) -> Iterator[Anomaly]:
     """A run without a whole line: about to begin, never begun, or robbed of its journal."""
     place = f"runs/{folder.path.name}"
     if indexed is not None and indexed.row is not None:
         what = "is empty" if folder.journal.exists() else "is missing"
         touched = (_touch_of_run(None, folder, indexed),)
-        yield Finding("journal-damaged", f"{place}/journal", f"{what}", touched=touched, remedy=_BACKUP)
+        yield Anomaly("journal-damaged", f"{place}/journal", f"{what}", touched=touched, remedy=_BACKUP)
     elif (owner := read_owner(folder.owner)) is not None and is_alive(owner) is False:
         yield note("run-unbegun", place, "never began: the next command that writes removes it")
 
 
-def _behind(folder: RunFolder, run: Run, indexed: Indexed | None, has_index: bool) -> Iterator[Finding]:
+def _behind(folder: RunFolder, run: Run, indexed: Indexed | None, index: IndexFile | None) -> Iterator[Anomaly]:
     """How the index and the journal of a run disagree. The journal is written first, so it cannot be behind."""
     place = f"runs/{run.id}"
-    if not has_index:
+    if index is None:
         return
     if indexed is None:
-        yield Finding("index-differs", place, "is not in the index", remedy=REBUILD)
+        yield Anomaly("index-differs", place, "is not in the index", remedy=REBUILD)
     elif (lost := _lost(run, indexed)) is not None:
         touched = (_touch_of_run(run, folder, indexed),)
         what = f"has lost its end: the index knows of {lost}"
-        yield Finding("journal-shortened", f"{place}/journal", what, touched=touched, remedy=_BACKUP)
-    elif indexed.final and (difference := differs(indexed, run)) is not None:
-        yield Finding("index-differs", place, f"differs from the index: {difference}", remedy=REBUILD)
+        yield Anomaly("journal-shortened", f"{place}/journal", what, touched=touched, remedy=_BACKUP)
+    elif indexed.final and (difference := index.differs(run)) is not None:
+        yield Anomaly("index-differs", place, f"differs from the index: {difference}", remedy=REBUILD)
 
 
 def _lost(run: Run, indexed: Indexed) -> str | None:
@@ -230,15 +232,15 @@ def _lost(run: Run, indexed: Indexed) -> str | None:
     return "its end" if indexed.final and not is_final(run) else None
 
 
-def _owner(folder: RunFolder, run: Run, data: bytes | None) -> Iterator[Finding]:
+def _owner(folder: RunFolder, run: Run, data: bytes | None) -> Iterator[Anomaly]:
     """The lease file says what the journal's first entry says. A run that came from elsewhere has none."""
     place = f"runs/{run.id}/owner"
     if data is None and (is_final(run) or not folder.path.exists()):
         return
-    if data != lease_of(run):
+    if data != encode_owner(run.owner):
         what = "is missing" if data is None else "does not say what the journal says"
         touched = (Touch("run", "", run.project.name, run.id, run.counter),)
-        yield Finding("owner-damaged", place, what, touched=touched, remedy="call it with the right to write the store")
+        yield Anomaly("owner-damaged", place, what, touched=touched, remedy="call it with the right to write the store")
 
 
 def _touch_of_run(run: Run | None, folder: RunFolder, indexed: Indexed | None) -> Touch:

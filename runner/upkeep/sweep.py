@@ -7,12 +7,11 @@ object gone, and brings it back itself.
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from types import MappingProxyType
 
 from runner.digest import Digest, is_digest
 from runner.errors import MlrunError
@@ -25,18 +24,13 @@ from runner.store.removal import Removals
 from runner.store.trash import Batch, Trash
 from runner.upkeep.census import CensusTaker
 from runner.upkeep.disk import Heap, entries, weigh_batch
-from runner.upkeep.mark import spelled
-from runner.upkeep.plan import PARTIAL, Left, Plan, is_due
+from runner.upkeep.plan import PARTIAL, Left, Plan, Sizes, is_due
 from runner.worker.tree import remove_tree
 
 _TOLD_AT_ONCE = 10_000
 """Executions of one entry."""
 _NEEDED = 1 << 20
 """Bytes that a removal takes at most before it frees any, about."""
-
-
-_Sizes = Mapping[str, Mapping[str, int]]
-"""Bytes of objects and of recipes, by part and name."""
 
 
 @dataclass(slots=True)
@@ -64,18 +58,21 @@ class Sweeper:
         self._trash = Trash(layout)
 
     def sweep(self, plan: Plan, moment: datetime, *, at_once: bool = False) -> Swept:
-        """Remove what `plan` says, and destroy what has waited for its week; with `at_once` nothing waits."""
+        """Remove what `plan` says, and destroy what has waited for its week; with `at_once` nothing waits. `end` has to
+        follow."""
         swept = Swept(at_once)
         with disk_errors(self._layout.root, _NEEDED):
             # Room is made before room is taken: the disk may be full.
             self._settle(plan, swept)
-            for batch in self._trash.batches():
-                if at_once or is_due(batch, moment):
-                    self._destroy(batch, swept)
+            over = [batch for batch in self._trash.batches() if at_once or is_due(batch, moment)]
+            for batch in over:
+                self._give_up(batch, swept)
+            if over:
+                self._destroy(swept)
             for left in plan.stale:
                 _remove(left, swept)
             remove_left(self._layout.claims)
-            if plan.items or plan.work:
+            if any(plan.files.values()) or plan.work:
                 swept.batch = self._trash.begin("gc", self._by)
                 try:
                     self._tell(plan, swept.batch)
@@ -88,10 +85,17 @@ class Sweeper:
                 finally:
                     self._put_back(plan, swept.batch, swept)
                 if at_once:
-                    self._destroy(swept.batch, swept, _sizes(plan))
+                    self._give_up(swept.batch, swept, plan.files)
+        return swept
+
+    def end(self, swept: Swept) -> None:
+        """Destroy what was given up, by whomever. That may take long, and others may have their turn meanwhile."""
+        if swept.at_once and swept.batch is not None:
+            with disk_errors(self._layout.root):
+                self._destroy(swept)
+        else:
             with suppress(OSError):
                 self._trash.destroy_rest(remove_tree)
-        return swept
 
     def _tell(self, plan: Plan, batch: Batch) -> None:
         """Before anything goes: a missing file must never look like damage."""
@@ -100,7 +104,7 @@ class Sweeper:
             for at in range(0, len(plan.losers), _TOLD_AT_ONCE)
         ]
         if entries_told:
-            Removals(self._layout.removed).append(entries_told)
+            Removals(self._layout).append(entries_told)
 
     def _move(self, plan: Plan, batch: Batch, swept: Swept) -> None:
         for left in plan.work:
@@ -109,10 +113,10 @@ class Sweeper:
                     swept.moved.add(left.heap.size, left.heap.files)
             except PermissionError as error:
                 swept.stuck.append(f"{left.path}: {error.strerror}")
-        # A recipe goes before what it is made of.
-        for part, sizes in _sizes(plan).items():
-            for name in self._trash.move_files(batch, part, sizes):
-                swept.moved.add(sizes[name])
+        for part, sizes in plan.files.items():
+            if sizes:
+                moved = self._trash.move_files(batch, part, sizes)
+                swept.moved.add(sum(map(sizes.__getitem__, moved)), len(moved))
 
     def _put_back(self, plan: Plan, batch: Batch, swept: Swept) -> None:
         """What is in use by now comes back; all of it if nobody can tell."""
@@ -120,22 +124,22 @@ class Sweeper:
             relied_on = self._taker.look_again(plan.census)
         except MlrunError:
             self._trash.restore(batch)
-            lost = Removals(self._layout.removed).read().batches.get(batch.id, {})
+            lost = Removals(self._layout).read().batches.get(batch.id, {})
             tell_restored(self._layout, [id for id, first in lost.items() if first])
             self._trash.destroy(batch, remove_tree)
             raise
-        moved = {item.digest: item.size for item in plan.items}
-        for digest in relied_on & moved.keys():
-            if self._trash.bring_back(spelled(digest)):
-                swept.back.add(moved[digest])
+        gone = plan.files["packed"] | plan.files["objects"]
+        for name in map(bytes.hex, relied_on):
+            if name in gone and self._trash.bring_back(Digest(name)):
+                swept.back.add(gone[name])
         for source in self._sources(relied_on):
             if not (self._layout.objects / source[:2] / source).exists():
                 self._trash.bring_back(source)
 
     def _sources(self, relied_on: Collection[bytes]) -> Iterator[Digest]:
         """What packed objects in use are made of."""
-        for shard in SHARDS:
-            for entry in entries(self._layout.packed / shard):
+        for folder in entries(self._layout.packed):
+            for entry in entries(folder.path):
                 if is_digest(entry.name) and bytes.fromhex(entry.name) in relied_on:
                     with suppress(FileNotFoundError, ValueError):
                         yield from decode_recipe(Path(entry.path).read_bytes()).sources
@@ -160,28 +164,25 @@ class Sweeper:
                     if self._trash.bring_back(Digest(entry.name)):
                         swept.found.add(size)
 
-    def _destroy(self, batch: Batch, swept: Swept, sizes: _Sizes = MappingProxyType({})) -> None:
+    def _give_up(self, batch: Batch, swept: Swept, sizes: Sizes | None = None) -> None:
         """`sizes` are those of what is in the batch, as far as they are known: the others are looked up."""
-        heap = weigh_batch(self._trash.folder(batch), sizes)
-        try:
-            self._trash.destroy(batch, remove_tree)
-        except PermissionError as error:
-            swept.stuck.append(f"{os.fsdecode(error.filename or '?')}: {error.strerror}")
+        heap = weigh_batch(self._trash.folder(batch), sizes or {})
+        self._trash.give_up(batch)
         swept.destroyed.add(heap.size, heap.files)
+
+    def _destroy(self, swept: Swept) -> None:
+        try:
+            self._trash.destroy_rest(remove_tree)
+        except PermissionError as error:
+            stuck = f"{os.fsdecode(error.filename or '?')}: {error.strerror}"
+            if stuck not in swept.stuck:
+                swept.stuck.append(stuck)
 
 
 def tell_restored(layout: Layout, executions: Collection[str]) -> None:
     """Executions have their files again. Raises MlrunError."""
     if executions:
-        Removals(layout.removed).append([{"type": "files-restored", "executions": sorted(executions)}])
-
-
-def _sizes(plan: Plan) -> _Sizes:
-    """What is moved of each part, in the order in which they go: a recipe before what it is made of."""
-    sizes: dict[str, dict[str, int]] = {}
-    for item in sorted(plan.items, key=lambda item: item.part, reverse=True):
-        sizes.setdefault(item.part, {})[item.digest.hex()] = item.size
-    return sizes
+        Removals(layout).append([{"type": "files-restored", "executions": sorted(executions)}])
 
 
 def _remove(left: Left, swept: Swept) -> None:

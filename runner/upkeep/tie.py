@@ -6,8 +6,8 @@ from runner.errors import MlrunError
 from runner.escape import printable
 from runner.store.catalog import data_of
 from runner.store.datum import SCHEME, Datum
+from runner.store.reach import named_by_names
 from runner.store.record import Run
-from runner.store.ref import KINDS
 from runner.store.store import Store
 
 
@@ -15,17 +15,16 @@ def ties(store: Store, run: Run) -> Iterator[str]:
     """Every tie of a run, in a few words. Raises MlrunError (STORE)."""
     data = {datum.id: datum for execution in run.executions.values() for datum in data_of(execution)}
     yield from _pins(store, run, data)
-    for alias in store.refs.aliases():
-        if alias.datum.execution in run.executions:
-            yield f"`{printable(alias.datum.name)}` has the alias `{printable(alias.name)}`"
     makers = [id.encode() for id in run.executions]
-    for kind in KINDS:
-        for collection in store.refs.collections(kind):
-            for version in collection.versions:
-                # The list is read as bytes: most have nothing to do with this run.
-                listing = store.objects.read(version.manifest)
-                if any(maker in listing for maker in makers):
-                    yield f"files of it are in {kind} `{printable(f'{collection.name}/{version.name}')}`"
+    for meant in named_by_names(store.refs, lambda _: ()):
+        if meant.datum is not None:
+            if meant.datum.execution in run.executions:
+                yield f"`{printable(meant.datum.name)}` has the alias `{printable(meant.name)}`"
+            continue
+        # The list is read as bytes: most have nothing to do with this run.
+        listing = store.objects.read(meant.digest)
+        if any(maker in listing for maker in makers):
+            yield f"files of it are in {meant.kind} `{printable(meant.name)}`"
     yield from _users(store, run, data)
 
 

@@ -15,7 +15,9 @@ from pathlib import Path
 from runner.digest import Digest, hash_pieces
 from runner.store.durable import NEW
 from runner.store.layout import SHARDS, Layout
-from runner.upkeep.inventory import Found, Inventory, names
+from runner.store.shelf import Where
+from runner.upkeep.disk import names
+from runner.upkeep.inventory import Found, Inventory
 
 _PIECE = 1 << 20
 
@@ -53,10 +55,9 @@ def find_traces(layout: Layout, inventory: Inventory, digest: Digest, size: int,
     for part in parts:
         traces.found += (Trace(one.path, "parts of it", one.size) for one in inventory.copies(part))
     for copy in reversed(copies):
-        what = "the object in the trash" if copy.path.is_relative_to(layout.trash) else "the object"
-        if copy.path.parent.parent.name == "packed":
-            what = what.replace("object", "recipe")
-        traces.found.append(Trace(copy.path, what, copy.path.lstat().st_size))
+        what = "the recipe" if copy.is_recipe else "the object"
+        where = " in the trash" if copy.place is Where.TRASH else ""
+        traces.found.append(Trace(copy.path, what + where, copy.path.lstat().st_size))
     traces.outside = _outside(traces.found)
     return traces
 

@@ -3,6 +3,7 @@
 Things are back before that is told, and the batch is forgotten last; whoever is killed in between does it again.
 """
 
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from runner.store.removal import Removals
 from runner.store.snapshot import Snapshots
 from runner.store.store import Store
 from runner.store.trash import Batch, Trash
-from runner.upkeep.disk import Heap
+from runner.upkeep.disk import Heap, weigh
 from runner.upkeep.sweep import tell_restored
 from runner.worker.tree import remove_tree
 
@@ -39,15 +40,20 @@ def undo(store: Store, view: Store) -> Undone:
     with disk_errors(layout.trash):
         batches = trash.batches()
         if not batches:
-            raise usage_error("the trash is empty: there is nothing to undo", hint="what is older than a week is gone")
+            raise usage_error(
+                "the trash is empty: there is nothing to undo",
+                hint="what was there for a week, or destroyed by `--now`, is gone",
+            )
         batch = batches[-1]
         heap = Heap()
         for path in trash.contents(batch):
-            heap.add(path.lstat().st_size)
+            status = path.lstat()
+            what = weigh(path) if stat.S_ISDIR(status.st_mode) else Heap(1, status.st_size)
+            heap.add(what.size, what.files)
         store.expect_back(_runs_in(trash, batch))
         trash.restore(batch)
         runs = _readmit(store, view, trash)
-        gone = Removals(layout.removed).read()
+        gone = Removals(layout).read()
         concerned = {id: first for id, first in gone.batches.get(batch.id, {}).items() if id in gone.dropped}
         whole = [id for id, first in concerned.items() if first]
         whole += _whole(view, {id for id, first in concerned.items() if not first})
@@ -64,7 +70,7 @@ def _runs_in(trash: Trash, batch: Batch) -> list[str]:
 def _readmit(store: Store, view: Store, trash: Trash) -> int:
     """Runs that are in their places though they count as removed are removed no more; what they name comes along if it
     waits in other batches. How many."""
-    gone = Removals(store.layout.removed).read()
+    gone = Removals(store.layout).read()
     back = [id for id in sorted(gone.runs) if store.layout.run(id).journal.exists()]
     snapshots = Snapshots(view.objects)
     for id in back:

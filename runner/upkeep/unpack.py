@@ -3,22 +3,24 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from runner.digest import Digest, large_hasher
 from runner.errors import ExitCode, MlrunError
+from runner.store.catalog import read_listing
 from runner.store.durable import create, disk_errors, make_folder, sync_folder, write_all
-from runner.store.history import recorded_run, run_folders
+from runner.store.history import recorded_run, run_folders, run_folders_in_trash
 from runner.store.layout import RunFolder
-from runner.store.packed import Packed, blocks, made_by
-from runner.store.reach import named_by
+from runner.store.packed import blocks, made_by
+from runner.store.reach import named_by, named_by_names
 from runner.store.recipe import Piece, Recipe
 from runner.store.record import Run
-from runner.store.ref import KINDS
 from runner.store.snapshot import Snapshots
 from runner.store.store import Store
 from runner.upkeep.lead import Leads
 from runner.upkeep.release import release, scratch_name
+from runner.upkeep.turn import Turn
 
 
 @dataclass(slots=True)
@@ -31,16 +33,15 @@ class Unpacked:
     kept: list[Digest] = field(default_factory=list)
 
 
-def unpack(store: Store, digests: Iterable[Digest]) -> Unpacked:
+def unpack(store: Store, turn: Turn, digests: Iterable[Digest]) -> Unpacked:
     """Make every packed object whole that needs one of these, or something that one of these needs; drop leftovers.
 
-    Recipes in the trash become whole objects there. Raises MlrunError: LOCKED when another process is packing, DISK,
-    and STORE for what cannot be put together; then it stays as it was.
+    Recipes in the trash become whole objects there. Raises MlrunError: DISK, and STORE for what cannot be put together;
+    then it stays as it was.
     """
     done = Unpacked()
-    packed = Packed(store.layout.packed)
-    with packed.alone(), disk_errors(store.layout.root):
-        leads = Leads(store.layout)
+    with disk_errors(store.layout.root):
+        leads = Leads(turn)
         sources = set(digests)
         for digest in tuple(sources):
             sources.update(source for _, recipe in leads.of(digest) for source in recipe.sources)
@@ -50,7 +51,9 @@ def unpack(store: Store, digests: Iterable[Digest]) -> Unpacked:
                 _make_whole(store, digest, path, recipe)
                 leftovers |= recipe.sources
             done.whole.append(digest)
-        done.dropped, done.kept = _drop(store, {one for one in leftovers.difference(digests) if not leads.to(one)})
+        done.dropped, done.kept = _drop(
+            store, turn, {one for one in leftovers.difference(digests) if not leads.to(one)}
+        )
     return done
 
 
@@ -92,7 +95,7 @@ def _write(path: Path, digest: Digest, content: Iterable[memoryview], size: int)
         os.close(fd)
 
 
-def _drop(store: Store, unneeded: set[Digest]) -> tuple[list[Digest], list[Digest]]:
+def _drop(store: Store, turn: Turn, unneeded: set[Digest]) -> tuple[list[Digest], list[Digest]]:
     """Remove what was only stored for recipes; gives what is gone, and what may have been such, too."""
     leftovers, certain = set(unneeded), True
     for names in _names(store) if unneeded else ():
@@ -101,20 +104,16 @@ def _drop(store: Store, unneeded: set[Digest]) -> tuple[list[Digest], list[Diges
                 leftovers.discard(name)
         except MlrunError:
             certain = False
-    gone = release(store.layout, sorted(leftovers)) if certain else []
+    gone = release(turn, sorted(leftovers)) if certain else []
     return gone, sorted(leftovers.difference(gone))
 
 
 def _names(store: Store) -> Iterator[Iterator[Digest]]:
     """Everything that records and names mean, in parts, each of which may raise MlrunError (STORE) when it is read."""
     snapshots = Snapshots(store.objects)
-    for folder in (*run_folders(store.layout), *map(RunFolder, store.layout.trash.glob("*/runs/*"))):
+    for folder in (*run_folders(store.layout), *run_folders_in_trash(store.layout)):
         yield (named.digest for run in _run(folder) for named in named_by(run, snapshots.files))
-    yield (alias.datum.digest for alias in store.refs.aliases())
-    for kind in KINDS:
-        for collection in store.refs.collections(kind):
-            for version in collection.versions:
-                yield (datum.digest for datum in store.catalog.version(kind, collection.name, version.name))
+    yield (meant.digest for meant in named_by_names(store.refs, partial(read_listing, store.objects)))
 
 
 def _run(folder: RunFolder) -> Iterator[Run]:

@@ -4,18 +4,17 @@ What the quota counts are whole objects, recipes, the trash, the quarantine and 
 Records and caches are not counted. A folder of objects is counted again only when its time stamp has changed.
 """
 
-import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.errors import ExitCode, MlrunError
-from runner.store.durable import disk_errors, temporary_name
+from runner.store.durable import disk_errors
 from runner.store.identity import is_id
 from runner.store.layout import SHARDS, Layout
+from runner.store.memo import keep, recall
 from runner.upkeep.disk import Heap, entries, weigh, weigh_work
 
 PARTS = ("whole", "packed", "trash", "work", "quarantine", "records", "cache")
@@ -35,7 +34,8 @@ def measure(layout: Layout) -> dict[str, Heap]:
         records = _sum([*map(weigh, (layout.runs, layout.refs, layout.removed, layout.claims)), *_index(layout)])
         return {
             "whole": weigh(layout.objects),
-            "packed": weigh(layout.packed),
+            # Without the file of the lock, which is no recipe.
+            "packed": _sum([weigh(layout.packed / shard) for shard in SHARDS]),
             "trash": weigh(layout.trash),
             "work": weigh_work(layout.work),
             "quarantine": weigh(layout.quarantine),
@@ -92,9 +92,9 @@ class _Memory:
     def load(cls, path: Path) -> "_Memory":
         """What is kept at `path`; nothing if that cannot be used."""
         try:
-            told = json.loads(path.read_bytes())
+            told = recall(path)
             return cls(path, {str(name): (int(stamp), int(size)) for name, (stamp, size) in told.items()})
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError):
             return cls(path, {})
 
     def count(self, layout: Layout) -> Mapping[str, int]:
@@ -118,11 +118,8 @@ class _Memory:
 
     def save(self) -> None:
         """For the next time; where that cannot be, it takes longer."""
-        temporary = self.path.parent / temporary_name()
-        with suppress(OSError):
-            if self.seen != self.known:
-                temporary.write_text(json.dumps(self.seen), encoding="ascii")
-                temporary.replace(self.path)
+        if self.seen != self.known:
+            keep(self.path, self.seen)
 
     def _shards(self, layout: Layout, top: Path) -> int:
         name = os.path.relpath(top, layout.root)

@@ -15,6 +15,7 @@ from runner.errors import ExitCode, MlrunError
 from runner.executors import EXECUTORS, Site
 from runner.job import Identity, Network
 from runner.state import Reason
+from tests.patience import not_for_ever
 
 pytestmark = pytest.mark.docker
 
@@ -379,13 +380,12 @@ def test_an_ordinary_caller_gets_what_a_killed_step_left_everywhere(docker, api,
     ],
 )
 def test_the_probe_names_the_socket_and_the_cause(tmp_path, variables, words):
-    began = time.monotonic()
     executor = EXECUTORS["docker"](Site(tmp_path, tmp_path, None, variables))
-    probe = executor.probe()
+    with not_for_ever():
+        probe = executor.probe()
 
     assert not probe.works
     assert words in probe.sentence
-    assert time.monotonic() - began < 5
     with pytest.raises(MlrunError) as refusal:
         executor.resolve("a:1")
     assert (refusal.value.code, refusal.value.message) == (ExitCode.EXECUTOR, probe.sentence)

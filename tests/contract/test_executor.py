@@ -9,6 +9,7 @@ import pytest
 
 from runner.job import Handle, LogChunk, Network
 from runner.state import Reason
+from tests.patience import not_for_ever
 
 # A request to stop that falls between two commands reaches no program, and the shell waits for the next one to end:
 # a job that is to be stopped soon does many short things.
@@ -249,11 +250,10 @@ def test_stopping_with_grace_lets_the_program_save(bench):
 
 
 def test_stopping_kills_who_ignores_it(bench):
-    began = time.monotonic()
-    result = bench.run("trap '' TERM", "echo ready", IDLE, listen=after(b"ready", 0.5))
+    with not_for_ever():
+        result = bench.run("trap '' TERM", "echo ready", IDLE, listen=after(b"ready", 0.5))
 
     assert result.outcome.reason is Reason.STOP
-    assert time.monotonic() - began < 20
 
 
 def test_a_program_that_fails_before_it_is_asked_to_stop_has_failed(bench):
@@ -523,7 +523,7 @@ def test_two_jobs_run_at_the_same_time(bench):
     results = {}
 
     def run_a() -> None:
-        results["a"] = bench.run("echo ready", IDLE, listen=lambda handle, _: (with_b.wait(30), handle.stop(5)))
+        results["a"] = bench.run("echo ready", IDLE, listen=lambda handle, _: (with_b.wait(60), handle.stop(5)))
 
     thread = threading.Thread(target=run_a)
     thread.start()

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 
-from runner.errors import MlrunError
+from runner.errors import ExitCode, MlrunError
 from runner.remote.kind import open_remote
 from runner.remote.remote import Halted, NotThere, Remote, read_whole
 
@@ -265,6 +266,24 @@ def test_only_old_uploads_are_swept(root: tuple[Case, Path]) -> None:
     os.utime(folder / "new/other", (1e9, 1e9))
     case.remote.sweep()
     assert set(case.contents()) == {"new/.new-2-young", "new/other"}
+
+
+@pytest.mark.parametrize("size", [10, 2_000_000])
+def test_a_remote_that_is_removed_meanwhile_says_so(root: tuple[Case, Path], size: int) -> None:
+    case, folder = root
+    put(case, "objects/ab/first", bytes(size))
+    shutil.rmtree(folder)
+    with pytest.raises(MlrunError, match="was removed") as caught:
+        put(case, "objects/ab/second", bytes(size))
+    assert caught.value.code is ExitCode.INPUT
+    assert "the same command" in str(caught.value.hint)
+
+
+def test_a_directory_that_is_removed_before_its_files_have_names_says_so(directory: Case, tmp_path: Path) -> None:
+    put(directory, "objects/ab/it", b"x")
+    shutil.rmtree(tmp_path / "remote")
+    with pytest.raises(MlrunError, match="was removed"):
+        directory.remote.settle()
 
 
 def test_a_directory_does_not_write_through_a_link(directory: Case, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,13 +13,12 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE, wait_for
+
 COMMAND = Path(sysconfig.get_path("scripts")) / "mlrun"
 ROOT = Path(__file__).parents[2]
 BUSYBOX = "mlrun-test/busybox:1"
 SKLEARN = "mlrun-test/sklearn:1"
-PATIENCE = 60.0
-"""Seconds after which a command of these tests counts as hanging."""
-
 PASSED_ON = ("DOCKER_HOST", "TMPDIR")
 
 
@@ -89,14 +87,6 @@ class Running:
         """Wait for its end."""
         code = self.process.wait(PATIENCE)
         return Done(self.arguments, code, self.out.read_text(), self.err.read_text())
-
-
-def wait_for(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
-    """Wait until `condition` holds; fails when it does not within `patience` seconds."""
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, f"no {what} within {patience:g} s"
-        time.sleep(0.02)
 
 
 @dataclass

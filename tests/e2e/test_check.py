@@ -16,9 +16,10 @@ from runner.store.naming import Refs
 from runner.store.removal import Removals
 from runner.store.store import Store
 from runner.store.trash import Trash
+from runner.upkeep.anomaly import Report
 from runner.upkeep.check import Wish, check
-from runner.upkeep.finding import Report
 from runner.upkeep.pack import pack
+from runner.upkeep.turn import alone
 
 YAML = """
 - step:
@@ -60,9 +61,10 @@ def home(shared: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
         project.succeeds("exec", "grow", "--lines", lines)
     project.succeeds("exec", "train")
     with Store.open(folder / "store", create=True) as store:
-        assert pack(store, least=1000).objects == 1
+        with alone(store.layout) as turn:
+            assert pack(store, turn, least=1000).objects == 1
         old = store.find_execution(None, store.executions()[-1]["id"])[1]
-        Removals(store.layout.removed).append([{"type": "files-dropped", "executions": ["00000000"]}])
+        Removals(store.layout).append([{"type": "files-dropped", "executions": ["00000000"]}])
         trash = Trash(store.layout)
         batch = trash.begin("gc", "somebody")
         assert trash.move(batch, store.objects.path(store.objects.put_bytes(b"nobody needs this")))
@@ -208,7 +210,7 @@ def never_serves_what_is_damaged(root: Path, home: Path) -> None:
 
 
 def names_the_file(report: Report, name: str) -> bool:
-    """Whether a finding is about this file, or about the object that it is a copy or a recipe of."""
+    """Whether a anomaly is about this file, or about the object that it is a copy or a recipe of."""
     digest = name.split("/")[-1]
     return any(one.place == name or (is_digest(digest) and one.digest == digest) for one in report.damages)
 
@@ -254,7 +256,7 @@ def test_journals_of_two_runs_that_were_swapped_are_found(home: Path, tmp_path: 
     two.rename(one)
     (tmp_path / "aside").rename(two)
     report = check_all(tmp_path / "store")
-    assert {finding.place for finding in report.damages} == {f"runs/{p.parent.name}/journal" for p in (one, two)}
+    assert {anomaly.place for anomaly in report.damages} == {f"runs/{p.parent.name}/journal" for p in (one, two)}
     with Store.open(tmp_path / "store", create=False) as store, pytest.raises(MlrunError, match="tells of the run"):
         store.run(one.parent.name)
 
@@ -267,8 +269,8 @@ def test_turns_that_vanished_from_the_end_of_a_journal_are_found(
 
     for id in os.listdir(home / "store/runs"):
         root = damage(f"runs/{id}/journal", cut)
-        (finding,) = [one for one in check_all(root).damages if one.place.startswith("runs/")]
-        assert finding.code == "journal-shortened"
+        (anomaly,) = [one for one in check_all(root).damages if one.place.startswith("runs/")]
+        assert anomaly.code == "journal-shortened"
     check_all(home / "store", read_data=False)
     for name in ("removed", "refs/log"):
         found = {one.code for one in check_all(damage(name, cut)).damages}

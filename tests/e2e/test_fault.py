@@ -9,7 +9,6 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -91,12 +90,10 @@ def test_stars_upon_stars_and_braces_upon_braces_end_soon(make):
         f"keep-directories: full}}]}}\n",
         files,
     )
-    began = time.monotonic()
-
+    # A pattern that is tried over and over never ends; the command gets a bounded time.
     done = project.succeeds("exec", "a")
 
     assert done.out.splitlines() == ["{" * 1000 + "}" * 1000, "512"]
-    assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("address", ["file:///etc/shadow", "/proc/self/environ", "/etc/hostname"])
@@ -123,6 +120,8 @@ def clock(tmp_path):
         "LD_PRELOAD": str(found[0]),
         "FAKETIME_TIMESTAMP_FILE": str(said),
         "FAKETIME_NO_CACHE": "1",
+        # A clock that jumps leaves the time stamps of files alone.
+        "NO_FAKE_STAT": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "DONT_FAKE_MONOTONIC": "1",
     }

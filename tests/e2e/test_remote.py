@@ -166,6 +166,24 @@ def test_an_object_store(mine: Any, yours: Any, s3_server: Any, tmp_path: Path) 
     assert yours.show()["id"] == mine.show()["id"]
 
 
+def test_a_purge_at_the_remote_counts_here_only_by_the_users_word(mine: Any, yours: Any, remote: str) -> None:
+    mine.succeeds("exec", "make")
+    mine.succeeds("push", "--to", remote)
+    (model,) = [one for one in mine.show("1")["outputs"] if one["name"] == "model.txt"]
+    mine.succeeds("purge", "--remote", remote, "--yes", model["digest"])
+    pulled = yours.succeeds("pull", "--from", remote)
+    assert "1 file not brought, destroyed for good at the remote: `model.txt`" in pulled.err
+    assert "--accept-purges" in pulled.err
+    yours.succeeds("exec", "make")
+    yours.succeeds("store", "check")
+    assert yours.outputs("2", Path(remote).parent / "own")["model.txt"] == b"first\n"
+    told = yours.succeeds("pull", "run:1", "--from", remote, "--accept-purges")
+    assert f"`mlrun purge {model['digest']}`" in told.err
+    yours.succeeds("purge", "--yes", model["digest"])
+    again = yours.mlrun("exec", "make")
+    assert again.code != 0 and "was purged on" in again.err
+
+
 def test_a_place_without_a_remote_is_told(yours: Any, remote: str) -> None:
     assert "there is no remote store" in yours.refused("pull", "--from", remote, code=41)
     assert "there is no remote store" in yours.refused("fetch", "--from", remote, code=41)

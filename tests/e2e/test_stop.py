@@ -1,10 +1,12 @@
 """Runs that end before their time: Ctrl-C, other signals, `mlrun stop`, and the death of the runner itself."""
 
+import contextlib
 import os
 import signal
 import socket
-import time
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -91,11 +93,14 @@ def test_a_step_that_is_stopped_may_save_what_it_has(project, tmp_path):
     assert project.outputs("latest", tmp_path / "results") == {"last-words.txt": b"goodbye\n"}
 
 
-def test_a_second_ctrl_c_kills_a_step_that_does_not_listen(project, marker, alive):
+def test_a_second_ctrl_c_kills_a_step_that_does_not_listen(project, marker, alive, tmp_path):
+    # A kill that came only when the grace is over would never come.
+    (tmp_path / "config" / "mlrun").mkdir(parents=True)
+    (tmp_path / "config" / "mlrun" / "settings.toml").write_text("grace = 3600\n")
+    project = project.with_variables(XDG_CONFIG_HOME=str(tmp_path / "config"))
     running = project.start("exec", "stubborn", "--marker", marker)
     running.until("ready")
 
-    began = time.monotonic()
     running.signal(signal.SIGINT)
     running.until("Ctrl-C again kills it")
     assert project.show()["nodes"]["stubborn"]["state"] == "stopping"
@@ -104,7 +109,6 @@ def test_a_second_ctrl_c_kills_a_step_that_does_not_listen(project, marker, aliv
     done = running.end()
 
     assert done.code == 130, str(done)
-    assert time.monotonic() - began < 8
     assert not alive(marker)
     assert project.show("latest")["state"] == "stopped"
 
@@ -163,7 +167,7 @@ def test_when_the_runner_is_killed_its_step_dies_and_the_run_is_interrupted(proj
     running.signal(signal.SIGKILL)
     running.end()
 
-    until(lambda: not alive(marker), "death of the step", 10)
+    until(lambda: not alive(marker), "death of the step")
     assert project.runs()[0]["state"] == "interrupted"
     execution = project.show("latest")
     assert (execution["state"], execution["reason"]) == ("interrupted", "runner-lost")
@@ -177,7 +181,7 @@ def test_after_the_runner_was_killed_the_next_run_works_and_notes_the_lost_one(p
     running.until("ready")
     running.signal(signal.SIGKILL)
     running.end()
-    until(lambda: not alive(marker), "death of the step", 10)
+    until(lambda: not alive(marker), "death of the step")
 
     assert project.succeeds("exec", "quick").out == "done\n"
 
@@ -194,7 +198,7 @@ def test_a_process_step_does_not_outlive_a_killed_runner_for_long(project, marke
     running.signal(signal.SIGKILL)
     running.end()
 
-    until(lambda: not alive(marker), "death of the step", 10)
+    until(lambda: not alive(marker), "death of the step")
     assert project.runs()[0]["state"] == "interrupted"
 
 
@@ -235,6 +239,14 @@ def test_two_runs_at_the_same_time_do_not_disturb_each_other(project, marker):
     assert running.end().code == 130
 
 
+def trickle(connection, ended):
+    """Answer just often enough that no timeout of the client ends the download."""
+    with contextlib.suppress(OSError):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        while not ended.wait(1):
+            connection.sendall(b"x")
+
+
 def test_ctrl_c_does_not_wait_for_a_download_that_hangs(make):
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"http://127.0.0.1:{server.getsockname()[1]}/data.csv"
@@ -244,10 +256,12 @@ def test_ctrl_c_does_not_wait_for_a_download_that_hangs(make):
         running = project.start("exec", "get")
         running.until("run 1")
         connection, _ = server.accept()
-        with connection:
-            began = time.monotonic()
+        ended = threading.Event()
+        with connection, ThreadPoolExecutor(1) as pool:
+            pool.submit(trickle, connection, ended)
             running.signal(signal.SIGINT)
-
-            assert running.end().code == 130
-            assert time.monotonic() - began < 5
+            try:
+                assert running.end().code == 130
+            finally:
+                ended.set()
     assert project.show()["state"] == "stopped"

@@ -92,7 +92,7 @@ def states(store: Store) -> list[tuple[str, str]]:
 
 def check_run(store: Store, contents: Contents, run: Run) -> None:
     """A run and its executions have numbers of their own and every object that they name."""
-    removed = Removals(store.layout.removed).read()
+    removed = Removals(store.layout).read()
     for named in named_by(run, lambda digest: tree(store, digest)):
         if is_kept(named, removed):
             contents.check(named.digest, named)
@@ -153,7 +153,7 @@ def check_index(store: Store) -> None:
         counters = [(row["project"], row["counter"]) for row in rows]
         assert len(set(counters)) == len(counters), counters
     before, rows = tables(store.layout.index), (store.runs(), store.executions())
-    assert not store.rebuild()
+    assert not store.rebuild({"user": "me"})
     assert (store.runs(), store.executions()) == rows, "a rebuild gives other rows"
     after = tables(store.layout.index)
     changed = {name: (before[name] - after[name], after[name] - before[name]) for name in before}

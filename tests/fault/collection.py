@@ -26,6 +26,7 @@ from runner.errors import ExitCode, MlrunError
 from runner.settings import Settings
 from runner.store.history import recorded_run, run_folders
 from runner.store.identity import new_id
+from runner.store.layout import Layout
 from runner.store.reach import FILES, named_by
 from runner.store.record import Code, ProjectRef
 from runner.store.removal import Removals
@@ -47,7 +48,7 @@ def main() -> int:
         deadline = time.monotonic() + options.seconds
         root = Path(folder) / "store"
         runs, lost = try_it(root, options.writers, options.seed, lambda: time.monotonic() < deadline)
-        removals = len(Removals(root / "removed").read().batches)
+        removals = len(Removals(Layout(root)).read().batches)
     print(
         f"{options.writers} writers, {runs} runs, {removals} removals beside them, {len(lost)} named objects lost "
         f"(seed {options.seed})"
@@ -135,7 +136,7 @@ def take_away_and_be_killed(root: Path, source: random.Random) -> None:
 
 def find_lost(root: Path) -> list[str]:
     """What records name and nobody removed, and that is nowhere."""
-    dropped = Removals(root / "removed").read().dropped
+    dropped = Removals(Layout(root)).read().dropped
     with Store.open(root, create=False) as view:
 
         def files(tree: Digest) -> Iterator[tuple[str, Digest, int]]:

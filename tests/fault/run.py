@@ -24,6 +24,7 @@ from ground import Figures, Stage, chosen, ground, side_by_side, timed, warm
 from injection import MAKES, READS, SYNCS, WRITES, Fault, is_possible
 from volume import Impossible, need_images, private_mounts
 
+from runner.store.layout import Layout
 from runner.store.removal import Removals
 
 
@@ -212,7 +213,7 @@ def collect(asked: Asked) -> Iterator[Figures]:
             runs, figures.losses = try_it(root, 16, asked.seed, lambda: time.monotonic() < deadline, least=2)
         except AssertionError as error:
             runs, figures.losses = 0, [str(error)]
-        figures.tried = figures.struck = len(Removals(root / "removed").read().batches)
+        figures.tried = figures.struck = len(Removals(Layout(root)).read().batches)
         figures.note = f"{runs} runs"
     yield figures
 

@@ -114,3 +114,13 @@ def test_a_run_that_cannot_be_read_goes_by_force_only(store: Store, settings: Se
     assert withdraw(settings, [id], force=True) == [Withdrawn(id, None, ())]
     assert shown(store) == []
     assert spared([Withdrawn(id, None, ())]) == {}
+
+
+def test_who_comes_too_late_is_told_that_the_run_was_removed(store: Store, settings: Settings, begin: MakeRun) -> None:
+    id = end(begin())
+    withdraw(settings, [id], force=False)
+    for force in (False, True):
+        with pytest.raises(MlrunError, match="run 1 was removed on 20") as caught:
+            withdraw(settings, [id], force=force)
+        assert caught.value.code is ExitCode.USAGE
+        assert caught.value.hint is not None and "`mlrun gc --undo` brings it back" in caught.value.hint

@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from runner.store.record import Code, LogRef, OutputFile, ProjectRef
 from runner.store.store import Store
 from runner.store.writer import RunWriter
 from runner.worker.log import LogFiles, LogWriter, metrics_file
+from tests.patience import wait_for
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -41,7 +41,7 @@ class Telling:
             "step": node,
             "image": "python:3.12",
             "script": {"items": ["python train.py --C=0.5"], "stop_at_failure": True},
-            "snapshot": "0" * 64,
+            "snapshot": self.writer.run().code.snapshot,
             "parameters": dict(parameters or {}),
             "inputs": list(inputs),
             "environment": {"VH_JOB_ID": id},
@@ -68,10 +68,7 @@ class Telling:
     def flushed(self, id: str, name: str, data: bytes) -> None:
         """Wait until a file of the log has `data`: it is written a moment later."""
         path = self.writer.folder.logs / id / name
-        deadline = time.monotonic() + 10
-        while not (path.exists() and data in path.read_bytes()):
-            assert time.monotonic() < deadline, f"{name} of {id} never got {data!r}"
-            time.sleep(0.01)
+        wait_for(lambda: path.exists() and data in path.read_bytes(), f"{data!r} in {name} of {id}")
 
     def finish(
         self,
@@ -111,10 +108,14 @@ class Telling:
 
     def die(self) -> None:
         """Lose the process that drives the run."""
-        for log in self.logs.values():
-            log.close()
+        self.close_logs()
         write_owner(self.writer.folder.owner, replace(current_owner(), start_time=1))
         self.writer.close()
+
+    def close_logs(self) -> None:
+        """Close the logs of executions that have not ended."""
+        while self.logs:
+            self.logs.popitem()[1].close()
 
     def end(self, state: str = "succeeded", reason: str | None = None) -> None:
         """End the run."""
@@ -130,6 +131,7 @@ class Project:
     root: Path
     store: Store
     ref: ProjectRef
+    told: list[Telling] = field(default_factory=list)
 
     def begin(self, *nodes: str, kind: str = "exec", name: str = "train", **more: Any) -> Telling:
         """A run that this process drives."""
@@ -147,7 +149,8 @@ class Project:
             "host": {"hostname": "here", "memory": 1 << 30},
             "version": "0.1.0",
         } | more
-        return Telling(self.store, self.store.begin_run(header))
+        self.told.append(Telling(self.store, self.store.begin_run(header)))
+        return self.told[-1]
 
     def run(
         self,
@@ -186,4 +189,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
         if name.startswith("GIT_") or name in {"MLRUN_EXECUTOR", "MLRUN_DEBUG"}:
             monkeypatch.delenv(name)
     with Store.open(tmp_path / "store", create=True) as store:
-        yield Project(folder, tmp_path / "store", store, locate(folder).ref)
+        made = Project(folder, tmp_path / "store", store, locate(folder).ref)
+        yield made
+        for telling in made.told:
+            telling.close_logs()
+            telling.writer.close()

@@ -1,5 +1,6 @@
 """Outputs copied out of the store."""
 
+import errno
 import os
 from io import BytesIO
 from pathlib import Path
@@ -126,3 +127,39 @@ def test_patterns_match_paths_and_base_names(shelf: Shelf) -> None:
     assert [output.name for output in choose_outputs(outputs, ["model.*"])] == ["model.pkl", "deep/model.txt"]
     assert [output.name for output in choose_outputs(outputs, ["deep/*"])] == ["deep/model.txt", "deep/er/plot.png"]
     assert choose_outputs(outputs, []) == outputs
+
+
+def test_a_file_gets_its_name_only_when_it_is_on_the_disk(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: dict[int, list[str]] = {}
+    fsync = os.fsync
+
+    def noted(fd: int) -> None:
+        fsync(fd)
+        synced[os.fstat(fd).st_ino] = [name for name in os.listdir(tmp_path) if not name.startswith(".new-")]
+
+    monkeypatch.setattr("os.fsync", noted)
+    deliver(shelf, [shelf.put("a", b"1"), shelf.put("b", b"2")], tmp_path, force=False)
+    assert [synced[(tmp_path / name).stat().st_ino] for name in ("a", "b")] == [[], []]
+    assert sorted(synced[tmp_path.stat().st_ino]) == ["a", "b"]
+
+
+def test_no_file_gets_its_name_when_the_disk_fails(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("os.fsync", failing)
+    with pytest.raises(MlrunError) as caught:
+        deliver(shelf, [shelf.put("a", b"1"), shelf.put("b", b"2")], tmp_path, force=False)
+    assert caught.value.code == ExitCode.OUTPUT
+    assert os.listdir(tmp_path) == []
+
+
+def test_more_files_than_wait_together_are_all_copied(shelf: Shelf, tmp_path: Path) -> None:
+    outputs = [shelf.put(f"d{number % 3}/{number}", b"%d" % number) for number in range(600)]
+    assert len(deliver(shelf, outputs, tmp_path, force=False).copied) == len(outputs)
+    assert all((tmp_path / one.name).read_bytes() == shelf.content[one.digest] for one in outputs)
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == len(outputs)

@@ -6,7 +6,8 @@ import sys
 import pytest
 from rich.console import Console
 
-from runner.cli.board import Board, Tail, duration_text, metric_text, metrics_text
+from runner.cli.board import Board, Tail, metric_text, metrics_text
+from runner.cli.cell import duration_text
 from runner.cli.display import PlainDisplay, failures, final_table
 from runner.cli.live import LiveDisplay
 from runner.escape import printable, printable_lines

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -68,7 +67,7 @@ def test_pinning_again_keeps_the_note_unless_another_is_given(project: Project, 
 def test_a_file_that_is_gone_cannot_be_pinned(project: Project, capsys: Capture) -> None:
     id = project.run(outputs={"model.pkl": b"m"})
     _, execution = project.store.find_execution(None, id)
-    Path(project.store.objects.name(execution.outputs[0].digest)).unlink()
+    project.store.objects.path(execution.outputs[0].digest).unlink()
     assert "is missing from the store" in out(capsys, "pin", "1/model.pkl", code=30)
     assert data(capsys, "pin", "--list") == []
 
@@ -85,7 +84,8 @@ def test_the_pin_of_something_that_is_gone_can_be_taken_away(project: Project, c
 @pytest.mark.parametrize(
     "arguments",
     [("pin",), ("pin", "99"), ("pin", "nothing"), ("pin", "1/none"), ("pin", "--list", "1"), ("tag",), ("tag", "1"),
-     ("tag", "99", "x"), ("tag", "1", ""), ("tag", "1", "a\nb"), ("tag", "--list", "1"), ("rm",), ("rm", "99"),
+     ("tag", "99", "x"), ("tag", "1", ""), ("tag", "1", "a\nb"), ("tag", "--list", "1"),
+     ("tag", "1", "x", "--json"), ("pin", "1", "--json"), ("rm",), ("rm", "99"),
      ("pin", "run:99"), ("pin", "--remove", "1"), ("pin", "--remove", "1", "--note", "x"), ("rm", "run:99")],
 )  # fmt: skip
 def test_what_cannot_be_done_is_a_usage_error(project: Project, capsys: Capture, arguments: tuple[str, ...]) -> None:
@@ -137,7 +137,7 @@ def test_a_removal_counts_only_files_that_are_there(project: Project, capsys: Ca
     id = project.run(outputs={"gone.bin": b"g" * 5000, "model.pkl": b"m" * 7})
     _, execution = project.store.find_execution(None, id)
     digests = {output.name: output.digest for output in execution.outputs}
-    Path(project.store.objects.name(digests["gone.bin"])).unlink()
+    project.store.objects.path(digests["gone.bin"]).unlink()
     assert "1 file (7 B) stays in the store" in out(capsys, "rm", "1")
 
 
@@ -249,6 +249,19 @@ def test_a_check_takes_minutes_by_their_letter(project: Project, capsys: Capture
     project.run()
     assert run(["store", "check", "--time-limit", "10m"]) != ExitCode.USAGE
     assert "not everything was looked at" not in capsys.readouterr().err
+
+
+def test_a_check_makes_folders_that_are_gone_again_and_does_not_call_the_store_read_only(
+    project: Project, capsys: Capture
+) -> None:
+    project.run(outputs={"model.pkl": b"m"})
+    project.store.close()
+    objects = project.store.layout.objects
+    objects.rename(objects.with_name("elsewhere"))
+    text = out(capsys, "store", "check", code=30)
+    assert "is missing" in text
+    assert "cannot be written" not in text
+    assert objects.is_dir()
 
 
 def test_a_rebuild_says_what_it_found(project: Project, capsys: Capture) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from runner.cli import stop
 from runner.cli.main import run
+from tests.patience import PATIENCE
 
 from .conftest import Project, Telling
 
@@ -23,7 +24,7 @@ class Owner(Thread):
         self.asked: list[str] = []
 
     def run(self) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while not self.asked and time.monotonic() < deadline:
             self.asked += [request["type"] for request in self.telling.writer.inbox()]
             time.sleep(0.01)

@@ -153,7 +153,7 @@ def test_downstream_nodes_are_bound_with_what_their_upstreams_left() -> None:
 
 
 def test_independent_nodes_run_at_the_same_time() -> None:
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=60)
 
     def work(job: Job, stopper: Stopper, listener: JobListener) -> Finished:
         both.wait()
@@ -198,7 +198,9 @@ def test_a_time_limit_stops_the_node_and_is_its_reason() -> None:
     assert [event.reason for event in events if isinstance(event, NodeChanged)][-1] is Reason.TIMEOUT
 
 
-def test_a_store_that_cannot_be_written_ends_everything_that_runs() -> None:
+def test_a_store_that_cannot_be_written_ends_everything_that_runs(
+    new_threads: Callable[[], list[threading.Thread]],
+) -> None:
     stopped: list[bool] = []
 
     def work(job: Job, stopper: Stopper, listener: JobListener) -> Finished:
@@ -210,7 +212,7 @@ def test_a_store_that_cannot_be_written_ends_everything_that_runs() -> None:
     with pytest.raises(MlrunError, match="the disk is full"):
         loop.run()
     assert all(stopped)
-    assert not [thread for thread in threading.enumerate() if thread.name == "_run_job"]
+    assert not [thread for thread in new_threads() if thread.name == "_run_job"]
 
 
 def test_a_bug_in_a_worker_comes_out_of_the_loop() -> None:

@@ -1,5 +1,6 @@
 import threading
 import time
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from runner.executors.container import ContainerHandle
 from runner.executors.endpoint import EngineError, EngineGone
 from runner.job import View
 from runner.state import Reason
+from tests.patience import not_for_ever, wait_for
 
 
 def frame(text, number=1):
@@ -139,14 +141,14 @@ def test_an_engine_that_does_not_come_back_is_given_up(handle, monkeypatch):
     made.close()
 
 
-def test_a_request_to_stop_gives_up_an_engine_that_is_away(handle):
+def test_a_request_to_stop_gives_up_an_engine_that_is_away(handle, monkeypatch):
+    monkeypatch.setattr("runner.executors.container._ENGINE_BACK", inf)
     made = handle(Engine(EngineGone("away"), attached=[]))
     threading.Timer(0.05, made.stop, (0,)).start()
-    began = time.monotonic()
-    list(made.logs())
+    with not_for_ever():
+        list(made.logs())
 
     assert made.wait().reason is Reason.RUNTIME
-    assert time.monotonic() - began < 5
 
 
 def test_a_container_that_is_gone_is_not_waited_for(handle):
@@ -167,7 +169,7 @@ def test_stopping_asks_first_and_kills_later(handle):
     engine = Engine(state("exited", 143), attached=[])
     made = handle(engine, report="exit 143 asked\n")
     made.stop(0.05)
-    time.sleep(0.3)
+    wait_for(lambda: len(engine.signals) == 2, "second signal")
     list(made.logs())
 
     assert engine.signals == ["TERM", "KILL"]
@@ -178,7 +180,7 @@ def test_stopping_without_grace_only_kills(handle):
     engine = Engine(state("exited", 137), attached=[])
     made = handle(engine, report="")
     made.stop(0)
-    time.sleep(0.1)
+    wait_for(lambda: engine.signals, "signal")
     list(made.logs())
 
     assert engine.signals == ["KILL"]
@@ -199,8 +201,8 @@ def test_no_signal_is_sent_after_the_end(handle):
 def test_without_an_init_process_every_process_is_asked(handle):
     engine = Engine(state("exited", 143), attached=[])
     made = handle(engine, has_init=False)
-    made.stop(60)
-    time.sleep(0.1)
+    made.stop(3600)
+    wait_for(lambda: engine.signals, "signal")
     made.close()
 
     assert engine.signals == ["kill -TERM -1"]

@@ -13,6 +13,7 @@ import pytest
 from runner.executors import interaction
 from runner.executors.fake import FakeExecutor
 from runner.job import Identity, Job, Script, Staged, View, Workspace
+from tests.patience import wait_for
 
 
 @pytest.fixture
@@ -103,10 +104,7 @@ def test_the_shell_falls_when_the_leash_does(
         process = subprocess.Popen(command, cwd=staged.workspace.repository)
         time.sleep(0.3)
         assert not (staged.workspace.repository / "fallen").exists()
-    deadline = time.monotonic() + 30
-    while not (staged.workspace.repository / "fallen").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for((staged.workspace.repository / "fallen").exists, "file of the leash")
     for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
         with suppress(ProcessLookupError):
             os.kill(int(child), 9)

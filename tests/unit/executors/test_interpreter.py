@@ -200,6 +200,13 @@ def ask(layer, code):
     return done.stdout.strip()
 
 
+def test_the_programs_of_a_layer_whose_path_is_no_text_work(callers, tmp_path):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff")) / "layer"
+    callers().interpreter().make_layer(folder, str(folder))
+    done = subprocess.run([folder / "bin/pip", "--version"], env={}, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("pip ")
+
+
 def test_the_layer_imports_from_the_caller_after_itself(layer):
     assert ask(layer, "import first; print(first.version)") == "1.0"
     own = next(layer.glob("lib/python*/site-packages"))

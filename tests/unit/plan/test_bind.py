@@ -6,7 +6,7 @@ import pytest
 
 from runner.errors import ExitCode, MlrunError
 from runner.job import InputFile, JobInput, Network
-from runner.plan.bind import Left, Resolved, make_job, match_names, place_files, rename_single, resolve, wildcard_root
+from runner.plan.bind import Left, Resolved, make_job, match_names, place_files, rename_single, resolve
 from runner.plan.compile import compile_pipeline, compile_step
 from runner.plan.model import Arguments, Given, PlannedNode
 from runner.spec.model import Input, KeepDirectories
@@ -173,13 +173,6 @@ def test_filename_counts_all_edges_and_the_default_together() -> None:
     assert names(one, "replace") == ["one.csv"]
     assert names(f"{one}, {other}", "replace") == ["a.csv", "b.csv"]
     assert names(one, "append", data=(file("default.csv"),)) == ["default.csv", "a.csv"]
-
-
-@pytest.mark.parametrize(
-    ("pattern", "root"), [("a/b*/c", "a/"), ("*.csv", ""), ("a/b/c.csv", "a/b/"), ("a/[bc]/d", "a/")]
-)
-def test_the_wildcard_root_is_the_folders_before_the_first_wildcard(pattern: str, root: str) -> None:
-    assert wildcard_root(pattern) == root
 
 
 def bound(planned: PlannedNode, resolved: Resolved, **fetched: tuple[InputFile, ...]):  # type: ignore[no-untyped-def]

@@ -11,7 +11,11 @@ import pytest
 from runner.digest import Digest
 from runner.errors import ExitCode, MlrunError
 from runner.provenance import tree as tree_module
-from runner.provenance.git import Captured, Head, Repository, capture_folder, find_repository
+from runner.provenance.commit import capture_commit
+from runner.provenance.folder import capture_folder
+from runner.provenance.git import Head, Repository, find_repository
+from runner.provenance.tree import Captured
+from runner.provenance.worktree import capture_worktree
 from runner.store.layout import Layout
 from runner.store.objects import Objects
 from runner.store.tree import TreeEntry
@@ -45,7 +49,7 @@ def work(tmp_path: Path) -> Path:
 def capture(folder: Path, objects: Objects, cache: Path | None = None) -> Captured:
     repository = find_repository(folder)
     assert repository is not None
-    return repository.capture(objects, cache)
+    return capture_worktree(objects, repository.root, cache)
 
 
 def entries(captured: Captured, objects: Objects) -> tuple[TreeEntry, ...]:
@@ -72,7 +76,7 @@ def test_the_same_tree_has_the_same_snapshot_and_a_commit_has_that_of_its_tree(w
     repository = Repository(work)
     first = capture(work, objects).snapshot
     assert capture(work, objects).snapshot == first
-    assert repository.capture_commit(objects, repository.resolve("HEAD")).snapshot == first
+    assert capture_commit(objects, repository, repository.resolve("HEAD")).snapshot == first
 
 
 def test_untracked_files_count_and_ignored_ones_do_not(work: Path, objects: Objects) -> None:
@@ -229,8 +233,8 @@ def test_a_hostile_repository_runs_no_program(work: Path, objects: Objects, tmp_
     marker.unlink(missing_ok=True)
     repository = Repository(work)
     repository.head()
-    captured = repository.capture(objects)
-    repository.capture_commit(objects, repository.resolve("HEAD"))
+    captured = capture_worktree(objects, repository.root)
+    capture_commit(objects, repository, repository.resolve("HEAD"))
     repository.read_file("HEAD", "a.py")
     repository.first_commit()
     assert not marker.exists()
@@ -250,7 +254,7 @@ def test_nothing_is_written_into_the_repository(work: Path, objects: Objects) ->
 
     (work / "a.py").write_text("changed\n")
     before = state()
-    Repository(work).capture(objects)
+    capture_worktree(objects, work)
     Repository(work).head()
     assert state() == before
 
@@ -426,7 +430,7 @@ def test_the_ignore_file_holds_for_a_commit_and_outside_git_too(work: Path, obje
     git(work, "commit", "-q", "-m", "ignore")
     repository = Repository(work)
     wanted = [".gitignore", ".vhignore", "a.py"]
-    assert paths(repository.capture_commit(objects, repository.resolve("HEAD")), objects) == wanted
+    assert paths(capture_commit(objects, repository, repository.resolve("HEAD")), objects) == wanted
     assert paths(capture_folder(objects, work), objects) == wanted
     assert not capture(work, objects).dirty
 
@@ -440,7 +444,7 @@ def test_a_commit_is_captured_with_links_modes_and_large_files(work: Path, objec
     git(work, "add", "-A")
     git(work, "commit", "-q", "-m", "more")
     repository = Repository(work)
-    captured = repository.capture_commit(objects, repository.resolve("HEAD"))
+    captured = capture_commit(objects, repository, repository.resolve("HEAD"))
     assert captured == capture(work, objects)
     assert content(captured, objects, "large") == large
     assert odd in paths(captured, objects)
@@ -452,11 +456,11 @@ def test_a_repository_that_lacks_objects_says_so(work: Path, objects: Objects) -
     blob = git(work, "rev-parse", "HEAD:a.py")
     (work / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
     with pytest.raises(MlrunError, match=blob) as caught:
-        repository.capture_commit(objects, commit)
+        capture_commit(objects, repository, commit)
     assert caught.value.code is ExitCode.INPUT
     assert not capture(work, objects).dirty
     with pytest.raises(MlrunError, match="git cannot read"):
-        repository.capture_commit(objects, "0" * 40)
+        capture_commit(objects, repository, "0" * 40)
 
 
 def test_missing_objects_are_never_fetched(work: Path, objects: Objects, tmp_path: Path) -> None:
@@ -470,7 +474,7 @@ def test_missing_objects_are_never_fetched(work: Path, objects: Objects, tmp_pat
     git(work, "config", "protocol.ext.allow", "always")
     git(work, "config", "extensions.partialClone", "origin")
     with pytest.raises(MlrunError):
-        repository.capture_commit(objects, commit)
+        capture_commit(objects, repository, commit)
     (work / "a.py").write_text("changed")
     assert capture(work, objects).dirty
     assert not marker.exists()
@@ -493,7 +497,7 @@ def test_a_worktree_of_a_repository_is_its_own_folder_with_the_same_history(work
     assert second is not None
     assert second.head().branch == "second"
     assert second.first_commit() == Repository(work).first_commit()
-    assert second.capture(objects).snapshot == capture(work, objects).snapshot
+    assert capture_worktree(objects, second.root).snapshot == capture(work, objects).snapshot
 
 
 def test_the_callers_git_variables_do_not_lead_astray(

@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 
 from runner.digest import Digest, hash_bytes
 from runner.provenance import statcache
-from runner.provenance.git import Captured, Repository, capture_folder
+from runner.provenance.folder import capture_folder
+from runner.provenance.git import Repository
 from runner.provenance.statcache import StatCache, Whole
+from runner.provenance.tree import Captured
+from runner.provenance.worktree import capture_worktree
 from runner.store.layout import Layout
 from runner.store.objects import Objects
 from runner.store.tree import decode_tree, encode_tree
@@ -55,7 +58,8 @@ def make_repository(tree: Path) -> Repository:
 def captures(tree: Path, kind: str) -> Callable[[Objects, Path | None], Captured]:
     """How to capture the tree, as a folder or as a repository."""
     if kind == "repository":
-        return make_repository(tree).capture
+        root = make_repository(tree).root
+        return lambda objects, cache: capture_worktree(objects, root, cache)
     return lambda objects, cache: capture_folder(objects, tree, cache)
 
 
@@ -115,20 +119,20 @@ def test_what_git_says_of_unchanged_files_is_asked_every_time(
     tree: Path, objects: Objects, tmp_path: Path, rested: None, words: list[str]
 ) -> None:
     repository = make_repository(tree)
-    repository.capture(objects, tmp_path / "cache")
+    capture_worktree(objects, repository.root, tmp_path / "cache")
     identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
     subprocess.run(["git", *identity, *words], cwd=tree, check=True, capture_output=True)
-    assert repository.capture(objects, tmp_path / "cache") == repository.capture(objects)
+    assert capture_worktree(objects, repository.root, tmp_path / "cache") == capture_worktree(objects, repository.root)
 
 
 def test_a_pattern_that_leaves_files_out_is_noticed(tree: Path, objects: Objects, tmp_path: Path, rested: None) -> None:
     repository = make_repository(tree)
-    before = repository.capture(objects, tmp_path / "cache")
+    before = capture_worktree(objects, repository.root, tmp_path / "cache")
     (tree / ".git/info/exclude").write_text("new\n")
     (tree / "new").write_text("left out by git\n")
-    assert repository.capture(objects, tmp_path / "cache") == before
+    assert capture_worktree(objects, repository.root, tmp_path / "cache") == before
     (tree / ".vhignore").write_text("f1\n")
-    after = repository.capture(objects, tmp_path / "cache")
+    after = capture_worktree(objects, repository.root, tmp_path / "cache")
     assert "f1" not in {entry.path for entry in objects.read_tree(after.snapshot)}
 
 
@@ -233,6 +237,14 @@ def change(tree: Path, random: Random, edit: str) -> None:
             pass
         case _:
             (tree / f"new{random.randrange(9**9)}").write_bytes(random.randbytes(10))
+
+
+def test_a_file_in_the_place_of_the_cache_costs_nothing_but_time(objects: Objects, tree: Path, tmp_path: Path) -> None:
+    capture = captures(tree, "repository")
+    (tmp_path / "cache").write_text("x")
+    first = capture(objects, tmp_path / "cache")
+    assert capture(objects, tmp_path / "cache") == first
+    assert (tmp_path / "cache").read_text() == "x"
 
 
 def test_a_same_size_edit_with_restored_time_is_noticed(

@@ -88,10 +88,12 @@ class Place:
         files: frozenset[Kind] = FILES,
         project: str = PROJECT,
         meter: Meter | None = None,
+        accept_purges: bool = False,
     ) -> Pulled:
         depot = Depot(open_remote(str(remote)))
         try:
-            return pull(self.store, depot, {project: ids or None}, meter or Meter(Lanes(4)), files)
+            wanted = {project: ids or None}
+            return pull(self.store, depot, wanted, meter or Meter(Lanes(4)), files, accept_purges=accept_purges)
         finally:
             depot.close()
 

@@ -11,13 +11,14 @@ from blake3 import blake3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner.digest import canonical_json, hash_bytes
+from runner.digest import canonical_json
 from runner.engine.entry import job_to_json
 from runner.job import Allowance, HostMount, InputFile, Job, JobInput, Network, Script
 from runner.remote.foreign import believe, is_path
 from runner.store.identity import new_id
 from runner.store.journal import Follower
 from runner.store.tree import decode_tree
+from tests.unit.remote.scene import replace_journal
 
 Entries = list[dict[str, Any]]
 CREATED, EXECUTION, STARTED, FINISHED, MOVED, END = range(6)
@@ -193,8 +194,8 @@ def test_a_tree_of_elsewhere_names_objects_and_paths_below(entry: list[Any]) -> 
         decode_tree(canonical_json({"entries": [entry], "format": 1}))
 
 
-def chained(entries: Entries) -> bytes:
-    body = json.dumps(entries).encode()
+def chained(body: bytes) -> bytes:
+    """A line of a journal, the first."""
     return blake3(body).hexdigest()[:16].encode() + b" " + body + b"\n"
 
 
@@ -204,16 +205,7 @@ def test_nothing_of_a_forged_run_is_admitted(mine: Any, yours: Any, remote: Path
     mine.push(remote, good, bad)
     entries = entries_of(mine, bad)
     CHANGES[what](entries)
-    journal = chained(entries)
-    digest = hash_bytes(journal)
-    (remote / "objects" / digest[:2]).mkdir(exist_ok=True)
-    (remote / "objects" / digest[:2] / digest).write_bytes(journal)
-    (path,) = (remote / "runs").rglob(f"{bad.id}.*")
-    document = json.loads(path.read_bytes())
-    document["journal"] = [digest, len(journal)]
-    data = json.dumps(document).encode()
-    path.unlink()
-    path.with_name(f"{bad.id}.{hash_bytes(data)}").write_bytes(data)
+    replace_journal(remote, bad, chained(json.dumps(entries).encode()))
     pulled = yours.pull(remote)
     assert pulled.new == [good.id]
     assert bad.id in pulled.refused
@@ -224,12 +216,5 @@ def test_nothing_of_a_forged_run_is_admitted(mine: Any, yours: Any, remote: Path
 def test_lines_that_are_no_turns_are_refused(mine: Any, yours: Any, remote: Path, body: bytes) -> None:
     run = mine.run()
     mine.push(remote, run)
-    journal = blake3(body).hexdigest()[:16].encode() + b" " + body + b"\n"
-    digest = hash_bytes(journal)
-    (remote / "objects" / digest[:2]).mkdir(exist_ok=True)
-    (remote / "objects" / digest[:2] / digest).write_bytes(journal)
-    (path,) = (remote / "runs").rglob(f"{run.id}.*")
-    data = json.dumps(json.loads(path.read_bytes()) | {"journal": [digest, len(journal)]}).encode()
-    path.unlink()
-    path.with_name(f"{run.id}.{hash_bytes(data)}").write_bytes(data)
+    replace_journal(remote, run, chained(body))
     assert run.id in yours.pull(remote).refused

@@ -1,6 +1,7 @@
 """Which remote a word means, and which addresses are none."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,16 +30,23 @@ REMOTES = {"lab": "ssh://lab/srv/mlrun", "share": "/mnt/share"}
 def test_a_remote_is_named_by_settings_path_or_address(
     wanted: str | None, remotes: dict[str, str], address: str
 ) -> None:
-    assert choose_remote(wanted, remotes) == address
+    assert choose_remote(wanted, remotes, "--to") == address
 
 
 @pytest.mark.parametrize(
     ("wanted", "remotes", "hint"),
-    [(None, REMOTES, "`lab`, `share`"), (None, {}, "[remotes]"), ("lap", REMOTES, "`lab`"), ("share", {}, "./share")],
+    [
+        (None, REMOTES, "`lab`, `share`"),
+        (None, REMOTES, "`--to`"),
+        (None, {}, "[remotes]"),
+        (None, {}, "`--to`"),
+        ("lap", REMOTES, "`lab`"),
+        ("share", {}, "./share"),
+    ],
 )
 def test_a_word_that_means_no_remote_is_refused(wanted: str | None, remotes: dict[str, str], hint: str) -> None:
     with pytest.raises(MlrunError) as caught:
-        choose_remote(wanted, remotes)
+        choose_remote(wanted, remotes, "--to")
     assert caught.value.code is ExitCode.USAGE
     assert hint in str(caught.value.hint)
 
@@ -70,6 +78,18 @@ def test_a_path_may_be_written_as_an_address(tmp_path: Path) -> None:
     remote = open_remote(f"file://{tmp_path}/with%20blank")
     assert isinstance(remote, Directory)
     assert remote.shown == f"{tmp_path}/with blank"
+
+
+def test_a_host_is_called_by_the_address_that_leads_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[Any, ...]] = []
+    monkeypatch.setattr("runner.remote.ssh.is_installed", lambda: True)
+    monkeypatch.setattr("runner.remote.ssh.Ssh", lambda *given: made.append(given))
+    open_remote("ssh://me@lab:2222/srv/ml%20run")
+    open_remote("ssh://lab/~/runs")
+    assert made == [
+        ("lab", 2222, "me", "/srv/ml run", "ssh://me@lab:2222/srv/ml%20run"),
+        ("lab", None, None, "runs", "ssh://lab/~/runs"),
+    ]
 
 
 @pytest.mark.parametrize(

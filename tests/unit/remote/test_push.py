@@ -18,6 +18,7 @@ from runner.remote.meter import Meter
 from runner.remote.push import push
 from runner.remote.remote import Halted
 from runner.store.removal import Purged, Removals
+from tests.unit.remote.scene import overwrite
 
 
 def files(remote: Path) -> dict[str, bytes]:
@@ -26,12 +27,6 @@ def files(remote: Path) -> dict[str, bytes]:
 
 def manifests(remote: Path) -> dict[str, Any]:
     return {name: json.loads(data) for name, data in files(remote).items() if name.startswith("runs/")}
-
-
-def overwrite(path: Path, data: bytes) -> None:
-    path.chmod(0o600)
-    path.write_bytes(data)
-    path.chmod(0o444)
 
 
 def test_a_remote_has_all_that_the_run_names_under_the_name_of_its_content(mine: Any, remote: Path) -> None:
@@ -58,6 +53,23 @@ def test_what_is_there_is_not_sent_again(mine: Any, remote: Path) -> None:
     second = mine.push(remote, run, mine.run())
     # The code, its tree, the YAML file, the metrics and the input are the same.
     assert (second.there, second.sent) == (5, before.sent - 5)
+
+
+@pytest.mark.parametrize("harm", ["all", "one", "short"])
+def test_what_a_remote_has_lost_is_sent_again(mine: Any, remote: Path, harm: str) -> None:
+    run, whole = mine.run(), mine.run("another")
+    mine.push(remote, run, whole)
+    before = files(remote)
+    lost = [remote / name for name in before if name.startswith("objects/")]
+    if harm == "all":
+        shutil.rmtree(remote / "objects")
+    else:
+        (victim,) = [path for path in lost if path.name == run.executions[next(iter(run.executions))].outputs[0].digest]
+        lost = [victim]
+        overwrite(victim, victim.read_bytes()[:-1]) if harm == "short" else victim.unlink()
+    again = mine.push(remote, run, whole)
+    assert (again.refused, again.sent) == ({}, len(lost))
+    assert files(remote) == before
 
 
 def test_everything_is_sent_again_if_somebody_asks_for_it(mine: Any, remote: Path) -> None:
@@ -143,7 +155,7 @@ def test_what_was_given_up_before_is_told_and_no_damage(mine: Any, remote: Path)
     run = mine.run("a", "b")
     (execution,) = run.executions.values()
     digest = execution.outputs[1].digest
-    Removals(mine.store.layout.removed).append([{"type": "files-dropped", "executions": [execution.id]}])
+    Removals(mine.store.layout).append([{"type": "files-dropped", "executions": [execution.id]}])
     mine.store.objects.path(digest).unlink()
     pushed = mine.push(remote, run)
     assert (pushed.runs, pushed.absent) == ([run.id], 1)
@@ -156,7 +168,7 @@ def test_what_somebody_else_has_brought_counts_for_who_lost_it(mine: Any, remote
     mine.push(remote, run)
     (before,) = manifests(remote)
     (execution,) = run.executions.values()
-    Removals(mine.store.layout.removed).append([{"type": "files-dropped", "executions": [execution.id]}])
+    Removals(mine.store.layout).append([{"type": "files-dropped", "executions": [execution.id]}])
     mine.store.objects.path(execution.outputs[1].digest).unlink()
     assert mine.push(remote, run).known == [run.id]
     assert mine.push(remote, run, again=True).absent == 0
@@ -167,7 +179,7 @@ def test_a_fuller_manifest_takes_the_place_of_one_with_gaps(mine: Any, remote: P
     run = mine.run("a", "b")
     (execution,) = run.executions.values()
     path = mine.store.objects.path(execution.outputs[1].digest)
-    removals = Removals(mine.store.layout.removed)
+    removals = Removals(mine.store.layout)
     data = path.read_bytes()
     removals.append([{"type": "files-dropped", "executions": [execution.id]}])
     path.unlink()
@@ -183,7 +195,7 @@ def test_a_fuller_manifest_takes_the_place_of_one_with_gaps(mine: Any, remote: P
 def test_code_that_is_missing_is_damage_whatever_was_given_up(mine: Any, remote: Path) -> None:
     run = mine.run()
     (execution,) = run.executions.values()
-    Removals(mine.store.layout.removed).append([{"type": "files-dropped", "executions": [execution.id]}])
+    Removals(mine.store.layout).append([{"type": "files-dropped", "executions": [execution.id]}])
     mine.store.objects.path(hash_bytes(b"print(1)\n")).unlink()
     assert run.id in mine.push(remote, run).refused
 

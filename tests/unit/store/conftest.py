@@ -185,3 +185,8 @@ def add_junk(store: Store, run_id: str) -> Path:
     with journal.open("ab") as file:
         file.write(b"junk\n")
     return journal
+
+
+def files(layout: Layout) -> list[str]:
+    """The names of everything below `objects/`."""
+    return sorted(path.name for path in layout.objects.rglob("*") if path.is_file())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runner.errors import ExitCode, MlrunError
-from runner.store.agreement import IndexFile, differs
+from runner.store.agreement import IndexFile
 from runner.store.store import Store
 
 
@@ -33,8 +33,8 @@ def test_the_rows_of_a_run_are_those_that_its_journal_makes(store: Store, run: A
         indexed = index.run(run.id)
         assert indexed is not None
         assert indexed.final
-        assert differs(indexed, run) is None
-        assert differs(indexed, replace(run, title="another")) == "its row differs"
+        assert index.differs(run) is None
+        assert index.differs(replace(run, title="another")) == "its row differs"
         assert index.begun_runs() == [(run.id, run.project.id, 1)]
         assert index.counters() == {(run.project.id, "run"): 1}
         assert index.run("another") is None

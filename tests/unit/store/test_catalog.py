@@ -9,7 +9,7 @@ import pytest
 
 from runner.digest import hash_bytes
 from runner.errors import ExitCode, MlrunError
-from runner.store.catalog import data_of, write_listing
+from runner.store.catalog import data_of, read_listing, write_listing
 from runner.store.datum import Datum, datum_id
 from runner.store.identity import new_id
 from runner.store.index import MIGRATIONS
@@ -69,7 +69,7 @@ def test_data_are_found_again_after_the_index_is_lost(store: Store, execution: s
     with Store.open(store.layout.root, create=False) as reader:
         assert reader.catalog.datum(id).name == "model.pkl"
     assert store.catalog.datum(id).name == "model.pkl"
-    store.rebuild()
+    store.rebuild({"user": "me"})
     assert store.catalog.datum(id).name == "model.pkl"
 
 
@@ -180,3 +180,10 @@ def test_a_listing_that_was_tampered_with_is_not_believed(store: Store, versions
     path.write_bytes(path.read_bytes().replace(b"model.pkl", b"other.pkl"))
     with pytest.raises(MlrunError, match="other content than its name says"):
         store.catalog.version("dataset", "iris", "first")
+
+
+def test_what_lists_no_files_is_told(store: Store) -> None:
+    for data in (b"", b"[]", b'{"data":[{}],"format":1}'):
+        with pytest.raises(MlrunError, match="lists no files") as caught:
+            read_listing(store.objects, store.objects.put_bytes(data))
+        assert caught.value.code is ExitCode.STORE

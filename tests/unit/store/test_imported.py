@@ -57,7 +57,7 @@ def test_an_imported_run_has_the_numbers_of_this_store_everywhere(store: Store, 
     with reader(store) as seen:
         assert answers(seen) == before
     assert answers(store) == before
-    store.rebuild()
+    store.rebuild({"user": "me"})
     assert answers(store) == before
     assert whole_run(store, header()).counter == 3
     assert store.executions("p1", 1)[0]["counter"] == 4
@@ -105,7 +105,7 @@ def test_a_damaged_import_concerns_its_run_only(store: Store, other: Store, head
     with pytest.raises(MlrunError, match="is damaged") as caught:
         store.run(theirs.id)
     assert caught.value.code is ExitCode.STORE
-    (problem,) = store.rebuild()
+    (problem,) = store.rebuild({"user": "me"})
     assert "import" in problem.message
     assert [row["counter"] for row in store.runs()] == [1]
     assert list(store.unreadable()) == [theirs.id]

@@ -113,7 +113,7 @@ def test_rebuild_counts_on_and_tells_of_damaged_journals(store: Store, header: H
     journal = store.layout.run(damaged.id).journal
     data = journal.read_bytes()
     journal.write_bytes(data[:30] + b"X" + data[31:])
-    (problem,) = store.rebuild()
+    (problem,) = store.rebuild({"user": "me"})
     assert str(journal) in problem.message
     assert [row["counter"] for row in store.runs()] == [2]
     with pytest.raises(MlrunError, match="damaged"):
@@ -221,7 +221,7 @@ def test_whatever_bytes_the_index_has_it_is_restored_without_a_traceback(
     with reader(store) as other:
         ask_everything(other)
     ask_everything(store)
-    assert store.rebuild() == ()
+    assert store.rebuild({"user": "me"}) == ()
     assert answers(store) == before, f"seed {seed}"
     assert whole_run(store, header()).counter >= 5
     with reader(store) as other:
@@ -245,7 +245,7 @@ def test_an_index_without_its_journal_is_built_again(store: Store, header: Heade
         os.waitpid(child, 0)
     store.layout.index.with_name("index.sqlite-journal").unlink()
     ask_everything(store)
-    store.rebuild()
+    store.rebuild({"user": "me"})
     assert answers(store) == before
 
 
@@ -305,7 +305,7 @@ def test_everything_is_as_before_when_the_index_is_deleted(store: Store, header:
     with reader(store) as other:
         assert everything(other) == before
     assert everything(store) == before
-    store.rebuild()
+    store.rebuild({"user": "me"})
     assert everything(store) == before
     if moment == "under way":
         finish(live)
@@ -316,7 +316,7 @@ def test_everything_is_as_before_when_the_index_is_deleted(store: Store, header:
 def test_a_run_about_to_begin_keeps_its_number_through_a_rebuild(store: Store) -> None:
     id = new_id()
     assert store._index.register_run(id, "p1", "t", current_owner()) == 1
-    store.rebuild()
+    store.rebuild({"user": "me"})
     assert list(store._index.open_runs()) == [id]
     assert store._index.new_counter("p1", "run") == 2
 
@@ -326,7 +326,7 @@ def test_a_rebuild_by_an_older_program_is_possible_where_its_index_is_newer(stor
     store.close()
     with closing(sqlite3.connect(store.layout.index)) as connection:
         connection.execute("PRAGMA user_version = 99")
-    assert store.rebuild() == ()
+    assert store.rebuild({"user": "me"}) == ()
     assert [row["counter"] for row in store.runs()] == [1]
 
 

@@ -78,6 +78,27 @@ def test_a_folder_that_was_deleted_by_hand_is_made_again_by_the_next_writer(layo
     assert stat.S_IMODE((layout.root / name).stat().st_mode) == 0o700
 
 
+def test_a_file_in_the_place_of_the_cache_is_no_hindrance_and_thrown_away_by_the_next_writer(layout: Layout) -> None:
+    with Store.open(layout.root, create=True) as store:
+        digest = store.objects.put_bytes(b"anything")
+    shutil.rmtree(layout.cache)
+    layout.cache.write_text("x")
+    with Store.open(layout.root, create=False) as store:
+        assert store.objects.read(digest) == b"anything"
+    assert layout.cache.is_file()
+    with Store.open(layout.root, create=True) as store:
+        assert store.objects.read(digest) == b"anything"
+    assert stat.S_IMODE(layout.cache.stat().st_mode) == 0o700
+
+
+def test_a_link_in_the_place_of_the_cache_that_leads_nowhere_is_kept_and_told(layout: Layout) -> None:
+    layout.cache.rmdir()
+    layout.cache.symlink_to(layout.root / "not mounted")
+    with pytest.raises(MlrunError, match="cannot be used: File exists"):
+        Layout.create_or_open(layout.root)
+    assert layout.cache.is_symlink()
+
+
 def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(MlrunError, match=r"not a store: it holds `thesis\.tex`") as caught:

@@ -1,6 +1,7 @@
 """Names that can be moved: set, found again, kept with their history, whole after a crash."""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,7 @@ MANIFEST = hash_bytes(b"manifest")
 
 @pytest.fixture
 def refs(tmp_path: Path) -> Refs:
-    return Refs(tmp_path / "refs")
+    return Refs(tmp_path / "refs", tmp_path / "names.json")
 
 
 def a_datum(name: str = "model.pkl", size: int = 3) -> Datum:
@@ -48,7 +49,7 @@ def make(refs: Refs, version: str, *aliases: str) -> None:
 @pytest.mark.parametrize("name", ["prod", "Modell für Köln", "..", ".new-x", "a\\b", "🌱", "x" * 500, "a b"])
 def test_an_alias_of_any_text_is_found_again_with_who_set_it(refs: Refs, name: str) -> None:
     set_alias(refs, name, a_datum("\udcff.pkl"))
-    found = Refs(refs._root).alias(name)
+    found = Refs(refs._root, refs._seen).alias(name)
     assert found is not None
     assert found.datum == a_datum("\udcff.pkl")
     assert (found.name, found.by, found.time[:2]) == (name, ME, "20")
@@ -270,15 +271,112 @@ def test_damaged_missing_and_old_files_are_put_together_again_from_the_log(refs:
     for path, content in zip(files, (b"", b"{}", b"\xff", None), strict=True):
         path.write_bytes(content) if content is not None else path.unlink()
     (refs._root / "alias" / hash_bytes(b"one")).write_bytes(old)
-    assert refs.rebuild() == 5
+    assert refs.rebuild(ME) == 5
     assert everything(refs) == before
-    assert refs.rebuild() == 0
+    assert refs.rebuild(ME) == 0
 
 
 def test_names_whose_log_is_lost_are_left_as_they_are(refs: Refs) -> None:
     before = fill(refs)
     (refs._root / "log").unlink()
-    assert refs.rebuild() == 0
+    with pytest.raises(MlrunError, match="has lost what it once told"):
+        refs.rebuild(ME)
+    assert everything(refs) == before
+    assert refs.rebuild(ME) == 0
+    assert everything(refs) == before
+
+
+@pytest.mark.parametrize("lost", ["everything", "the log", "a turn", "all but what came later"])
+def test_a_loss_in_the_log_is_noticed_until_a_rebuild_goes_on_with_what_is_left(refs: Refs, lost: str) -> None:
+    fill(refs)
+    log = refs._root / "log"
+    if lost == "a turn":
+        log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-1]))
+    elif lost == "the log":
+        log.unlink()
+    else:
+        shutil.rmtree(refs._root)
+    if lost == "all but what came later":
+        set_alias(refs, "later", a_datum())
+    left = everything(refs)
+    for attempt in (refs.mend, refs.as_logged):
+        with pytest.raises(MlrunError, match="has lost what it once told") as caught:
+            attempt()
+        assert caught.value.code is ExitCode.STORE
+        assert caught.value.hint is not None and "mlrun store rebuild" in caught.value.hint
+    assert everything(refs) == left
+    with pytest.raises(MlrunError, match="has lost what it once told"):
+        refs.rebuild(ME)
+    assert not refs.has_lost_turns()
+    assert refs.mend() == 0
+
+
+def test_an_accepted_loss_is_made_good_in_the_log_by_what_the_files_tell(refs: Refs) -> None:
+    fill(refs)
+    for version in ("v1", "v2"):
+        make(refs, version, "stable")
+    before = everything(refs)
+    (refs._root / "log").unlink()
+    with pytest.raises(MlrunError):
+        refs.rebuild(ME)
+    assert {entry["type"] for entry in refs.history()} == {"name-kept"}
+    assert everything(refs.as_logged()) == everything(refs) == before
+    make(refs, "v3")
+    shutil.rmtree(refs._root / "dataset")
+    assert refs.rebuild(ME) == 1
+    (collection,) = (one for one in refs.collections("dataset") if one.name == "iris")
+    assert collection.names()[-3:] == ["v1", "v2", "v3"]
+    assert collection.aliases["stable"] == "v2"
+
+
+def test_what_is_set_between_a_loss_and_its_acceptance_follows_what_was_there_before(refs: Refs) -> None:
+    make(refs, "v1")
+    (refs._root / "log").unlink()
+    make(refs, "v2")
+    with pytest.raises(MlrunError):
+        refs.rebuild(ME)
+    assert refs.rebuild(ME) == 0
+    (collection,) = refs.collections("dataset")
+    assert collection.names() == ["v1", "v2"]
+
+
+def test_what_only_files_tell_after_a_loss_outlives_what_is_set_later(refs: Refs) -> None:
+    make(refs, "v1")
+    (refs._root / "log").unlink()
+    with pytest.raises(MlrunError):
+        refs.rebuild(ME)
+    make(refs, "v2")
+    assert refs.mend() == 0
+    for told in (refs, refs.as_logged()):
+        (collection,) = told.collections("dataset")
+        assert collection.names() == ["v1", "v2"]
+
+
+def test_names_are_told_by_the_log_where_their_files_are_gone_damaged_or_behind(refs: Refs) -> None:
+    before = fill(refs)
+    files = [path for path in refs._root.rglob("*") if path.is_file() and path.name != "log"]
+    gone = refs._root / "alias" / hash_bytes(b"one")
+    gone.write_bytes(files[0].read_bytes())
+    files[0].unlink()
+    files[1].write_bytes(b"X")
+    assert everything(refs.as_logged()) == before
+    assert gone.exists()
+    assert not files[0].exists()
+
+
+def test_how_long_the_log_was_may_be_forgotten_and_is_learned_again(refs: Refs) -> None:
+    fill(refs)
+    refs._seen.unlink()
+    assert not refs.has_lost_turns()
+    refs.mend()
+    (refs._root / "log").unlink()
+    assert refs.has_lost_turns()
+
+
+def test_names_are_set_where_their_length_cannot_be_kept(tmp_path: Path) -> None:
+    refs = Refs(tmp_path / "refs", tmp_path / "nowhere" / "names.json")
+    before = fill(refs)
+    assert refs.mend() == 0
     assert everything(refs) == before
 
 
@@ -305,7 +403,7 @@ def test_damage_inside_the_log_is_found_by_who_reads_it_and_at_its_end_by_who_wr
     with pytest.raises(MlrunError, match="is damaged"):
         refs.history()
     with pytest.raises(MlrunError, match="is damaged"):
-        refs.rebuild()
+        refs.rebuild(ME)
     log.write_bytes(data[:-100] + b"X" + data[-99:])
     with pytest.raises(MlrunError, match="is damaged"):
         set_alias(refs, "b", a_datum())
@@ -313,7 +411,7 @@ def test_damage_inside_the_log_is_found_by_who_reads_it_and_at_its_end_by_who_wr
 
 
 def test_reading_writes_nothing(tmp_path: Path) -> None:
-    refs = Refs(tmp_path / "refs")
+    refs = Refs(tmp_path / "refs", tmp_path / "names.json")
     assert (refs.alias("a"), refs.aliases(), refs.collections("model"), refs.history()) == (None, [], [], [])
     assert list(tmp_path.iterdir()) == []
 

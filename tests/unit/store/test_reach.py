@@ -1,11 +1,13 @@
-"""What a record names."""
+"""What records and names name."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from runner.digest import Digest, hash_bytes
-from runner.store.reach import FILES, Kind, Named, named_by
+from runner.store.datum import Datum
+from runner.store.reach import FILES, Kind, Meant, Named, named_by, named_by_names
 from runner.store.record import Run
+from runner.store.ref import Alias, Collection, CollectionKind, Version
 from runner.store.store import Store
 from runner.store.writer import RunWriter
 
@@ -71,3 +73,37 @@ def test_other_code_of_an_execution_is_named_once_with_who_had_it(store: Store, 
 
 def test_code_specs_and_metrics_stay_as_long_as_the_record() -> None:
     assert set(Kind) - FILES == {Kind.CODE, Kind.SPEC, Kind.METRICS}
+
+
+def a_datum(name: str) -> Datum:
+    return Datum(f"id of {name}", name, hash_bytes(name.encode()), len(name), "e1")
+
+
+class Names:
+    """An alias, a dataset with two versions and a model without any."""
+
+    def aliases(self) -> Sequence[Alias]:
+        return [Alias("prod", a_datum("model"), "t", {})]
+
+    def collections(self, kind: CollectionKind) -> Sequence[Collection]:
+        if kind == "model":
+            return [Collection(kind, "empty")]
+        versions = (Version(name, hash_bytes(name.encode()), 1, 1, "t", {}) for name in ("v1", "v2"))
+        return [Collection(kind, "flowers", tuple(versions), {"best": "v1"})]
+
+
+def test_names_name_files_and_the_lists_of_versions_each_before_its_files() -> None:
+    lists = {hash_bytes(b"v1"): [a_datum("a"), a_datum("b")], hash_bytes(b"v2"): [a_datum("a")]}
+    assert list(named_by_names(Names(), lists.__getitem__)) == [
+        Meant(hash_bytes(b"model"), "alias", "prod", a_datum("model")),
+        Meant(hash_bytes(b"v1"), "dataset", "flowers/v1", None),
+        Meant(hash_bytes(b"a"), "dataset", "flowers/v1", a_datum("a")),
+        Meant(hash_bytes(b"b"), "dataset", "flowers/v1", a_datum("b")),
+        Meant(hash_bytes(b"v2"), "dataset", "flowers/v2", None),
+        Meant(hash_bytes(b"a"), "dataset", "flowers/v2", a_datum("a")),
+    ]
+    assert [meant.size for meant in named_by_names(Names(), lists.__getitem__)] == [5, None, 1, 1, None, 1]
+
+
+def test_who_needs_no_files_has_no_list_read() -> None:
+    assert [meant.name for meant in named_by_names(Names(), lambda _: ())] == ["prod", "flowers/v1", "flowers/v2"]

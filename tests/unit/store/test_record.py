@@ -1,6 +1,7 @@
 """The past tense: what a journal tells."""
 
-import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from runner.digest import hash_bytes
 from runner.state import Reason, State
 from runner.store.record import BrokenJournal, Code, LogRef, OutputFile, Story, fold, interrupted, to_json
 from runner.store.recovery import last_entries
+from tests.cost import allocated, steps
 
 Entries = list[dict[str, Any]]
 OWNER = {"host": "h", "boot_id": "b", "pid": 1, "start_time": 2}
@@ -166,19 +168,47 @@ def test_an_end_that_names_no_outputs_leaves_those_that_were_taken_before() -> N
     assert [file.name for file in run.executions["e1"].outputs] == ["m"]
 
 
-def test_ten_thousand_nodes_are_folded_in_linear_time() -> None:
-    def seconds(count: int) -> float:
-        names = [f"n{number}" for number in range(count)]
-        entries = [created(*names)]
-        for number, name in enumerate(names):
-            entries += [moved(name, "running"), execution(name, f"e{number}"), finished(f"e{number}")]
-        start = time.process_time()
-        run = fold(entries)
-        assert len(run.executions) == count
-        return time.process_time() - start
+class Name(str):
+    """Counts how often a name was compared with another: a list that is searched compares with each of its items."""
 
-    small, large = min(seconds(1_000) for _ in range(3)), seconds(10_000)
-    assert large < 40 * small
+    __slots__ = ()
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Name.compared += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def nodes_that_run_once(count: int) -> Entries:
+    ids = [Name(f"e{number}") for number in range(count)]
+    names = [Name(f"n{number}") for number in range(count)]
+    entries = [created(*names)]
+    for name, id in zip(names, ids, strict=True):
+        entries += [moved(name, "running"), execution(name, id), started(id), taken(id, "m"), finished(id)]
+    return entries
+
+
+def a_node_that_runs_often(count: int) -> Entries:
+    return [created("a"), *(execution("a", Name(f"e{number}")) for number in range(count))]
+
+
+def an_execution_that_leaves_much(count: int) -> Entries:
+    return [created("a"), execution("a", "e"), *(taken("e", f"output {number}") for number in range(count))]
+
+
+@pytest.mark.parametrize("journal", [nodes_that_run_once, a_node_that_runs_often, an_execution_that_leaves_much])
+def test_a_journal_is_folded_in_linear_time_and_space(journal: Callable[[int], Entries]) -> None:
+    def costs(count: int) -> tuple[int, int, int]:
+        """Instructions, comparisons and allocated bytes."""
+        entries, story = journal(count), Story()
+        Name.compared = 0
+        executed, compared = steps(lambda: fold(entries)), Name.compared
+        return executed, compared, allocated([*(partial(story.add, entry) for entry in entries), story.run])
+
+    for small, large in zip(costs(50), costs(500), strict=True):
+        assert large < 20 * small + 100, "ten times the entries may cost some ten times as much"
 
 
 def test_an_interrupted_run_names_what_was_under_way_and_skips_the_rest() -> None:

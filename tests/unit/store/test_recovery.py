@@ -172,7 +172,7 @@ def test_a_run_that_cannot_be_read_at_all_concerns_every_project_until_it_is_men
     journal = store.layout.run(id).journal
     data = journal.read_bytes()
     journal.write_bytes(b"X" + data[1:])
-    store.rebuild()
+    store.rebuild({"user": "me"})
     assert list(store.unreadable("p1")) == list(store.unreadable("p2")) == [id]
     with pytest.raises(MlrunError, match="damaged"):
         store.find_run("p1", id)
@@ -188,7 +188,7 @@ def test_a_mended_run_has_its_numbers_back_once_it_is_reconciled(store: Store, h
     journal = store.layout.run(id).journal
     data = journal.read_bytes()
     journal.write_bytes(b"X" + data[1:])
-    store.rebuild()
+    store.rebuild({"user": "me"})
     journal.write_bytes(data)
     assert store.reconcile() == (id,)
     assert whole_run(store, header()).counter == 2

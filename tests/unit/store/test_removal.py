@@ -17,7 +17,7 @@ def drop(time: str, *ids: str, batch: str = "b1") -> dict[str, object]:
 
 @pytest.fixture
 def removals(layout: Layout) -> Removals:
-    return Removals(layout.removed)
+    return Removals(layout)
 
 
 def test_nothing_is_removed_from_a_store_without_the_journal(removals: Removals) -> None:
@@ -63,5 +63,5 @@ def test_damage_is_told_and_nothing_is_believed(removals: Removals, layout: Layo
 
 def test_a_journal_that_cannot_be_written_is_an_error_of_the_store(layout: Layout) -> None:
     with pytest.raises(MlrunError) as caught:
-        Removals(layout.root / "format" / "removed").append([{"type": "files-restored", "executions": ["e"]}])
+        Removals(Layout(layout.format)).append([{"type": "files-restored", "executions": ["e"]}])
     assert caught.value.code is ExitCode.STORE

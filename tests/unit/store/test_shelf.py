@@ -103,7 +103,7 @@ def pack(objects: Objects, content: bytes, *, extra: bytes = b"") -> Digest:
     digest, half = objects.put_bytes(content), len(content) // 2
     one, other = objects.put_bytes(extra + content[:half]), objects.put_bytes(content[half:] + extra + b"+")
     pieces = (Piece(one, len(extra), half), Piece(other, 0, len(content) - half))
-    write_recipe(objects._packed / digest[:2] / digest, Recipe(pieces))
+    write_recipe(objects.path(digest).parents[2] / "packed" / digest[:2] / digest, Recipe(pieces))
     objects.path(digest).unlink()
     return digest
 
@@ -156,7 +156,7 @@ def test_an_object_is_had_in_every_way_wherever_it_lies(
         expected = sha256(content).hexdigest() if use == "checksums" else content
         assert USES[use](user, digest, len(content), place / digest) == expected
         assert user.verify(digest)
-        if not user.is_writable:
+        if not user._shelf.is_writable:
             assert everything(layout) == before
 
 
@@ -242,45 +242,6 @@ def test_what_only_lies_in_the_trash_or_is_packed_can_be_stored_again(
         assert objects.read(digest) == content
 
 
-def test_an_object_that_moves_while_it_is_looked_for_is_found(
-    objects: Objects, layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    digest = objects.put_bytes(LARGE)
-    trash = Trash(layout)
-    exists = Path.exists
-    steps = iter([lambda: throw_away(layout, digest), lambda: trash.bring_back(digest)] * 2)
-
-    def interfere(path: Path) -> bool:
-        found = exists(path)
-        if path.name == digest:
-            next(steps, lambda: None)()
-        return found
-
-    monkeypatch.setattr(Path, "exists", interfere)
-    assert objects.read(digest) == LARGE
-
-
-def test_a_source_that_is_packed_while_it_is_looked_for_leads_to_the_new_recipe(
-    objects: Objects, layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    digest, half = pack(objects, LARGE), LARGE[: len(LARGE) // 2]
-    recipe = layout.packed / digest[:2] / digest
-    old = recipe.read_bytes()
-    again = pack(objects, half)
-    parts = json.loads((layout.packed / again[:2] / again).read_bytes())["pieces"]
-    new = json.loads(old)
-    new["pieces"][0:1] = parts
-    reads = iter([old, old])
-    read_bytes = Path.read_bytes
-    monkeypatch.setattr(
-        Path, "read_bytes", lambda path: next(reads, read_bytes(path)) if path == recipe else read_bytes(path)
-    )
-    recipe.chmod(0o600)
-    recipe.write_text(json.dumps(new, sort_keys=True, separators=(",", ":")))
-    with objects.open(digest) as file:
-        assert file.read() == LARGE
-
-
 def test_what_is_asked_for_is_claimed_before_it_is_looked_for(
     objects: Objects, layout: Layout, tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,73 +302,6 @@ def test_a_recipe_s_sources_are_claimed_with_it(objects: Objects, layout: Layout
     assert {digest, half} <= claimed(layout.claims)
 
 
-PURGED = b"personal data" * 10_000
-
-
-@pytest.fixture
-def purged(layout: Layout) -> Digest:
-    digest = hash_bytes(PURGED)
-    entry = {"type": "content-purged", "digest": digest, "by": "anna", "reason": "asked to", "names": ["a.csv"]}
-    Removals(layout.removed).append([entry])
-    return digest
-
-
-@pytest.mark.parametrize("way", ["bytes", "many", "stream", "file", "adopt", "gathered"])
-def test_purged_content_is_refused_and_leaves_nothing(
-    objects: Objects, layout: Layout, tmp_path: Path, purged: Digest, way: str
-) -> None:
-    objects.put_bytes(b"other")
-    path = tmp_path / "file"
-    path.write_bytes(PURGED)
-
-    def gathered() -> None:
-        with objects.gathering() as together:
-            together.adopt(path)
-
-    def from_file() -> None:
-        with path.open("rb") as file:
-            objects.put_file(file.fileno())
-
-    ways: dict[str, Callable[[], object]] = {
-        "bytes": lambda: objects.put_bytes(PURGED),
-        "many": lambda: objects.put_many([b"other", PURGED]),
-        "stream": lambda: objects.put_stream([PURGED]),
-        "file": from_file,
-        "adopt": lambda: objects.adopt(path),
-        "gathered": gathered,
-    }
-    with pytest.raises(MlrunError, match=r"was purged on \d{4}-\d\d-\d\d by anna: asked to") as caught:
-        ways[way]()
-    assert caught.value.code is ExitCode.POLICY
-    assert [path.name for path in layout.objects.rglob("*") if path.is_file()] == [hash_bytes(b"other")]
-    assert path.exists() is (way not in {"adopt", "gathered"})
-    with pytest.raises(MlrunError, match="was purged"):
-        objects.read(purged)
-
-
-def test_what_is_purged_while_it_is_stored_is_not_there_afterwards(
-    objects: Objects, layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rename = os.rename
-    digest = hash_bytes(PURGED)
-
-    def purge_first(source: Path, target: str) -> None:
-        if str(target).endswith(digest):
-            entry = {"type": "content-purged", "digest": digest, "by": "a", "reason": "b", "names": []}
-            Removals(layout.removed).append([entry])
-        rename(source, target)
-
-    monkeypatch.setattr(os, "rename", purge_first)
-    with pytest.raises(MlrunError, match="was purged"):
-        objects.put_bytes(PURGED)
-    assert not objects.path(digest).exists()
-
-
-def test_a_store_without_removals_is_asked_once_per_object(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Removals, "read", lambda _: pytest.fail("the journal was read"))
-    objects.put_bytes(LARGE)
-
-
 def test_a_damaged_object_is_made_anew_by_whoever_stores_it_again(objects: Objects) -> None:
     digest = objects.put_bytes(LARGE)
     flip(objects.path(digest))
@@ -423,7 +317,7 @@ def test_a_log_that_was_removed_is_told_so_and_its_size_is_unknown(store: Store)
     with pytest.raises(MlrunError, match="is missing") as caught:
         log_files(store, None, execution)  # type: ignore[arg-type]
     assert caught.value.code is ExitCode.STORE
-    Removals(store.layout.removed).append([{"type": "files-dropped", "executions": ["e"]}])
+    Removals(store.layout).append([{"type": "files-dropped", "executions": ["e"]}])
     run = SimpleNamespace(id="r", counter=1)
     with pytest.raises(MlrunError, match="the log of execution 3 is not here: its files were removed by") as caught:
         log_files(store, run, execution)  # type: ignore[arg-type]

@@ -177,7 +177,7 @@ def test_another_program_can_tell_what_was_removed(store: Store, header: Header)
     run = whole_run(store, header(), "a", "b")
     executions = sorted(store.run(run.id).executions)
     purged = blake3(b"secret").hexdigest()
-    removals, root = Removals(store.layout.removed), store.layout.root
+    removals, root = Removals(store.layout), store.layout.root
     batch = Trash(store.layout).begin("rm", "me")
     removals.append([{"type": "files-dropped", "executions": executions, "batch": batch.id}])
     about = {"digest": purged, "by": "me", "reason": "asked", "names": ["x"], "size": 6, "parts": []}

@@ -1,7 +1,7 @@
 """Many short waits side by side."""
 
 import threading
-import time
+from collections.abc import Callable
 
 import pytest
 
@@ -15,12 +15,13 @@ def test_every_item_is_worked_on_once() -> None:
 
 
 def test_waits_overlap() -> None:
-    start = time.monotonic()
-    side_by_side(lambda _: time.sleep(0.02), range(40))
-    assert time.monotonic() - start < 0.5
+    together = threading.Barrier(8)
+    side_by_side(lambda _: together.wait(60), range(40))
 
 
-def test_the_first_failure_is_raised_and_stops_the_walk() -> None:
+def test_the_first_failure_is_raised_and_stops_the_walk(
+    new_threads: Callable[[], list[threading.Thread]],
+) -> None:
     taken: list[int] = []
 
     def items() -> object:
@@ -35,18 +36,19 @@ def test_the_first_failure_is_raised_and_stops_the_walk() -> None:
     with pytest.raises(ValueError, match="five"):
         side_by_side(work, items())  # type: ignore[arg-type]
     assert len(taken) < 100_000
-    assert threading.active_count() < 8
+    assert not new_threads()
 
 
-def test_a_failure_of_the_items_themselves_is_raised_and_leaves_no_thread() -> None:
+def test_a_failure_of_the_items_themselves_is_raised_and_leaves_no_thread(
+    new_threads: Callable[[], list[threading.Thread]],
+) -> None:
     def items() -> object:
         yield 1
         raise OSError("unreadable")
 
-    before = threading.active_count()
     with pytest.raises(OSError, match="unreadable"):
         side_by_side(lambda _: None, items())  # type: ignore[arg-type]
-    assert threading.active_count() == before
+    assert not new_threads()
 
 
 @pytest.mark.parametrize("threads", [0, 1])

@@ -2,15 +2,21 @@
 
 import os
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from runner.digest import Digest
+from runner.store import identity
+from runner.store.identity import new_id
+from runner.store.journal import timestamp
 from runner.store.layout import Layout
 from runner.store.objects import Objects
 from runner.store.packed import Packed
 from runner.store.recipe import Piece, make_recipe
+from runner.store.removal import Removals
 from runner.store.trash import WEEK, Batch, Trash
 
 
@@ -117,6 +123,36 @@ def test_a_whole_batch_comes_back_and_what_is_there_again_stays(layout: Layout, 
     assert os.listdir(layout.trash) == []
 
 
+@pytest.mark.parametrize("known", ["a run", "a removal", "a batch"])
+def test_a_batch_begun_by_a_clock_that_is_behind_waits_from_the_last_moment_that_is_known(
+    layout: Layout, trash: Trash, monkeypatch: pytest.MonkeyPatch, known: str
+) -> None:
+    before = trash.begin("gc", "me")
+    if known == "a run":
+        layout.run(new_id()).path.mkdir()
+    elif known == "a removal":
+        Removals(layout).append([{"type": "files-dropped", "executions": ["e"]}])
+    if known != "a batch":
+        trash.destroy(before)
+    monkeypatch.setattr("runner.store.trash.timestamp", lambda moment=0: timestamp(moment))
+    monkeypatch.setattr(time, "time_ns", lambda: 0)
+    monkeypatch.setattr(identity, "_last", 0)
+    batch = trash.begin("gc", "me")
+    assert batch.time[:23] >= before.time[:23]
+    assert trash.batches()[-1] == batch
+
+
+def test_neither_a_run_of_another_store_nor_who_purged_elsewhere_says_when_a_batch_was_begun(
+    layout: Layout, trash: Trash
+) -> None:
+    path = layout.run("ffff0000-0000-7000-8000-000000000000").path
+    path.mkdir()
+    (path / "import").touch()
+    told = {"by": "them", "reason": "", "names": [], "digest": "0" * 64}
+    Removals(layout).append([{"type": "content-purged", "time": "9999-01-01T00:00:00.000000Z", **told}])
+    assert trash.begin("gc", "me").time <= timestamp()
+
+
 def test_what_was_begun_to_be_destroyed_is_destroyed_by_the_next(layout: Layout, trash: Trash, digest: Digest) -> None:
     first, second = trash.begin("gc", "me"), trash.begin("gc", "me")
     trash.move(first, place(layout, digest))
@@ -128,6 +164,21 @@ def test_what_was_begun_to_be_destroyed_is_destroyed_by_the_next(layout: Layout,
         trash.destroy(first, killed)
     assert trash.batches() == [second] and trash.find(digest) is None
     trash.destroy(second, shutil.rmtree)
+    assert os.listdir(layout.trash) == []
+
+
+def test_two_that_destroy_the_same_batch_do_not_mind_each_other(layout: Layout, trash: Trash) -> None:
+    objects = Objects(layout, writable=True)
+    digests = [digest for digest, _ in objects.put_many(str(number).encode() for number in range(300))]
+    objects.close()
+    batch = trash.begin("gc", "me")
+    assert sorted(trash.move_files(batch, "objects", digests)) == sorted(digests)
+    trash.give_up(batch)
+    with ThreadPoolExecutor(2) as both:
+        for ended in [both.submit(trash.destroy_rest) for _ in range(2)]:
+            ended.result()
+    assert not any(path.is_file() for path in layout.trash.rglob("*"))
+    trash.destroy_rest()
     assert os.listdir(layout.trash) == []
 
 

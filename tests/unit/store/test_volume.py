@@ -118,3 +118,13 @@ def test_a_disk_that_begins_to_write_changes_nothing_and_tells_nothing(tmp_path:
     os.close(receive)
     os.close(send)
     start_writing(receive, 0, 1)
+
+
+def test_it_is_told_whether_a_file_lies_on_it(tmp_path: Path) -> None:
+    with (
+        Volume(tmp_path) as volume,
+        (tmp_path / "file").open("wb") as here,
+        Path("/proc/self/status").open("rb") as away,
+    ):
+        assert volume.holds(here.fileno())
+        assert not volume.holds(away.fileno())

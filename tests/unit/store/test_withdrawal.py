@@ -12,6 +12,7 @@ import pytest
 
 from runner.errors import ExitCode, MlrunError
 from runner.store import withdrawal
+from runner.store.history import run_folders_in_trash
 from runner.store.index import Index
 from runner.store.lease import current_owner, write_owner
 from runner.store.removal import Removals
@@ -45,31 +46,17 @@ def test_a_removed_run_is_nowhere_and_its_numbers_are_not_given_out_again(store:
     assert not work.exists()
     moved = {path.relative_to(Trash(store.layout).folder(batch)).parts for path in Trash(store.layout).contents(batch)}
     assert moved == {("runs", gone.id), ("work", execution)}
+    assert [folder.path.name for folder in run_folders_in_trash(store.layout)] == [gone.id]
     for find, name in ((store.find_run, "2"), (store.find_run, gone.id), (store.find_execution, execution)):
         with pytest.raises(MlrunError, match="there is no") as caught:
             find("p1", name)
         assert caught.value.code is ExitCode.USAGE
     store.close()
     store.layout.index.unlink()
-    store.rebuild()
+    store.rebuild({"user": "me"})
     last = whole_run(store, header())
     assert last.counter == 3
     assert store.executions("p1", 1)[0]["counter"] == 5
-
-
-def test_a_run_that_is_brought_back_is_as_it_was(store: Store, header: Header) -> None:
-    gone = whole_run(store, header(), "a", "b")
-    whole_run(store, header())
-    before = answers(store)
-    batch = a_batch(store)
-    store.remove_run(gone.id, batch)
-    store.expect_back([gone.id])
-    Trash(store.layout).restore(batch)
-    store.readmit(gone.id)
-    assert answers(store) == before
-    assert Removals(store.layout.removed).read().runs == {}
-    with reader(store) as other:
-        assert answers(other) == before
 
 
 STEPS: dict[str, tuple[object, str]] = {
@@ -123,28 +110,6 @@ def test_a_command_killed_while_it_removes_a_run_leaves_it_there_or_removed(
     assert store.executions("p1", 1)[0]["counter"] == 4
 
 
-@pytest.mark.parametrize("step", ["expected", "moved"])
-def test_a_command_killed_while_it_brings_a_run_back_leaves_it_removed_or_there(
-    store: Store, header: Header, step: str
-) -> None:
-    gone = whole_run(store, header(), "a", "b")
-    before = answers(store)
-    batch = a_batch(store)
-    store.remove_run(gone.id, batch)
-
-    def work(own: Store) -> None:
-        own.expect_back([gone.id])
-        if step == "moved":
-            Trash(own.layout).restore(batch)
-
-    killed(store, work)
-    with reader(store) as other:
-        assert (answers(other) == before) is (step == "moved")
-    store.reconcile()
-    assert (answers(store) == before) is (step == "moved")
-    assert store._index.open_runs() == {}
-
-
 def test_a_run_under_way_is_refused_with_the_process_that_drives_it(store: Store, header: Header) -> None:
     writer = store.begin_run(header())
     tell(writer, end=False)
@@ -153,7 +118,7 @@ def test_a_run_under_way_is_refused_with_the_process_that_drives_it(store: Store
     assert caught.value.code is ExitCode.LOCKED
     assert f"mlrun stop {writer.id}" in (caught.value.hint or "")
     assert shown(store) == ([1], [1])
-    assert Removals(store.layout.removed).read().runs == {}
+    assert Removals(store.layout).read().runs == {}
 
 
 def a_left_run(store: Store, header: Header) -> str:
@@ -205,15 +170,15 @@ def test_a_dead_owner_is_recognised_though_its_number_lives(
 def test_a_damaged_run_can_be_removed_and_keeps_the_numbers_that_can_be_read(store: Store, header: Header) -> None:
     id = a_left_run(store, header)
     add_junk(store, id)
-    store.rebuild()
+    store.rebuild({"user": "me"})
     store.remove_run(id, a_batch(store))
     assert store.unreadable() == {}
-    store.rebuild()
+    store.rebuild({"user": "me"})
     assert whole_run(store, header()).counter == 2
     assert store.executions("p1", 1)[0]["counter"] == 2
 
 
-def test_a_damaged_journal_of_removals_does_not_stop_a_rebuild_and_keeps_the_numbers_before_it(
+def test_a_damaged_journal_of_removals_does_not_stop_a_rebuild_and_no_number_of_the_trash_is_given_again(
     store: Store, header: Header
 ) -> None:
     for _ in range(2):
@@ -222,9 +187,9 @@ def test_a_damaged_journal_of_removals_does_not_stop_a_rebuild_and_keeps_the_num
     store.layout.removed.write_bytes(lines[0] + b"X" + lines[1][1:] + lines[1])
     store.close()
     store.layout.index.unlink()
-    (problem,) = store.rebuild()
+    (problem,) = store.rebuild({"user": "me"})
     assert "removed" in problem.message
-    assert whole_run(store, header()).counter == 2
+    assert whole_run(store, header()).counter == 3
 
 
 def test_many_remove_the_same_run_and_it_is_gone_once(store: Store, header: Header) -> None:

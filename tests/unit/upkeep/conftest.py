@@ -24,6 +24,9 @@ from runner.store.writer import RunWriter
 from runner.upkeep.plan import Plan, Planner
 from runner.upkeep.retention import Policy
 
+from .mode import bound_by_modes
+from .windows import Opened, opening
+
 BY = {"user": "me"}
 
 
@@ -115,7 +118,7 @@ class Scene:
             return sorted(digest for digest in digests if not view.objects.has(digest))
 
     def removed(self) -> Removed:
-        return Removals(self.layout.removed).read()
+        return Removals(self.layout).read()
 
     def put(self, data: bytes) -> Digest:
         """An object that nobody names."""
@@ -201,3 +204,15 @@ def scene(tmp_path: Path) -> Scene:
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store.open(tmp_path / "store", create=True) as store:
         yield store
+
+
+@pytest.fixture
+def opened() -> Iterator[Opened]:
+    with opening() as opened:
+        yield opened
+
+
+@pytest.fixture
+def bound() -> Iterator[None]:
+    with bound_by_modes():
+        yield

@@ -11,8 +11,8 @@ from runner.digest import hash_bytes
 from runner.store.catalog import data_of
 from runner.store.removal import Removals
 from runner.store.trash import Trash
+from runner.upkeep.anomaly import Report
 from runner.upkeep.check import Wish, check
-from runner.upkeep.finding import Report
 
 
 def check_of(scene: Any, *, read_data: bool = False, writable: bool = True, seconds: float | None = None) -> Report:
@@ -31,19 +31,19 @@ def spoil(path: Path, data: bytes | None = None) -> None:
 
 
 def codes(report: Report) -> list[str]:
-    return [finding.code for finding in report.damages]
+    return [anomaly.code for anomaly in report.damages]
 
 
 def test_what_executions_gave_up_is_not_missing_and_what_others_need_is(scene: Any) -> None:
     first = scene.execute("train", {"model": b"the model"})
     second = scene.execute("test", {"model": b"the model", "report": b"fine"})
-    Removals(scene.layout.removed).append([{"type": "files-dropped", "executions": [first.id]}])
+    Removals(scene.layout).append([{"type": "files-dropped", "executions": [first.id]}])
     place(scene, hash_bytes(b"the model")).unlink()
     report = check_of(scene)
-    (finding,) = report.damages
-    assert (finding.code, finding.digest) == ("object-missing", hash_bytes(b"the model"))
-    assert [(touch.execution, touch.counter, touch.name) for touch in finding.touched] == [(second.id, 2, "model")]
-    Removals(scene.layout.removed).append([{"type": "files-dropped", "executions": [second.id]}])
+    (anomaly,) = report.damages
+    assert (anomaly.code, anomaly.digest) == ("object-missing", hash_bytes(b"the model"))
+    assert [(touch.execution, touch.counter, touch.name) for touch in anomaly.touched] == [(second.id, 2, "model")]
+    Removals(scene.layout).append([{"type": "files-dropped", "executions": [second.id]}])
     report = check_of(scene)
     assert codes(report) == []
     assert report.dropped == 2
@@ -51,20 +51,20 @@ def test_what_executions_gave_up_is_not_missing_and_what_others_need_is(scene: A
 
 def test_code_that_is_missing_is_damage_though_the_execution_gave_its_files_up(scene: Any) -> None:
     lost = scene.execute()
-    Removals(scene.layout.removed).append([{"type": "files-dropped", "executions": [lost.id]}])
+    Removals(scene.layout).append([{"type": "files-dropped", "executions": [lost.id]}])
     place(scene, hash_bytes(b"print('train')")).unlink()
-    (finding,) = check_of(scene).damages
-    assert [(touch.kind, touch.name) for touch in finding.touched] == [("code", "0.py")]
+    (anomaly,) = check_of(scene).damages
+    assert [(touch.kind, touch.name) for touch in anomaly.touched] == [("code", "0.py")]
 
 
 def test_names_and_versions_keep_what_they_mean(scene: Any) -> None:
     made = scene.execute("train", {"model": b"the model"})
     scene.name(made, "prod")
     scene.version(data_of(made), "models", "v1")
-    Removals(scene.layout.removed).append([{"type": "files-dropped", "executions": [made.id]}])
+    Removals(scene.layout).append([{"type": "files-dropped", "executions": [made.id]}])
     place(scene, hash_bytes(b"the model")).unlink()
-    (finding,) = check_of(scene).damages
-    assert [(touch.kind, touch.name) for touch in finding.touched] == [("alias", "prod"), ("dataset", "models/v1")]
+    (anomaly,) = check_of(scene).damages
+    assert [(touch.kind, touch.name) for touch in anomaly.touched] == [("alias", "prod"), ("dataset", "models/v1")]
 
 
 def test_a_damaged_object_is_set_aside_and_stays_missing_until_it_is_made_again(scene: Any) -> None:
@@ -91,8 +91,8 @@ def test_a_good_copy_in_the_trash_replaces_a_damaged_object(scene: Any) -> None:
     trash = Trash(scene.layout)
     assert trash.move(trash.begin("gc", "me"), place(scene, digest))
     place(scene, digest).write_bytes(b"the modem")
-    (finding,) = check_of(scene, read_data=True).damages
-    assert "restored from the trash" in finding.done
+    (anomaly,) = check_of(scene, read_data=True).damages
+    assert "restored from the trash" in anomaly.done
     assert place(scene, digest).read_bytes() == b"the model"
 
 
@@ -103,11 +103,11 @@ def test_the_file_that_an_input_was_read_from_restores_it_unless_it_has_changed(
     origin.write_bytes(b"a,c\n")
     _with_input(scene, digest, 4, str(origin))
     place(scene, digest).unlink()
-    (finding,) = check_of(scene).damages
-    assert not finding.done
+    (anomaly,) = check_of(scene).damages
+    assert not anomaly.done
     origin.write_bytes(b"a,b\n")
-    (finding,) = check_of(scene).damages
-    assert finding.done == f"restored from `{origin}`"
+    (anomaly,) = check_of(scene).damages
+    assert anomaly.done == f"restored from `{origin}`"
     assert not check_of(scene, read_data=True).damages
 
 
@@ -194,14 +194,13 @@ def test_an_object_that_others_move_about_is_never_missing(scene: Any) -> None:
         mover.join()
 
 
+@pytest.mark.usefixtures("bound")
 def test_what_may_not_be_read_is_told_and_left_where_it_is(scene: Any) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may read everything")
     scene.execute("train", {"model": b"the model"})
     path = place(scene, hash_bytes(b"the model"))
     path.chmod(0)
-    (finding,) = check_of(scene, read_data=True).damages
-    assert (finding.what, finding.done) == ("may not be read by this user", "")
+    (anomaly,) = check_of(scene, read_data=True).damages
+    assert (anomaly.what, anomaly.done) == ("may not be read by this user", "")
     path.chmod(0o444)
     assert check_of(scene, read_data=True).damages == []
 
@@ -222,8 +221,8 @@ def test_a_lease_that_says_something_else_is_written_again(scene: Any) -> None:
     owner = scene.layout.run(run.id).owner
     good = owner.read_bytes()
     owner.write_bytes(good.replace(b'"pid": ', b'"pid": 9'))
-    (finding,) = check_of(scene).damages
-    assert (finding.code, finding.touched[0].run_counter) == ("owner-damaged", 1)
+    (anomaly,) = check_of(scene).damages
+    assert (anomaly.code, anomaly.touched[0].run_counter) == ("owner-damaged", 1)
     assert owner.read_bytes() == good
     assert codes(check_of(scene)) == []
 
@@ -231,8 +230,8 @@ def test_a_lease_that_says_something_else_is_written_again(scene: Any) -> None:
 def test_a_run_that_only_the_index_knows_is_missing(scene: Any, tmp_path: Path) -> None:
     run = scene.run_of(scene.execute())
     scene.layout.run(run.id).path.rename(tmp_path / "gone")
-    (finding,) = check_of(scene).damages
-    assert (finding.code, finding.place, finding.touched[0].run_counter) == ("run-missing", f"runs/{run.id}", 1)
+    (anomaly,) = check_of(scene).damages
+    assert (anomaly.code, anomaly.place, anomaly.touched[0].run_counter) == ("run-missing", f"runs/{run.id}", 1)
 
 
 def test_a_damaged_journal_in_the_trash_is_told_before_somebody_brings_it_back(scene: Any) -> None:
@@ -245,10 +244,10 @@ def test_a_damaged_journal_in_the_trash_is_told_before_somebody_brings_it_back(s
     owner = journal.with_name("owner")
     good = owner.read_bytes()
     owner.write_bytes(good.replace(b'"pid": ', b'"pid": 9'))
-    places = {finding.place for finding in check_of(scene).damages}
+    places = {anomaly.place for anomaly in check_of(scene).damages}
     assert str(journal.relative_to(scene.root)) in places
     journal.write_bytes(journal.read_bytes().replace(b"brain", b"train", 1))
-    places = {finding.place for finding in check_of(scene).damages}
+    places = {anomaly.place for anomaly in check_of(scene).damages}
     assert str(owner.relative_to(scene.root)) in places
     owner.write_bytes(good)
     assert not [one for one in check_of(scene).damages if one.place.startswith("trash/")]
@@ -261,12 +260,21 @@ def test_a_damaged_journal_in_the_trash_is_told_before_somebody_brings_it_back(s
         "UPDATE executions SET row = replace(row, 'train', 'brain')",
         "DELETE FROM runs",
         "UPDATE counters SET last = 0",
+        "UPDATE runs SET project = 'another'",
+        "UPDATE runs SET created = ''",
+        "UPDATE executions SET project = 'another'",
+        "UPDATE executions SET counter = 55",
+        "UPDATE executions SET seal = zeroblob(8)",
+        "DELETE FROM data",
+        "UPDATE data SET digest = ''",
+        "UPDATE inputs SET digest = zeroblob(32)",
     ],
 )
 def test_an_index_that_says_something_else_is_told_and_rebuilt_away(scene: Any, change: str) -> None:
     import sqlite3
 
-    scene.execute()
+    made = scene.execute(outputs={"model": b"m"})
+    scene.execute("score", inputs=data_of(made))
     connection = sqlite3.connect(scene.layout.index)
     connection.execute(change)
     connection.commit()
@@ -275,7 +283,7 @@ def test_an_index_that_says_something_else_is_told_and_rebuilt_away(scene: Any, 
     assert set(codes(report)) == {"index-differs"}
     assert "mlrun store rebuild" in report.damages[0].remedy
     with scene.writing() as store:
-        store.rebuild()
+        store.rebuild({"user": "me"})
     assert codes(check_of(scene)) == []
 
 
@@ -318,7 +326,7 @@ def test_undecodable_names_are_shown_and_no_trouble(scene: Any) -> None:
     place(scene, hash_bytes(b"text")).unlink()
     os.close(os.open(os.fsencode(scene.layout.objects) + b"/ab/\xff\n", os.O_CREAT | os.O_WRONLY))
     report = check_of(scene)
-    assert [finding.touched[0].name for finding in report.damages] == ["caf\udce9\n.txt"]
+    assert [anomaly.touched[0].name for anomaly in report.damages] == ["caf\udce9\n.txt"]
     assert any("\\xff\\n" in note.place for note in report.notes)
 
 

@@ -1,33 +1,16 @@
 """Comparing files and cutting them: what is found equal is equal, and cuts follow the content."""
 
 import os
-from collections.abc import Callable
 
 import pyfastcdc
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.upkeep import chunk
-from runner.upkeep.chunk import Window, average_size, chunks, shared_end, shared_start, whole
+from runner.upkeep.chunk import average_size, chunks, shared_end, shared_start
 
-Opened = Callable[[bytes], Window]
-
-WITH_FILES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-
-
-@pytest.fixture
-def opened() -> Opened:
-    def make(data: bytes) -> Window:
-        fd = os.memfd_create("content")
-        os.write(fd, data)
-        files.append(fd)
-        return whole(fd)
-
-    files: list[int] = []
-    yield make
-    for fd in files:
-        os.close(fd)
+from .windows import WITH_FILES, Opened
 
 
 def longest(one: bytes, other: bytes) -> int:

@@ -2,38 +2,23 @@
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.digest import Digest
 from runner.store.recipe import make_recipe
-from runner.upkeep.chunk import Window, whole
+from runner.upkeep.chunk import Window
 from runner.upkeep.delta import LEFTOVER, Delta, Parts
+
+from .windows import WITH_FILES, Opened
 
 BASE = Digest("b" * 64)
 AVERAGE = 256
 """The smallest that the chunker takes, so that small files have many chunks."""
 RANDOM = random.Random(20).randbytes(200_000)
-
-Opened = Callable[[bytes], Window]
-WITH_FILES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-
-
-@pytest.fixture
-def opened() -> Iterator[Opened]:
-    def make(data: bytes) -> Window:
-        fd = os.memfd_create("content")
-        os.write(fd, data)
-        files.append(fd)
-        return whole(fd)
-
-    files: list[int] = []
-    yield make
-    for fd in files:
-        os.close(fd)
 
 
 @st.composite

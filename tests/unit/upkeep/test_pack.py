@@ -19,6 +19,7 @@ from runner.store.packed import Packed
 from runner.store.store import Store
 from runner.store.trash import Trash
 from runner.upkeep.pack import pack
+from runner.upkeep.turn import alone
 
 from .versions import (
     RANDOM,
@@ -26,6 +27,7 @@ from .versions import (
     begin,
     content,
     damage,
+    foretold,
     growing,
     is_whole,
     packed_whole,
@@ -50,13 +52,13 @@ def test_what_the_report_says_is_what_the_disk_says(store: Store) -> None:
     for data in (RANDOM[:SIZE], b"x" + RANDOM[5000:SIZE], RANDOM[:SIZE] + b"end"):
         tell(store, outputs=[("table.csv", data)])
     before = size_of_objects(store)
-    foretold = packed_whole(store, dry=True)
+    told = foretold(store)
     assert size_of_objects(store) == before
     report = packed_whole(store)
-    assert (foretold.objects, foretold.before) == (report.objects, report.before) == (2, SIZE + SIZE - 4999)
+    assert (told.objects, told.before) == (report.objects, report.before) == (2, SIZE + SIZE - 4999)
     # Recipes are counted as blocks of the disk.
     assert 0 <= before - size_of_objects(store) - (report.before - report.after) <= 2 * 4096
-    assert abs(report.after - foretold.after) < 1000
+    assert abs(report.after - told.after) < 1000
 
 
 def test_looking_changes_nothing_at_all(store: Store) -> None:
@@ -67,7 +69,7 @@ def test_looking_changes_nothing_at_all(store: Store) -> None:
         return {(path, path.stat().st_mtime_ns) for path in store.layout.root.rglob("*")}
 
     before = state()
-    packed_whole(store, dry=True)
+    foretold(store)
     assert state() == before
 
 
@@ -131,7 +133,7 @@ def test_a_cache_that_was_deleted_or_cannot_be_used_holds_up_no_pack(store: Stor
         tell(store, outputs=[("table.csv", data)])
     shutil.rmtree(store.layout.cache)
     assert packed_whole(store).objects == 2
-    (store.layout.cache / "unlike").write_bytes(b"\xff\x00../../etc/passwd\n")
+    (store.layout.cache / "unlike.json").write_bytes(b"\xff\x00../../etc/passwd\n")
     put(store, versions[0])
     assert packed_whole(store, again=False).objects == 1
 
@@ -183,7 +185,8 @@ def test_a_version_that_is_used_again_is_the_newest(store: Store) -> None:
 def test_small_files_are_left_alone(store: Store) -> None:
     for data in growing(3):
         tell(store, outputs=[("table.csv", data)])
-    assert pack(store).objects == 0
+    with alone(store.layout) as turn:
+        assert pack(store, turn).objects == 0
 
 
 def test_what_a_living_process_has_claimed_stays_whole(store: Store) -> None:
@@ -243,7 +246,7 @@ def test_a_work_folder_with_a_hard_link_keeps_its_bytes(store: Store) -> None:
 
 
 def test_two_packs_at_once_are_one_too_many(store: Store) -> None:
-    with Packed(store.layout.packed).alone(), pytest.raises(MlrunError) as caught:
+    with alone(store.layout), pytest.raises(MlrunError) as caught:
         packed_whole(store)
     assert caught.value.code is ExitCode.LOCKED
     packed_whole(store)

@@ -15,7 +15,6 @@ import pytest
 
 from runner.digest import hash_bytes
 from runner.store.store import Store
-from runner.upkeep.unpack import unpack
 
 from .versions import (
     RANDOM,
@@ -24,6 +23,7 @@ from .versions import (
     is_whole,
     packed_whole,
     tell,
+    unpacked,
 )
 
 
@@ -87,6 +87,7 @@ import os, signal, sys
 from pathlib import Path
 from runner.store.store import Store
 from runner.upkeep.pack import pack
+from runner.upkeep.turn import alone
 
 left = int(sys.argv[2])
 
@@ -102,7 +103,8 @@ def counted(call):
 with Store.open(Path(sys.argv[1]), create=True) as store:
     for name in ("rename", "replace", "unlink", "fsync", "write", "sendfile", "open"):
         setattr(os, name, counted(getattr(os, name)))
-    pack(store, least=1000)
+    with alone(store.layout) as turn:
+        pack(store, turn, least=1000)
 """
 
 
@@ -175,7 +177,7 @@ def test_readers_and_writers_beside_packs_find_every_version_at_every_moment(sto
             tell(store, outputs=[("table.csv", versions[number % 3])])
             if number % 4 == 3:
                 with Store.open(store.layout.root, create=True) as own:
-                    unpack(own, names[:1])
+                    unpacked(own, versions[0])
     finally:
         (tmp_path / "enough").touch()
         said = [user.communicate()[0] for user in users]

@@ -21,6 +21,7 @@ from runner.upkeep import unpack as unpack_module
 from runner.upkeep.check import Wish, check
 from runner.upkeep.pack import pack
 from runner.upkeep.purge import Purge, carry_out, finish_purges, plan_purge
+from runner.upkeep.turn import alone
 
 WINDOW = 64
 SECRET = random.Random(1).randbytes(5000)
@@ -164,8 +165,8 @@ def versions(scene: Any, count: int) -> list[bytes]:
     made = [common[:150_000] + piece + common[150_000:] for piece in pieces]
     for data in made:
         scene.execute("grow", {"table": data})
-    with scene.writing() as store:
-        assert pack(store, least=1000).objects == count - 1
+    with scene.writing() as store, alone(store.layout) as turn:
+        assert pack(store, turn, least=1000).objects == count - 1
     return made
 
 

@@ -18,6 +18,7 @@ from runner.store.recipe import Piece, make_recipe
 from runner.store.trash import Trash
 from runner.upkeep import sweep as sweep_module
 from runner.upkeep.retention import Ground
+from runner.upkeep.turn import alone
 
 Scene = Any
 
@@ -257,6 +258,30 @@ def test_who_cannot_wait_destroys_at_once_and_empties_the_trash(scene: Scene) ->
     scene.collect()
     scene.execute(outputs={"model": b"2"})
     assert scene.collect(now=True).swept.destroyed.files == 8
+    assert os.listdir(scene.layout.trash) == []
+
+
+def test_others_have_their_turn_while_files_are_destroyed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = scene.execute(outputs={"model": BIG})
+    destroy, turns = Trash.destroy_rest, []
+
+    def look(trash: Trash, *arguments: Any) -> None:
+        with alone(scene.layout, patience=0.0):
+            turns.append(trash.find(old.outputs[0].digest))
+        destroy(trash, *arguments)
+
+    monkeypatch.setattr(Trash, "destroy_rest", look)
+    assert scene.collect(now=True).swept.destroyed.files == 4
+    assert turns == [None] and os.listdir(scene.layout.trash) == []
+
+
+def test_what_a_killed_removal_gave_up_is_destroyed_by_the_next(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.execute(outputs={"model": BIG})
+    monkeypatch.setattr(sweep_module.Sweeper, "end", lambda *_: None)
+    scene.collect(now=True)
+    assert len(os.listdir(scene.layout.trash)) == 1
+    monkeypatch.undo()
+    scene.collect(last=9)
     assert os.listdir(scene.layout.trash) == []
 
 

@@ -7,9 +7,8 @@ from runner.errors import ExitCode, MlrunError
 from runner.store.packed import Packed
 from runner.store.store import Store
 from runner.store.trash import Trash
-from runner.upkeep.unpack import unpack
 
-from .versions import RANDOM, SIZE, content, damage, growing, is_packed, is_whole, packed_whole, tell
+from .versions import RANDOM, SIZE, content, damage, growing, is_packed, is_whole, packed_whole, tell, unpacked
 
 
 def test_unpacking_frees_an_object_from_all_recipes_and_drops_leftovers(store: Store) -> None:
@@ -23,7 +22,7 @@ def test_unpacking_frees_an_object_from_all_recipes_and_drops_leftovers(store: S
     packed_whole(store)
     leftovers = {path.name for path in store.layout.objects.glob("??/*")} - before
     assert len(leftovers) == 1
-    done = unpack(store, [hash_bytes(versions[0])])
+    done = unpacked(store, versions[0])
     assert sorted(done.whole) == sorted(hash_bytes(data) for data in versions[:3])
     assert set(done.dropped) == leftovers
     assert [is_whole(store, data) for data in versions] == [True] * 4
@@ -37,7 +36,7 @@ def test_unpacking_the_newest_version_makes_all_others_whole(store: Store) -> No
     for data in versions:
         tell(store, outputs=[("table.csv", data)])
     packed_whole(store)
-    unpack(store, [hash_bytes(versions[2])])
+    unpacked(store, versions[2])
     assert [is_whole(store, data) for data in versions] == [True] * 3
     assert not list(Packed(store.layout.packed).digests())
 
@@ -48,7 +47,7 @@ def test_leftovers_that_are_a_recorded_file_as_well_are_not_dropped(store: Store
     tell(store, outputs=[("table.csv", RANDOM[: 10 * SIZE] + tail)])
     tell(store, outputs=[("table.csv", RANDOM[: 10 * SIZE])])
     packed_whole(store)
-    unpack(store, [hash_bytes(RANDOM[: 10 * SIZE])])
+    unpacked(store, RANDOM[: 10 * SIZE])
     assert is_whole(store, tail)
 
 
@@ -60,7 +59,7 @@ def test_recipes_in_the_trash_are_unpacked_in_the_trash(store: Store) -> None:
     trash = Trash(store.layout)
     batch = trash.begin("gc", "me")
     trash.move(batch, Packed(store.layout.packed).path(hash_bytes(versions[0])))
-    unpack(store, [hash_bytes(versions[1])])
+    unpacked(store, versions[1])
     assert not is_whole(store, versions[0])
     trash.restore(batch)
     assert is_whole(store, versions[0])
@@ -74,7 +73,7 @@ def test_a_recipe_that_makes_something_else_is_never_put_in_the_place_of_an_obje
     packed_whole(store)
     damage(store.objects.path(hash_bytes(versions[1])))
     with pytest.raises(MlrunError) as caught:
-        unpack(store, [hash_bytes(versions[1])])
+        unpacked(store, versions[1])
     assert caught.value.code is ExitCode.STORE
     assert hash_bytes(versions[0]) in caught.value.message
     assert not is_whole(store, versions[0])

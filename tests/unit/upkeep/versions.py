@@ -13,6 +13,8 @@ from runner.store.store import Store
 from runner.store.tree import encode_tree
 from runner.store.writer import RunWriter
 from runner.upkeep.pack import Report, pack
+from runner.upkeep.turn import alone
+from runner.upkeep.unpack import Unpacked, unpack
 
 LEAST = 1000
 SIZE = 40_000
@@ -98,10 +100,22 @@ def size_of_objects(store: Store) -> int:
     return sum(path.stat().st_size for top in tops for path in top.rglob("*") if path.is_file())
 
 
-def packed_whole(store: Store, **options: Any) -> Report:
+def packed_whole(store: Store, *, again: bool = True) -> Report:
     """A pack by a process of its own, as far as claims go."""
-    with Store.open(store.layout.root, create=not options.get("dry")) as own:
-        return pack(own, least=LEAST, **options)
+    with Store.open(store.layout.root, create=True) as own, alone(own.layout, patience=0) as turn:
+        return pack(own, turn, least=LEAST, again=again)
+
+
+def foretold(store: Store) -> Report:
+    """What a pack would do."""
+    with Store.open(store.layout.root, create=False) as own:
+        return pack(own, None, least=LEAST)
+
+
+def unpacked(store: Store, data: bytes) -> Unpacked:
+    """Unpack what is made of `data`, or with it."""
+    with alone(store.layout) as turn:
+        return unpack(store, turn, [hash_bytes(data)])
 
 
 def growing(count: int) -> list[bytes]:

@@ -473,12 +473,14 @@ def test_stopping_twice_and_stopping_what_never_found_a_file_is_fine(live: Watch
     assert live.stop() == live.stop() == ()
 
 
-def test_the_thread_leaves_no_descriptor_behind(live: Watched, objects: Objects, outputs: Path) -> None:
+def test_the_thread_leaves_no_descriptor_behind(
+    live: Watched, objects: Objects, outputs: Path, request: pytest.FixtureRequest
+) -> None:
     objects.put_bytes(b"what the store itself keeps open is open")
-    before = len(os.listdir("/proc/self/fd"))
+    new_descriptors = request.getfixturevalue("new_descriptors")
     live.start()
     for number in range(50):
         seal(outputs / f"d{number}" / "f", str(number).encode())
     live.until(50)
     live.stop()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert not new_descriptors()

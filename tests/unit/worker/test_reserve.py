@@ -69,12 +69,13 @@ def test_a_run_below_the_reserve_is_refused_in_one_sentence(disk: Callable[[int,
     assert "reserve" in (caught.value.hint or "")
 
 
-def test_a_reserve_of_nothing_refuses_nothing_and_starts_no_thread(disk: Callable[[int, int], Disk]) -> None:
+def test_a_reserve_of_nothing_refuses_nothing_and_starts_no_thread(
+    disk: Callable[[int, int], Disk], new_threads: Callable[[], list[threading.Thread]]
+) -> None:
     disk(GIB, 0)
     Reserve((HERE,), 0).check()
-    before = threading.active_count()
     with ReserveWatch(Reserve((HERE,), 0), pytest.fail):
-        assert threading.active_count() == before
+        assert not new_threads()
 
 
 def test_a_disk_that_cannot_be_asked_refuses_nothing(tmp_path: Path) -> None:

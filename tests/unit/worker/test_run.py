@@ -19,6 +19,7 @@ from runner.executors.fake import FakeExecutor
 from runner.job import Executor, Handle, Identity, InputFile, Job, LogChunk, Outcome, Script, Staged, View, Workspace
 from runner.metrics import MetricEvent
 from runner.state import Reason
+from runner.store.landing import Landing
 from runner.store.layout import Layout
 from runner.store.objects import Objects
 from runner.store.record import OutputFile
@@ -71,11 +72,10 @@ def run(layout: Layout, objects: Objects, job: Job, logs: Path) -> Run:
         executor: Executor | None = None,
         ear: Ear | None = None,
         stopper: Stopper | None = None,
-        writer: Objects | None = None,
         **changes: object,
     ) -> Finished:
         changed = replace(job, script=Script(lines), **changes)  # type: ignore[arg-type]
-        equipment = Equipment(executor or FakeExecutor(), writer or objects, layout.work)
+        equipment = Equipment(executor or FakeExecutor(), objects, layout.work)
         finished = run_job(changed, equipment, HERE, logs, ear or Ear(), stopper)
         assert clear(finished) is None
         return finished
@@ -240,17 +240,21 @@ def test_a_failed_job_keeps_its_own_reason_when_outputs_are_lost_too(run: Run) -
     assert any("`entry`" in warning for warning in finished.warnings)
 
 
-class Full(Objects):
-    """A store on a full disk."""
+@pytest.fixture
+def _full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store is on a full disk."""
 
-    def adopt(self, path: Path) -> tuple[Digest, int]:
+    def adopt(_: Landing, path: Path) -> tuple[Digest, int]:
         raise MlrunError("the disk is full", code=ExitCode.DISK, hint="free some space")
 
+    monkeypatch.setattr(Landing, "adopt", adopt)
 
+
+@pytest.mark.usefixtures("_full_disk")
 def test_a_full_disk_while_collecting_is_the_disk_and_the_outputs_stay_in_the_work_folder(
-    run: Run, layout: Layout
+    run: Run,
 ) -> None:
-    finished = run("print x", "write model weights", writer=Full(layout))
+    finished = run("print x", "write model weights")
     assert (finished.outcome.reason, finished.exit) == (Reason.DISK, ExitCode.DISK)
     assert finished.hint is not None
     assert finished.log is None
@@ -258,10 +262,10 @@ def test_a_full_disk_while_collecting_is_the_disk_and_the_outputs_stay_in_the_wo
     assert (finished.work / "outputs" / "model").read_bytes() == b"weights"
 
 
-def test_a_stopped_job_whose_outputs_are_lost_keeps_its_work_folder(run: Run, layout: Layout) -> None:
+@pytest.mark.usefixtures("_full_disk")
+def test_a_stopped_job_whose_outputs_are_lost_keeps_its_work_folder(run: Run) -> None:
     stopper = Stopper()
-    full = Full(layout)
-    finished = run("write model w", "block", writer=full, stopper=stopper, ear=Ear(lambda: stopper.stop(0)))
+    finished = run("write model w", "block", stopper=stopper, ear=Ear(lambda: stopper.stop(0)))
     assert finished.outcome.reason is Reason.STOP
     assert finished.work is not None
     assert (finished.work / "outputs" / "model").exists()
@@ -390,15 +394,16 @@ def test_a_program_that_dies_of_the_signal_was_stopped(run: Run, reason: Reason)
     assert finished.asked is reason
 
 
-def test_a_stop_that_comes_after_the_end_changes_nothing(run: Run, layout: Layout) -> None:
-    stopper = Stopper()
+def test_a_stop_that_comes_after_the_end_changes_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopper, take = Stopper(), Landing.adopt
 
-    class Slow(Objects):
-        def adopt(self, path: Path) -> tuple[Digest, int]:
-            stopper.stop(0)
-            return super().adopt(path)
+    def adopt(landing: Landing, path: Path) -> tuple[Digest, int]:
+        stopper.stop(0)
+        return take(landing, path)
 
-    finished = run("print x", "write a 1", "exit 3", stopper=stopper, writer=Slow(layout))
+    monkeypatch.setattr(Landing, "adopt", adopt)
+    finished = run("print x", "write a 1", "exit 3", stopper=stopper)
+    assert stopper.asked is not None
     assert (finished.outcome.reason, finished.outcome.exit_code) == (Reason.EXIT, 3)
     assert finished.asked is None
 

@@ -1,7 +1,6 @@
 """Silence and stop-conditions, as a worker sees them."""
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from math import nan
@@ -35,17 +34,35 @@ def test_silence_asks_once_for_the_end() -> None:
     assert asked.reasons == [Reason.NO_OUTPUT]
 
 
-def test_what_is_heard_begins_the_silence_anew() -> None:
+class Prattle:
+    """Time that passes while it is waited for, as a `time` and an event of its own: something is heard each 1.5 s."""
+
+    def __init__(self, silence: Silence, waits: int) -> None:
+        self.silence, self.waits, self.halves = silence, waits, 0
+
+    def monotonic(self) -> float:
+        return self.halves / 2
+
+    def wait(self, seconds: float) -> bool:
+        until, self.waits = self.monotonic() + seconds, self.waits - 1
+        while self.monotonic() < until:
+            self.halves += 1
+            if self.halves % 3 == 0:
+                self.silence.begin()
+        return self.waits < 0
+
+
+def test_what_is_heard_begins_the_silence_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Asked()
     silence = Silence(2.0, asked)
-    silence.start()
-    began = time.monotonic()
-    while time.monotonic() - began < 3.0:
-        silence.begin()
-        time.sleep(0.01)
-    silence.close()
+    prattle = Prattle(silence, 20)
+    monkeypatch.setattr("runner.worker.watchdog.time", prattle)
+    monkeypatch.setattr(silence, "_over", prattle)
+    silence.begin()
+    silence._watch()
 
     assert asked.reasons == []
+    assert prattle.monotonic() > 10
 
 
 def test_while_the_log_is_written_a_program_is_not_silent() -> None:
@@ -73,13 +90,12 @@ def test_a_very_long_silence_is_no_overflow() -> None:
     silence.close()
 
 
-def test_a_job_without_limits_starts_no_thread(job: Job) -> None:
-    before = threading.active_count()
+def test_a_job_without_limits_starts_no_thread(job: Job, new_threads: Callable[[], list[threading.Thread]]) -> None:
     with Watchdog(job, Asked()) as watchdog:
         watchdog.hear()
         watchdog.heard()
         watchdog.take({"loss": 1})
-        assert threading.active_count() == before
+        assert not new_threads()
     assert watchdog.met is None
 
 

@@ -1,8 +1,11 @@
 """What a check of the store comes to: what is wrong, whom it concerns, and what can be done. Pure."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from runner.digest import Digest
+from runner.escape import printable
+from runner.store.layout import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Touch:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Anomaly:
     """One thing that is not as it should be.
 
     `code` is a stable kebab-case word; `place` a path below the store; `what` a sentence without a subject. `damage`
@@ -42,9 +45,14 @@ class Finding:
     remedy: str = ""
 
 
-def note(code: str, place: str, what: str, remedy: str = "") -> Finding:
+def note(code: str, place: str, what: str, remedy: str = "") -> Anomaly:
     """Something odd that harms nobody."""
-    return Finding(code, place, what, damage=False, remedy=remedy)
+    return Anomaly(code, place, what, damage=False, remedy=remedy)
+
+
+def place_of(layout: Layout, path: Path) -> str:
+    """How the place of a file of the store is told: below its root."""
+    return printable(str(path.relative_to(layout.root)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,7 @@ class Report:
     are gone, `purged` contents that were destroyed on purpose and are still named; `whole` is False when the time was
     over before all records were looked at."""
 
-    findings: list[Finding] = field(default_factory=list)
+    anomalies: list[Anomaly] = field(default_factory=list)
     runs: int = 0
     executions: int = 0
     names: int = 0
@@ -82,11 +90,11 @@ class Report:
     reading: Reading | None = None
 
     @property
-    def damages(self) -> list[Finding]:
+    def damages(self) -> list[Anomaly]:
         """What is lost or wrong."""
-        return [finding for finding in self.findings if finding.damage]
+        return [anomaly for anomaly in self.anomalies if anomaly.damage]
 
     @property
-    def notes(self) -> list[Finding]:
+    def notes(self) -> list[Anomaly]:
         """What is odd and harms nobody."""
-        return [finding for finding in self.findings if not finding.damage]
+        return [anomaly for anomaly in self.anomalies if not anomaly.damage]
