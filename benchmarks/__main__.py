@@ -21,12 +21,14 @@ from benchmarks import (
     planning,
     reading,
     repository,
+    reusing,
     sandbox,
     staging,
     startup,
     storing,
     unchanged,
     versions,
+    witnessing,
 )
 from benchmarks.chain import StepFailed
 from benchmarks.machine import describe
@@ -43,8 +45,10 @@ BENCHMARKS: Mapping[str, ModuleType] = {
     "repository": repository,
     "pipeline": pipeline,
     "planning": planning,
+    "reusing": reusing,
     "storing": storing,
     "staging": staging,
+    "witnessing": witnessing,
     "collecting": collecting,
     "logging": logging,
     "tending": keeping,
@@ -53,7 +57,7 @@ BENCHMARKS: Mapping[str, ModuleType] = {
 }
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "inside": ("staging", "collecting", "logging"),
+    "inside": ("staging", "witnessing", "collecting", "logging"),
     "keeping": ("tending", "versions", "unchanged", "reading"),
 }
 """Names for several at once: `inside` is what lies between a step's program and the store, `keeping` what is done with

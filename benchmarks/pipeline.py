@@ -34,13 +34,13 @@ def measure(setting: Setting) -> Report:
     ]
     notes = []
     if setting.peers:
-        for name, prepare in {"dvc": _dvc, "snakemake": _snakemake}.items():
+        for name, prepare in PEERS.items():
             try:
                 peer = find_peer(setting, name)
             except LeftOut as reason:
                 notes.append(str(reason))
                 continue
-            turn = timed(name, prepare(setting.folder / name, peer.program, length))()
+            turn = timed(name, prepare(setting.folder / name, peer.program, length, force=True))()
             rows.append(Row(f"{peer.title}, {length} steps in a chain", Sample((turn[name],))))
         notes.append("the peers took one turn each after the others; their steps are `touch`, isolated from nothing")
     return Report(rows, notes)
@@ -53,7 +53,7 @@ def _rules(length: int, recipe: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _dvc(folder: Path, program: str, length: int) -> Callable[[], None]:
+def _dvc(folder: Path, program: str, length: int, *, force: bool) -> Callable[[], None]:
     lines = ["stages:"]
     for number in range(length):
         lines += [f"  s{number}:", f"    cmd: touch f{number}", f"    outs: [f{number}]"]
@@ -62,14 +62,19 @@ def _dvc(folder: Path, program: str, length: int) -> Callable[[], None]:
     (folder / "dvc.yaml").write_text("\n".join(lines) + "\n")
     run(["git", "init", "--quiet"], folder)
     run([program, "init", "--quiet"], folder)
-    return lambda: run([program, "repro", "--force"], folder)
+    return lambda: run([program, "repro", *(["--force"] if force else [])], folder)
 
 
-def _snakemake(folder: Path, program: str, length: int) -> Callable[[], None]:
+def _snakemake(folder: Path, program: str, length: int, *, force: bool) -> Callable[[], None]:
     lines = [f"rule all:\n    input: 'f{length - 1}'"]
     for number in range(length):
         above = f"    input: 'f{number - 1}'\n" if number else ""
         lines.append(f"rule s{number}:\n{above}    output: 'f{number}'\n    shell: 'touch {{output}}'")
     folder.mkdir()
     (folder / "Snakefile").write_text("\n".join(lines) + "\n")
-    return lambda: run([program, "--cores", "2", "--forceall"], folder)
+    return lambda: run([program, "--cores", "2", *(["--forceall"] if force else [])], folder)
+
+
+PEERS = {"dvc": _dvc, "snakemake": _snakemake}
+"""Other tools by name: each makes a chain of `touch` of this length and gives what runs it, all of it with `force`,
+else what has changed."""

@@ -29,6 +29,20 @@ def chain_text(length: int, image: str = "busybox:1", command: str = "'true'") -
     return STEP.format(name="nothing", image=image, command=command) + _pipeline("chain", length, edges)
 
 
+def passing_text(length: int) -> str:
+    """A pipeline `chain` of `length` nodes, no two alike, each with the file that the one before has left."""
+    lines = ["- step:", "    name: pass", "    image: busybox:1"]
+    lines += ["    command: echo {parameter-value:number} > /valohai/outputs/file", "    parameters:"]
+    lines += ["      - {name: number, type: integer}", "    inputs:", "      - {name: above, optional: true}"]
+    lines += ["- pipeline:", "    name: chain", "    nodes:"]
+    for number in range(length):
+        lines += [f"      - name: n{number}", "        type: execution", "        step: pass", "        override:"]
+        lines += ["          parameters:", f"            - {{name: number, default: {number}}}"]
+    lines.append("    edges:" if length > 1 else "    edges: []")
+    lines += [f"      - [n{number - 1}.output.file, n{number}.input.above]" for number in range(1, length)]
+    return "\n".join(lines) + "\n"
+
+
 def fan_text(width: int, command: str) -> str:
     """A pipeline `fan` of `width` nodes that know nothing of one another."""
     return STEP.format(name="leaf", image="busybox:1", command=command) + _pipeline("fan", width, (), step="leaf")

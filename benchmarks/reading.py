@@ -23,6 +23,7 @@ MANY = (
     "show latest",
     "show 777",
     "datum show 777/model.pkl --uses",
+    "lineage 777/model.pkl",
 )
 VERBS = (
     "list",

@@ -40,6 +40,8 @@ EXIT_CODES = {
     ExitCode.POLICY: "refused by policy: it needs your word",
     ExitCode.INPUT: "an input is not to be had",
     ExitCode.OUTPUT: "outputs were refused",
+    ExitCode.DIFFERS: "what was repeated differs from its record",
+    ExitCode.CANNOT_REPEAT: "something recorded cannot be repeated here",
     ExitCode.INTERRUPTED: "Ctrl-C; other signals end with 128 + their number",
 }
 

@@ -34,8 +34,19 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreseen:
+    """Before the first node runs: how many nodes there are and for how many of them an earlier execution stands;
+    `seconds` is what the rest is likely to take, None where a step was never timed."""
+
+    nodes: int
+    reused: int
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class NodeChanged:
-    """A node moved to `state`. `execution` is the counter of its execution, once there is one."""
+    """A node moved to `state`. `execution` is the counter of its execution, once there is one; of a reused node that of
+    the execution that stands for it, which ended `age` seconds ago."""
 
     node: str
     state: State
@@ -45,6 +56,7 @@ class NodeChanged:
     exit_code: int | None = None
     duration: float | None = None
     work: str | None = None
+    age: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,5 +118,7 @@ class RunEnded:
     duration: float
 
 
-Event = RunStarted | NodeChanged | LogArrived | MetricsArrived | ImagePulled | InputFetched | Noticed | RunEnded
+Event = (
+    RunStarted | Foreseen | NodeChanged | LogArrived | MetricsArrived | ImagePulled | InputFetched | Noticed | RunEnded
+)
 Listener = Callable[[Event], None]

@@ -98,7 +98,8 @@ class Job:
     `time_limit` is in seconds of wall clock, `no_output_timeout` in seconds without a byte on either stream;
     `stop_condition` is an expression over the step's own metadata that ends it with success; `mounts` and
     `allowance.devices` are granted by the user, not only asked for; `secrets` are names of variables whose values the
-    worker has and no record may show.
+    worker has and no record may show; `defaults` are variables that hold results still (`runner.plan.fixed`), over
+    which the step's own win.
     """
 
     id: str
@@ -117,6 +118,7 @@ class Job:
     allowance: Allowance = Allowance()
     mounts: tuple[HostMount, ...] = ()
     secrets: tuple[str, ...] = ()
+    defaults: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,13 +215,15 @@ class Outcome:
 
     `exit_code` is the script's own code, None when it never ran or was lost; `reason` comes from one place that reads
     the engine's inspection, never from the number alone (137 has four meanings); `detail` is one sentence for people;
-    `oom_killed` says that some process of the step ran out of memory, even if the step survived it.
+    `oom_killed` says that some process of the step ran out of memory, even if the step survived it; `peak_memory` is
+    about how many bytes its processes had at most, None where nobody could tell.
     """
 
     reason: Reason
     exit_code: int | None
     detail: str | None = None
     oom_killed: bool = False
+    peak_memory: int | None = field(default=None, compare=False)
 
     @property
     def succeeded(self) -> bool:
@@ -261,6 +265,9 @@ class Executor(Protocol):
     """A way to run jobs on this machine. One object per process, used from several worker threads."""
 
     name: ClassVar[str]
+
+    confines: ClassVar[bool]
+    """Whether a step finds the user's own files, the checkout of its code among them, nowhere on this machine."""
 
     def probe(self) -> Probe:
         """Say whether jobs can be started here. Cheap (under a second), starts nothing that stays. Never raises."""

@@ -15,6 +15,7 @@ from runner.job import Network
 
 EXECUTOR_NAMES = ("auto", "docker", "sandbox", "process")
 CHECKSUM_NAMES = ("md5", "sha1", "sha256")
+CODE_KEY_NAMES = ("syntax", "bytes")
 
 _AGES = {
     "s sec second seconds": 1,
@@ -46,6 +47,7 @@ class Settings:
     have, None for any number; `keep_last` and `keep_within` (seconds) say what `mlrun gc` keeps. `remotes` are
     addresses of remote stores by name, of which `default` is the one that is meant without a name.
     `reserve` is how many bytes of the store's disk stay free, 0 for none, None for one in a hundred, at most 1 GiB.
+    `code_key` says what of a Python file that a step read counts when it is asked whether the step has to run.
     """
 
     store: Path
@@ -61,6 +63,7 @@ class Settings:
     keep_last: int | None = None
     keep_within: float | None = None
     reserve: int | None = None
+    code_key: str = "syntax"
     remotes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -121,6 +124,7 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         keep_last=_named(file, parse_count, written["keep-last"]) if "keep-last" in written else None,
         keep_within=_named(file, parse_age, written["keep-within"]) if "keep-within" in written else None,
         reserve=_named(file, parse_reserve, written["reserve"]) if "reserve" in written else None,
+        code_key=_named(file, code_key_name, written.get("code-key", "syntax")),
         remotes=_table(written, "remotes", file),
     )
 
@@ -166,6 +170,13 @@ def checksum_name(value: object) -> str:
     if value in CHECKSUM_NAMES:
         return str(value)
     raise usage_error(f"there is no checksum `{value}`", hint=did_you_mean(str(value), CHECKSUM_NAMES))
+
+
+def code_key_name(value: object) -> str:
+    """`value` if it says what counts of a Python file. Raises MlrunError (code USAGE)."""
+    if value in CODE_KEY_NAMES:
+        return str(value)
+    raise usage_error(f"there is no code key `{value}`", hint="write `syntax` or `bytes`")
 
 
 def open_door(text: object) -> Door:

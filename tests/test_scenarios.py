@@ -1,6 +1,7 @@
 """Scenarios: `NAME.yaml` is a pipeline, `NAME.json` the fates of its nodes and what must become of them.
 
-Adding a pair of files adds a test. Fates: `fail`, `hang` (until it is stopped), `unbindable`; all other nodes succeed.
+Adding a pair of files adds a test. Fates: `fail`, `hang` (until it is stopped), `unbindable`, `reuse` (an earlier
+execution stands for it); all other nodes succeed.
 """
 
 import json
@@ -17,6 +18,7 @@ from runner.engine.machine import (
     JobStarted,
     Machine,
     NodeBound,
+    NodeReused,
     NodeUnbindable,
     Start,
     Stimulus,
@@ -50,6 +52,8 @@ def answers(action: Action, fates: dict[str, str]) -> list[Stimulus]:
     match action:
         case Bind(name) if fates.get(name) == "unbindable":
             return [NodeUnbindable(name, Reason.INPUT, "it is not there")]
+        case Bind(name) if fates.get(name) == "reuse":
+            return [NodeReused(name, "an execution stands for it")]
         case Bind(name):
             return [NodeBound(name)]
         case Start(name) if fates.get(name) == "hang":

@@ -1,6 +1,6 @@
 """From a node whose upstreams are done to the job that runs it, or to the earlier execution that stands for it."""
 
-import time
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -10,11 +10,12 @@ from runner.app.input import compute_checksums, fetch_inputs, make_fetcher
 from runner.app.request import Request
 from runner.app.reuse import Reuser
 from runner.digest import Digest, hash_json
-from runner.engine.loop import Binder, Bound, Stand, nothing
+from runner.engine.callback import Binder, Bound, Stand, Ticket, nothing
 from runner.events import Listener, Noticed
 from runner.job import Job
 from runner.plan.bind import Left, make_job, resolve
 from runner.plan.document import RunContext, execution_document, identities, runtime_document
+from runner.plan.fixed import fixed_variables
 from runner.plan.model import PlannedNode
 from runner.store.flight import Flights
 from runner.store.identity import new_id
@@ -62,10 +63,13 @@ def make_identifier(ground: Ground, context: RunContext) -> Identifier:
         document = execution_document(
             context, id=id, counter=counter, created=timestamp(), step=job.step, image=job.image, node=node
         )
+        identity = ground.images[job.image]
+        own = identity.details.get("variables")
+        taken = {*job.environment, *job.secrets, *(own if isinstance(own, list) else ())}
         runtime = runtime_document(
             context,
             image=job.image,
-            identity=ground.images[job.image].id,
+            identity=identity.id,
             allowance=job.allowance,
             version=__version__,
         )
@@ -73,6 +77,7 @@ def make_identifier(ground: Ground, context: RunContext) -> Identifier:
             job,
             id=id,
             environment={**job.environment, **identities(context, id, node)},
+            defaults=fixed_variables(taken, job.allowance, len(os.sched_getaffinity(0))),
             documents={**job.documents, "execution": document, "runtime": runtime},
         )
 
@@ -90,23 +95,28 @@ class Chance:
 def make_binder(draft: Drafter, identify: Identifier, chance: Chance | None, emit: Listener) -> Binder:
     """What binds the nodes of a run. Identical work under way elsewhere is waited for: it may stand for this."""
 
-    def bind(node: PlannedNode, upstream: Mapping[str, Left], new_counter: Callable[[], int]) -> Bound | Stand:
+    def bind(node: PlannedNode, upstream: Mapping[str, Left], ticket: Ticket) -> Bound | Stand:
         job = draft(node, upstream)
+        ticket.wait(0)
         key, settle = None, nothing
         if chance is not None:
             key = chance.reuser.key(node.name, job)
-            found = _look(chance, node, job, key, emit)
+            found = _look(chance, node, job, key, ticket, emit)
             if isinstance(found, Stand):
                 return found
             settle = found
-        counter = new_counter()
-        return Bound(identify(node.name, job, counter), counter, key, settle)
+        try:
+            counter = ticket.number()
+            return Bound(identify(node.name, job, counter), counter, key, settle)
+        except BaseException:
+            settle()
+            raise
 
     return bind
 
 
 def _look(
-    chance: Chance, node: PlannedNode, job: Job, key: Digest | None, emit: Listener
+    chance: Chance, node: PlannedNode, job: Job, key: Digest | None, ticket: Ticket, emit: Listener
 ) -> Stand | Callable[[], None]:
     """What stands for the node, or else what lets others know that its work is done."""
     reuser = chance.reuser
@@ -119,8 +129,12 @@ def _look(
         if not told:
             emit(Noticed("the same work is under way elsewhere, and is waited for", node.name))
             told = True
-        time.sleep(_LOOK_AGAIN)
-    if (stand := reuser.stand(node.name, job)) is not None:
+        ticket.wait(_LOOK_AGAIN)
+    try:
+        stand = reuser.stand(node.name, job)
+    except BaseException:
         settle()
-        return stand
-    return settle
+        raise
+    if stand is not None:
+        settle()
+    return stand or settle

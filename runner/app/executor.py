@@ -13,14 +13,18 @@ AUTO = ("docker", "sandbox")
 """What `auto` tries, in this order. `process` is never chosen by itself: it isolates nothing."""
 
 
-def open_site(settings: Settings, checkout: Path | None = None) -> Site:
-    """What executors are told about this machine; `checkout` is the project that no step may see."""
-    return Site(settings.store, settings.store / "cache", checkout)
+def open_site(settings: Settings, checkout: Path | None = None, *, keep: bool = True) -> Site:
+    """What executors are told about this machine; `checkout` is the project that no step may see; without `keep`
+    nothing is written to the cache."""
+    return Site(settings.store, settings.store / "cache", checkout, keep=keep)
 
 
-def choose_executor(settings: Settings, checkout: Path) -> tuple[Executor, str]:
-    """The executor and one line that says which and why. Raises MlrunError (code EXECUTOR) when it cannot work."""
-    site = open_site(settings, checkout)
+def choose_executor(settings: Settings, checkout: Path, *, keep: bool = True) -> tuple[Executor, str]:
+    """The executor and one line that says which and why; without `keep` nothing that it finds out is written.
+
+    Raises MlrunError (code EXECUTOR) when it cannot work.
+    """
+    site = open_site(settings, checkout, keep=keep)
     if settings.executor != "auto":
         executor = EXECUTORS[settings.executor](site)
         probe = executor.probe()

@@ -1,21 +1,27 @@
 """What a run would do, node by node, as far as it can be known before it starts: for which nodes an earlier execution
 stands, which run and why, and how long that took before.
 
-A node below one that runs depends on what that writes: if it comes out the same, the node is reused after all. Inputs
-on other machines are asked for when a node's turn comes, not here.
+A node below one that runs depends on what that writes: if it comes out the same, the node is reused after all. Other
+machines are asked for inputs and images when a node's turn comes, not here.
 """
 
-from collections.abc import Iterable, Mapping
+import heapq
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 from runner.app.binding import Drafter
+from runner.app.ground import Ground
+from runner.app.input import make_fetcher
+from runner.app.request import Request
 from runner.app.reuse import Reuser
-from runner.engine.loop import Stand
+from runner.engine.callback import Stand
 from runner.errors import MlrunError
-from runner.plan.address import scheme
+from runner.job import Job
+from runner.plan.address import public, scheme
 from runner.plan.model import Plan, PlannedNode
-from runner.reuse.decide import Miss, Unreusable
+from runner.reuse.decide import Decision, Miss, Unreusable
 from runner.store.store import Store
 
 _HERE = frozenset({"", "file", "datum", "dataset", "model"})
@@ -61,13 +67,53 @@ class Fails:
 
 Fate = Stands | Runs | Depends | Asks | Fails
 
+Asker = Callable[[PlannedNode], Iterable[str]]
+"""What other machines have to be asked for before a node is known, as addresses that may be shown."""
 
-def forecast(plan: Plan, drafter: Drafter, reuser: Reuser) -> dict[str, Fate]:
-    """The fate of every node, in the order of the plan."""
+
+def make_asker(request: Request, ground: Ground) -> Asker:
+    """What looks for inputs that lie elsewhere, by the user's map of addresses, and for images that are not here."""
+    substitutes = make_fetcher(request.place.root, ground.store).substitutes
+
+    def ask(node: PlannedNode) -> Iterator[str]:
+        if node.step.image not in ground.images:
+            yield f"image {node.step.image}"
+        for one in (source for sources in node.inputs.values() for source in sources):
+            address = substitutes.find(one.uri) or one.uri
+            if scheme(address) not in _HERE:
+                yield public(address)
+
+    return ask
+
+
+def forecast(
+    plan: Plan,
+    drafter: Drafter,
+    reuser: Reuser,
+    asker: Asker,
+    *,
+    only: Collection[str] | None = None,
+    explain: bool = True,
+) -> dict[str, Fate]:
+    """The fate of every node, in the order of the plan, or of those in `only`, with which all above them are.
+
+    Without `explain` nobody looks for the causes of what runs.
+    """
+    seek = reuser.seek if explain else partial(_seek_stand, reuser)
     fates: dict[str, Fate] = {}
+    renaming: set[str] = set()
     for node in plan.nodes.values():
-        fates[node.name] = _fate(node, fates, drafter, reuser)
+        if only is None or node.name in only:
+            fate = fates[node.name] = _fate(node, fates, renaming, drafter, reuser, asker, seek)
+            if isinstance(fate, Stands) and (
+                not renaming.isdisjoint(node.upstream) or reuser.moves_names(fate.stand.reused)
+            ):
+                renaming.add(node.name)
     return fates
+
+
+def _seek_stand(reuser: Reuser, node: str, job: Job) -> Stand | Miss:
+    return reuser.stand(node, job) or Miss(())
 
 
 def known(fates: Mapping[str, Fate]) -> dict[str, Stand]:
@@ -75,57 +121,104 @@ def known(fates: Mapping[str, Fate]) -> dict[str, Stand]:
     return {name: fate.stand for name, fate in fates.items() if isinstance(fate, Stands)}
 
 
-def _fate(node: PlannedNode, fates: Mapping[str, Fate], drafter: Drafter, reuser: Reuser) -> Fate:
+_Seek = Callable[[str, Job], Stand | Decision]
+
+
+def _fate(
+    node: PlannedNode,
+    fates: Mapping[str, Fate],
+    renaming: Collection[str],
+    drafter: Drafter,
+    reuser: Reuser,
+    asker: Asker,
+    seek: _Seek,
+) -> Fate:
+    """`renaming` are the nodes at or above which names will mean something else than they do now."""
     if (never := reuser.never(node)) is not None:
         return Runs(Miss((Unreusable(never),)))
     if above := tuple(name for name in node.upstream if not isinstance(fates[name], Stands)):
         return Depends(above)
-    if far := tuple(dict.fromkeys(_elsewhere(node))):
+    if any(node.inputs.values()) and (above := tuple(name for name in node.upstream if name in renaming)):
+        return Depends(above)
+    if far := tuple(dict.fromkeys(asker(node))):
         return Asks(far)
     upstream = {name: stand.left for name, stand in known({one: fates[one] for one in node.upstream}).items()}
     try:
         job = drafter(node, upstream)
-        decision = reuser.seek(node.name, job)
+        found = seek(node.name, job)
     except MlrunError as error:
         return Fails(error)
-    return Runs(decision) if isinstance(decision, Miss) else Stands(reuser.stand_for(job, decision.execution))
+    if isinstance(found, Miss):
+        return Runs(found)
+    return Stands(found if isinstance(found, Stand) else reuser.stand_for(job, found))
 
 
-def _elsewhere(node: PlannedNode) -> Iterable[str]:
-    return (one.uri for sources in node.inputs.values() for one in sources if scheme(one.uri) not in _HERE)
+# What it costs ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What nodes that run are likely to take, by what they took before: seconds of wall clock, bytes of outputs; None
-    for a node of which nothing is known."""
+    """What a step is likely to take, by what it took before: seconds of wall clock, bytes of memory at its peak (None
+    where nobody measured it) and of outputs."""
 
     seconds: float
+    memory: int | None
     output_bytes: int
 
 
-def cost_of(store: Store, project: str, step: str) -> Cost | None:
-    """The median of the newest executions of a step."""
-    makers = store.of_step(project, step, _RECENT)
-    rows = store.rows_of("execution", [id for id, _ in makers])
-    took = [row["duration"] for row in rows if row["duration"] is not None]
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run is likely to take if every node runs of which nothing else is known: how many nodes there are and for
+    how many others stand; seconds, bytes of memory at the same time, bytes of outputs, each None where a node that
+    runs was never measured."""
+
+    nodes: int
+    reused: int
+    seconds: float | None
+    memory: int | None
+    output_bytes: int | None
+
+
+def estimate(store: Store, project: str, plan: Plan, fates: Mapping[str, Fate], slots: int) -> Estimate:
+    """What the nodes with these fates are likely to take, with so many of them at the same time. Raises MlrunError."""
+    running = [plan.nodes[name] for name, fate in fates.items() if not isinstance(fate, Stands)]
+    costs = costs_of(store, project, {node.step.name for node in running})
+    told = [cost for node in running if (cost := costs.get(node.step.name)) is not None]
+    is_known = len(told) == len(running)
+    peaks = [cost.memory for cost in told if cost.memory is not None]
+    return Estimate(
+        nodes=len(fates),
+        reused=len(fates) - len(running),
+        seconds=_total_seconds(plan, fates, costs, slots) if is_known else None,
+        memory=sum(heapq.nlargest(slots, peaks)) if len(peaks) == len(running) else None,
+        output_bytes=sum(cost.output_bytes for cost in told) if is_known else None,
+    )
+
+
+def costs_of(store: Store, project: str, steps: Iterable[str]) -> dict[str, Cost]:
+    """The medians of the newest executions of each step that was ever timed. Raises MlrunError."""
+    ids = {step: [id for id, _ in store.of_step(project, step, _RECENT)] for step in steps}
+    rows = {row["id"]: row for row in store.rows_of("execution", [id for of_one in ids.values() for id in of_one])}
+    found = {step: [rows[id] for id in of_one if id in rows] for step, of_one in ids.items()}
+    return {step: cost for step, of_one in found.items() if (cost := _cost(of_one)) is not None}
+
+
+def _cost(rows: list[dict[str, object]]) -> Cost | None:
+    took = [row["duration"] for row in rows if isinstance(row["duration"], int | float)]
     if not took:
         return None
-    return Cost(median(took), int(median(row["output_bytes"] for row in rows)))
+    peaks = [peak for row in rows if isinstance(peak := row.get("peak_memory"), int)]
+    sizes = [size for row in rows if isinstance(size := row["output_bytes"], int)]
+    return Cost(median(took), int(median(peaks)) if peaks else None, int(median(sizes)))
 
 
-def total_seconds(plan: Plan, fates: Mapping[str, Fate], costs: Mapping[str, Cost | None], slots: int) -> float | None:
-    """How long a run takes with so many slots, at least: the longest path, or all of it shared out. None if a node that
-    runs has never been timed."""
+def _total_seconds(plan: Plan, fates: Mapping[str, Fate], costs: Mapping[str, Cost], slots: int) -> float:
+    """How long it takes at least: the longest path, or all of it shared out."""
     ends: dict[str, float] = {}
     work = 0.0
-    for node in plan.nodes.values():
-        seconds = 0.0
-        if not isinstance(fates[node.name], Stands):
-            cost = costs.get(node.step.name)
-            if cost is None:
-                return None
-            seconds = cost.seconds
+    for name, fate in fates.items():
+        node = plan.nodes[name]
+        seconds = 0.0 if isinstance(fate, Stands) else costs[node.step.name].seconds
         work += seconds
-        ends[node.name] = seconds + max((ends[name] for name in node.upstream), default=0.0)
+        ends[name] = seconds + max((ends[above] for above in node.upstream), default=0.0)
     return max([work / slots, *ends.values()])

@@ -17,6 +17,7 @@ from runner.provenance.folder import capture_folder
 from runner.provenance.host import user_name
 from runner.provenance.worktree import capture_worktree
 from runner.settings import Settings
+from runner.spec import policy
 from runner.state import FINAL
 from runner.store.layout import Layout
 from runner.store.record import Code
@@ -61,6 +62,29 @@ def lay_ground(request: Request, emit: Listener) -> Ground:
     for path in code.not_captured:
         emit(Noticed(f"not captured: {path}"))
     return Ground(executor, images, granted, store, code)
+
+
+def look_ground(request: Request, emit: Listener) -> Ground:
+    """The ground that a run would have, as far as it can be seen without pulling, asking other machines or writing
+    anything: images that are not on this machine are left out of `images`, and what is put into `store` is forgotten.
+
+    Raises MlrunError as `lay_ground`.
+    """
+    settings = request.settings
+    granted = grant_plan(request.plan, settings, request.gpus)
+    executor, _ = choose_executor(settings, request.place.root, keep=False)
+    for notice in (*granted.notices, *unkept(request.plan, granted, executor.name)):
+        emit(Noticed(notice))
+    names = dict.fromkeys(node.step.image for node in request.plan.nodes.values())
+    found = {name: executor.resolve(name) for name in names}
+    images = {name: identity for name, identity in found.items() if identity is not None}
+    store = Store.look(settings.store)
+    try:
+        check_inputs(make_fetcher(request.place.root, store), request.plan)
+        return Ground(executor, images, granted, store, _capture_code(request, store))
+    except BaseException:
+        store.close()
+        raise
 
 
 def make_reserve(settings: Settings, store: Store, executor: Executor) -> Reserve:
@@ -114,7 +138,7 @@ def _capture_code(request: Request, store: Store) -> Code:
                 code=ExitCode.USAGE,
                 hint="`git init` there, or `--no-git` to record the folder as it is",
             )
-        captured = capture_folder(store.objects, request.place.root, store.layout.cache)
+        captured = capture_folder(store.objects, request.place.root, store.layout.cache, keep=store.keeps)
         return Code(captured.snapshot, dirty=True, not_captured=captured.not_captured)
     head = repository.head()
     if request.commit is not None:
@@ -127,7 +151,7 @@ def _capture_code(request: Request, store: Store) -> Code:
             describe=request.commit,
             not_captured=captured.not_captured,
         )
-    captured = capture_worktree(store.objects, repository.root, store.layout.cache)
+    captured = capture_worktree(store.objects, repository.root, store.layout.cache, keep=store.keeps)
     return Code(
         captured.snapshot,
         commit=head.commit,
@@ -145,7 +169,8 @@ def _notice_ignored(request: Request, emit: Listener) -> None:
     if request.plan.kind == "pipeline":
         asked += request.project.pipelines[request.plan.name].ignored
     steps = {node.step.name for node in request.plan.nodes.values()}
-    asked += [("policy", policy.location) for policy in request.project.policies.values() if policy.step in steps]
+    for one in (one for one in request.project.policies.values() if one.step in steps):
+        asked += [(name, one.location) for name in policy.IGNORED if getattr(one, name) is not None]
     places: dict[str, dict[Location, None]] = {}
     for name, location in asked:
         places.setdefault(name, {})[location] = None

@@ -28,7 +28,7 @@ _YES = frozenset({"1", "yes", "true"})
 def make_fetcher(root: Path, store: Store) -> Fetcher:
     """What brings inputs of the project at `root` into `store`. Raises MlrunError (USAGE) for a broken map."""
     substitutes = load_substitutes(substitutes_file(settings_file(os.environ)))
-    return Fetcher(root, Means(store.objects, store.layout.cache, store.catalog), substitutes)
+    return Fetcher(root, Means(store.objects, store.layout.cache, store.catalog, keep=store.keeps), substitutes)
 
 
 def check_inputs(fetcher: Fetcher, plan: Plan) -> None:
@@ -85,8 +85,8 @@ def left_files(execution: str, outputs: Iterable[OutputFile]) -> tuple[InputFile
 def compute_checksums(
     store: Store, names: Collection[str], fetched: Mapping[str, tuple[InputFile, ...]], resolved: Resolved
 ) -> None:
-    """Have the checksums that the user's settings ask for, of every file that a node gets."""
-    if names:
+    """Have the checksums that the user's settings ask for, of every file that a node gets and whose content is kept."""
+    if names and store.keeps:
         for files in (*fetched.values(), *resolved.carried.values()):
             for file in files:
                 store.checksums.compute(Digest(file.digest), names)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner.app.input import left_files
+from runner.app.standing import made_by
 from runner.engine.entry import inputs_from_json
 from runner.errors import did_you_mean, usage_error
 from runner.escape import printable
@@ -17,7 +18,7 @@ from runner.plan.bind import Left, Resolved, resolve
 from runner.plan.model import Arguments, Given, Origin, PlannedNode, Source
 from runner.spec.model import Edge, Pipeline, SocketType, Step
 from runner.spec.project import parse_project
-from runner.state import State
+from runner.state import DONE
 from runner.store.imported import read_import
 from runner.store.record import Execution, Run
 from runner.store.store import Store
@@ -112,9 +113,9 @@ def from_run(store: Store, project: str, text: str, step: Step, node: str | None
     """
     run = _find_run(store, project, text.removeprefix(_RUN_PREFIX), step)
     name = _find_node(run, step, node)
-    executions = run.nodes[name].executions
-    if executions:
-        return from_execution(store, run, run.executions[executions[-1]])
+    made = made_by(store, run, run.nodes[name])
+    if made is not None:
+        return from_execution(store, *made)
     return _from_upstreams(store, run, name, step, given)
 
 
@@ -167,7 +168,7 @@ def _from_upstreams(store: Store, run: Run, name: str, step: Step, given: Given)
         edges=tuple(edges),
         append_edges=bool(pipeline and (found := pipeline.node(name)) and found.append_edges),
     )
-    resolved = resolve(node, {above: _left(run, name, above) for above in {edge.source.node for edge in edges}})
+    resolved = resolve(node, {above: _left(store, run, name, above) for above in {edge.source.node for edge in edges}})
     return Inherited(
         Origin(run.id, run.counter, name, None),
         resolved.parameters,
@@ -212,16 +213,17 @@ def _brings(edge: Edge, given: Given) -> bool:
             return kind is SocketType.ENVIRONMENT_VARIABLE
 
 
-def _left(run: Run, name: str, above: str) -> Left:
-    """What an upstream node left. Raises MlrunError (USAGE) unless it succeeded."""
+def _left(store: Store, run: Run, name: str, above: str) -> Left:
+    """What an upstream node left. Raises MlrunError (USAGE) unless it is done, and STORE."""
     record = run.nodes[above]
-    if record.state is not State.SUCCEEDED or not record.executions:
+    made = made_by(store, run, record)
+    if record.state not in DONE or made is None:
         raise usage_error(
             f"node `{printable(above)}` of run {run.counter} is {record.state}, and `{printable(name)}` needs what it "
             "leaves",
             hint="give what it would bring on the command line, or choose another run",
         )
-    execution = run.executions[record.executions[-1]]
+    execution = made[1]
     outputs = left_files(execution.id, execution.outputs)
     job = execution.job
     return Left(job["parameters"], job["environment"], inputs_from_json(job["inputs"]), outputs, execution.metrics)

@@ -17,6 +17,7 @@ from runner.state import State
 from runner.store.catalog import Catalog, data_of, outputs_as_data, write_listing
 from runner.store.change import Change
 from runner.store.datum import Datum
+from runner.store.record import Execution
 from runner.store.ref import LATEST, Alias, CollectionKind
 from runner.store.store import Store
 from runner.worker.report import Finished
@@ -63,6 +64,50 @@ def publish(store: Store, user: str, job: Job, finished: Finished) -> Sequence[s
     return _publish(store, user, job.id, _asked(data), succeeded=finished.outcome.succeeded)
 
 
+def publish_again(store: Store, user: str, execution: Execution, since: str | None = None) -> Sequence[str]:
+    """Set the names that an execution asks for which stands for another, as if it had just ended: those that mean
+    something else by now. With `since`, a moment, names that were set after it stay. Never raises MlrunError."""
+    told: list[str] = []
+    with suppress(MlrunError):
+        moved = _moved(store, _asked(data_of(execution)), since)
+        told += _publish(store, user, execution.id, moved, succeeded=True)
+    return told
+
+
+def would_move(store: Store, execution: Execution) -> bool:
+    """Whether names would come to mean something else if the execution stood for another. Raises MlrunError."""
+    aliases, versions = _moved(store, _asked(data_of(execution)), None)
+    return bool(aliases or versions)
+
+
+def _moved(store: Store, asked: _Asked, since: str | None) -> _Asked:
+    """What of the wanted names is not as wanted, but for what was set later than `since`."""
+    aliases, versions = asked
+    lost = {}
+    for name, wanted in aliases.items():
+        now = store.refs.alias(name)
+        if now is None or (now.datum.id != _newest(wanted).id and (since is None or now.time <= since)):
+            lost[name] = wanted
+    return lost, [version for version in versions if not _is_there(store, version, since)]
+
+
+def _is_there(store: Store, asked: _Version, since: str | None) -> bool:
+    """Whether there is a version of these files, the newest where no name was asked for, with its aliases."""
+    found = store.refs.collection(asked.kind, asked.name)
+    version = found.find(asked.version or LATEST) if found is not None else None
+    if found is None or version is None:
+        return False
+    if since is not None and version.time > since:
+        return True
+    request = VersionRequest(asked.kind, asked.name, asked.version, asked.base, asked.fresh, tuple(asked.exclude))
+    wanted = version_data(store.catalog, request, asked.data)
+    there = store.catalog.version(asked.kind, asked.name, version.name)
+    by_name = {datum.name: datum.id for datum in there}
+    return by_name == {datum.name: datum.id for datum in wanted} and all(
+        found.aliases.get(alias) == version.name for alias in asked.aliases if alias != LATEST
+    )
+
+
 def catch_up(store: Store, user: str, run_ids: Iterable[str]) -> Sequence[str]:
     """Set the names that executions of these runs ask for and did not get, because their runner died in between.
 
@@ -72,7 +117,12 @@ def catch_up(store: Store, user: str, run_ids: Iterable[str]) -> Sequence[str]:
     with suppress(MlrunError):
         done = {entry["by"].get("execution") for entry in store.refs.history()} if run_ids else set()
         for run_id in run_ids:
-            for execution in store.run(run_id).executions.values():
+            run = store.run(run_id)
+            for reused in (node.reused for node in run.nodes.values() if node.reused is not None):
+                with suppress(MlrunError, KeyError):
+                    stands = store.run(reused.run).executions[reused.execution]
+                    told += publish_again(store, user, stands, run.created)
+            for execution in run.executions.values():
                 if execution.state is State.SUCCEEDED and execution.id not in done:
                     aliases, versions = _asked(data_of(execution))
                     since = {name for name in aliases if _is_newer(store.refs.alias(name), execution.finished)}
@@ -99,7 +149,7 @@ def _publish(store: Store, user: str, execution: str, asked: _Asked, *, succeede
     try:
         with store.refs.changing({"user": user, "execution": execution}) as change:
             for name, wanted in aliases.items():
-                newest = max(wanted, key=lambda datum: (datum.path, datum.version))
+                newest = _newest(wanted)
                 if len({datum.path for datum in wanted}) > 1:
                     got = f"`{printable(newest.name)}` gets it"
                     told.append(f"{len(wanted)} outputs want the alias `{printable(name)}`: {got}")
@@ -109,6 +159,11 @@ def _publish(store: Store, user: str, execution: str, asked: _Asked, *, succeede
     except MlrunError as error:
         told.append(f"names that the outputs ask for were not set: {error.message}")
     return told
+
+
+def _newest(wanted: Sequence[Datum]) -> Datum:
+    """The one of several files that gets a name that all of them want."""
+    return max(wanted, key=lambda datum: (datum.path, datum.version))
 
 
 def version_data(catalog: Catalog, version: VersionRequest, data: Sequence[Datum]) -> tuple[Datum, ...]:

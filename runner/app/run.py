@@ -1,8 +1,8 @@
 """Running a plan: executor, images, code, record and loop, joined in the only order in which nothing can be lost."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,16 +11,17 @@ from typing import Any
 from runner import __version__
 from runner.app import publication
 from runner.app.binding import Chance, make_binder, make_drafter, make_identifier
-from runner.app.forecast import forecast, known
+from runner.app.forecast import estimate, forecast, known, make_asker
 from runner.app.ground import Ground, lay_ground, make_reserve
 from runner.app.input import left_files
 from runner.app.interrupt import catching_signals
 from runner.app.pause import make_pause
 from runner.app.request import Request
 from runner.app.reuse import Reuser
-from runner.engine.loop import Callbacks, Loop, Recorder, Worker
+from runner.engine.callback import Callbacks, Recorder, Stand, Worker
+from runner.engine.loop import Loop
 from runner.errors import ExitCode
-from runner.events import Listener, NodeShown, RunEnded, RunStarted
+from runner.events import Foreseen, Listener, NodeShown, RunEnded, RunStarted
 from runner.job import Executor, Job
 from runner.plan.bind import Left
 from runner.plan.document import RunContext
@@ -55,17 +56,35 @@ def run_plan(request: Request, emit: Listener) -> Ended:
     reuser = make_reuser(request, ground)
     chance = Chance(reuser, Flights(store.layout.cache / "flights"))
     binder = make_binder(draft, make_identifier(ground, context), chance, emit)
-    stands = known(forecast(request.plan, draft, reuser))
-    loop = make_loop(request, ground, writer, Callbacks(binder, work, leave, publish, stands), emit)
-    with stopped_by_signals(loop) as caught:
+    stands = _look_ahead(request, ground, reuser, emit)
+    republish = partial(reuser.publish_again, context.user)
+    loop = make_loop(request, ground, writer, Callbacks(binder, work, leave, publish, stands, republish), emit)
+    with stopped_by_signals(loop) as caught, closing(chance.flights):
         end = loop.run()
     writer.close()
-    chance.flights.close()
     reuser.sight.contents.keep()
     run = store.run(writer.id)
     store.close()
     emit(RunEnded(run.id, run.counter, end.state, end.reason, run.duration or 0.0))
     return Ended(run, exit_code(end.state, caught, loop))
+
+
+def _look_ahead(request: Request, ground: Ground, reuser: Reuser, emit: Listener) -> Mapping[str, Stand]:
+    """The nodes for which another is sure to stand; of a pipeline the user is told how many, and how long the rest is
+    likely to take. Raises MlrunError."""
+    # What there is to say of a node is said when it is bound.
+    draft = make_drafter(request, ground, lambda event: None)
+    plan, slots = request.plan, slots_of(request)
+    fates = forecast(plan, draft, reuser, make_asker(request, ground), explain=False)
+    if plan.kind == "pipeline":
+        told = estimate(ground.store, request.place.ref.id, plan, fates, slots)
+        emit(Foreseen(told.nodes, told.reused, told.seconds))
+    return known(fates)
+
+
+def slots_of(request: Request) -> int:
+    """How many nodes run at the same time."""
+    return request.settings.jobs or os.cpu_count() or 1
 
 
 def exit_code(state: State, caught: list[int], loop: Loop) -> int:
@@ -169,7 +188,7 @@ def make_loop(
     return Loop(
         request.plan,
         calls,
-        slots=request.settings.jobs or os.cpu_count() or 1,
+        slots=slots_of(request),
         recorder=recorder,
         identities=ground.images,
         executor=ground.executor.name,

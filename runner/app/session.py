@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from runner import __version__
 from runner.app import scratch
 from runner.app.binding import make_drafter, make_identifier
 from runner.app.executor import choose_executor
@@ -70,7 +69,7 @@ def enter_execution(
     the image is gone, USAGE when the folder is, POLICY for what the user does not grant it today, EXECUTOR and STORE.
     """
     job, notices = grant_recorded(job_from_json(execution.id, execution.job), settings)
-    job = replace(job, documents=_documents(run, execution))
+    job = replace(job, documents=recorded_documents(run, execution))
     executor, sentence = choose_executor(settings, Path(run.project.root))
     for notice in (sentence, *notices):
         emit(Noticed(notice))
@@ -188,7 +187,7 @@ def until_signal() -> Iterator[tuple[int, list[int]]]:
         ender.close()
 
 
-def _documents(run: Run, execution: Execution) -> dict[str, Mapping[str, object]]:
+def recorded_documents(run: Run, execution: Execution) -> dict[str, Mapping[str, object]]:
     """The config files of an execution, but for `inputs`, made again from its record."""
     context = RunContext(
         run_id=run.id,
@@ -213,12 +212,13 @@ def _documents(run: Run, execution: Execution) -> dict[str, Mapping[str, object]
         image=job["image"],
         node=execution.node,
     )
+    document |= job.get("told", {})
     runtime = runtime_document(
         context,
         image=job["image"],
         identity=str((execution.identity or {}).get("id", "")),
         allowance=job_from_json(execution.id, job).allowance,
-        version=__version__,
+        version=run.version,
     )
     return {"execution": document, "parameters": job["parameters"], "runtime": runtime}
 

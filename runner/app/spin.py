@@ -18,7 +18,7 @@ from runner.app.run import (
     run_started,
     stopped_by_signals,
 )
-from runner.engine.loop import Callbacks
+from runner.engine.callback import Callbacks
 from runner.events import Listener
 from runner.job import Job
 from runner.store.identity import new_id
@@ -35,7 +35,7 @@ class Spun:
 
 
 class Unrecorded:
-    """The recorder of a run that leaves no trace (see `runner.engine.loop.Recorder`)."""
+    """The recorder of a run that leaves no trace (see `runner.engine.callback.Recorder`)."""
 
     def append(self, entries: Sequence[Mapping[str, Any]]) -> None:
         """Forget them."""

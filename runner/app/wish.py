@@ -4,10 +4,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from runner.change.code import is_code
-from runner.reuse.code import Counts, everything
+from runner.reuse.code import everything
 from runner.reuse.content import CodeKey
 from runner.reuse.decide import Rule
 from runner.spec.model import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Globs:
+    """The `code:` of a policy: a path counts if one of these patterns means it."""
+
+    patterns: tuple[str, ...]
+
+    def __call__(self, path: str) -> bool:
+        """Whether a path counts."""
+        return is_code(path, self.patterns)
+
+
+NO_REUSE = "reuse is off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +37,10 @@ class Wish:
     def rule(self, node: str, step: str) -> Rule:
         """What holds for one node."""
         policy = self.policies.get(step)
-        counts: Counts = everything
-        if policy is not None and (patterns := policy.code) is not None:
-
-            def counts(path: str) -> bool:
-                return is_code(path, patterns)
-
+        counts = everything if policy is None or policy.code is None else Globs(policy.code)
         never = None
         if not self.on:
-            never = "reuse is off"
+            never = NO_REUSE
         elif node in self.refresh:
             never = "`--refresh` names it"
         elif policy is not None and policy.reuse == 0:

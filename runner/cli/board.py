@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from runner.escape import printable, printable_lines
-from runner.events import Event, LogArrived, MetricsArrived, NodeChanged, RunEnded, RunStarted
+from runner.events import Event, Foreseen, LogArrived, MetricsArrived, NodeChanged, RunEnded, RunStarted
 from runner.job import Stream
 from runner.metrics import strict
 from runner.state import FINAL, State
@@ -116,6 +116,8 @@ class Board:
     run: RunStarted | None = None
     nodes: dict[str, NodeView] = field(default_factory=dict)
     ended: RunEnded | None = None
+    foreseen: tuple[int, int, float | None] | None = None
+    """How many nodes there are, how many of them are reused, and how many seconds the rest is likely to take."""
     recent: deque[str] = field(default_factory=lambda: deque(maxlen=8))
     """The last lines of all nodes together, each with its node's name in a pipeline."""
 
@@ -125,6 +127,8 @@ class Board:
             case RunStarted():
                 self.run = event
                 self.nodes = {node.name: NodeView(node.name, node.step, node.upstream) for node in event.nodes}
+            case Foreseen(nodes, reused, seconds):
+                self.foreseen = nodes, reused, seconds
             case NodeChanged():
                 node = self.nodes[event.node]
                 node.state, node.last = event.state, event

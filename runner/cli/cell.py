@@ -14,6 +14,7 @@ _RELATIVE_DAYS = 30
 
 COLOURS: Mapping[str, str] = {
     State.SUCCEEDED: "32",
+    State.REUSED: "32;2",
     State.FAILED: "31;1",
     State.STOPPED: "33",
     State.INTERRUPTED: "33",
@@ -64,6 +65,19 @@ def duration_text(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def age_text(seconds: float) -> str:
+    """`12 s`, `3 h`, `1 day`, `3 days`."""
+    if seconds >= 86400:
+        days = int(seconds // 86400)
+        return "1 day" if days == 1 else f"{days:,} days"
+    return next((f"{int(seconds // span)} {unit}" for span, unit in _SPANS if seconds >= span), "0 s")
+
+
+def ago(seconds: float) -> str:
+    """`just now`, `12 s ago`, `3 days ago`."""
+    return f"{age_text(seconds)} ago" if seconds >= 1 else "just now"
 
 
 def now() -> datetime:

@@ -12,12 +12,23 @@ from types import TracebackType
 from typing import Protocol, Self, TextIO
 
 from runner.cli.board import Board, NodeView, metrics_text
-from runner.cli.cell import COLOURS, duration_text, shorten, size_text
+from runner.cli.cell import COLOURS, ago, duration_text, shorten, size_text
 from runner.cli.table import Column, natural_widths, terminal_width, text_table, total_width
 from runner.cli.terminal import paint, put
 from runner.escape import printable, printable_lines
-from runner.events import Event, ImagePulled, InputFetched, LogArrived, NodeChanged, Noticed, RunEnded, RunStarted
+from runner.events import (
+    Event,
+    Foreseen,
+    ImagePulled,
+    InputFetched,
+    LogArrived,
+    NodeChanged,
+    Noticed,
+    RunEnded,
+    RunStarted,
+)
 from runner.job import Stream
+from runner.spec.phrase import counted
 from runner.state import FINAL, Reason, State
 
 _PIPED_COLUMNS = 140
@@ -93,8 +104,9 @@ class PlainDisplay:
     def _sentence(self, event: Event) -> str | None:
         match event:
             case RunStarted():
-                count = f", {len(event.nodes)} nodes" if event.kind == "pipeline" else ""
-                return f"{event.kind} `{printable(event.name)}` (run {event.counter}{count}) with {event.executor}"
+                return f"{event.kind} `{printable(event.name)}` (run {event.counter}) with {event.executor}"
+            case Foreseen(nodes, reused, seconds):
+                return start_sentence(nodes, reused, seconds)
             case NodeChanged() if event.state in FINAL or event.state in {State.RUNNING, State.STOPPING}:
                 return change_sentence(self.board.nodes[event.node], event)
             case Noticed():
@@ -127,10 +139,37 @@ def notice_sentence(event: Noticed) -> str:
     return f"{printable(event.node)}: {printable_lines(event.text)}" if event.node else printable_lines(event.text)
 
 
+def stand_words(detail: str, age: float | None) -> str:
+    """`execution 4 of run 2, 3 days ago`."""
+    return printable(detail) + (f", {ago(age)}" if age is not None else "")
+
+
+def start_sentence(nodes: int, reused: int, seconds: float | None) -> str:
+    """`12 nodes, 9 reused, about 4 min`: only what is known."""
+    pieces = [counted(nodes, "node")]
+    if reused:
+        pieces.append("all reused" if reused == nodes else f"{reused} reused")
+    if seconds is not None and reused < nodes:
+        pieces.append(about(seconds))
+    return ", ".join(pieces)
+
+
+def about(seconds: float) -> str:
+    """`about 4 min`: no more than two digits."""
+    if seconds < 60:
+        return f"about {max(1, round(seconds))} s"
+    if seconds < 3600:
+        return f"about {round(seconds / 60)} min"
+    return f"about {duration_text(round(seconds / 60) * 60)}"
+
+
 def change_sentence(node: NodeView, event: NodeChanged) -> str:
     """What became of a node, in one line."""
     state = paint(event.state, COLOURS.get(event.state, "0"), sys.stderr)
     words = [f"{printable(event.node)}: {state}"]
+    if event.state is State.REUSED:
+        words += [stand_words(event.detail or "", event.age), metrics_text(node.metrics, 80)]
+        return " ".join(word for word in words if word)
     if event.execution is not None:
         words.append(f"(execution {event.execution})")
     if event.duration is not None and event.state in FINAL:

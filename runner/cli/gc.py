@@ -41,6 +41,7 @@ _GROUNDS = {
     Ground.NAMED: "pinned, aliased, or in a version of a dataset or model",
     Ground.NEWEST: "among the newest of their step",
     Ground.YOUNG: "young enough",
+    Ground.REUSED: "later runs reused them",
     Ground.INPUT: "an execution that is kept got a file of theirs",
     Ground.ELSEWHERE: "in other projects",
 }

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Self, TypeVar
 
 import typer
 
@@ -17,20 +17,31 @@ from runner.app.run import Ended, run_plan
 from runner.app.secret import Secrets, load_secrets
 from runner.app.wish import Wish
 from runner.cli.board import Board
-from runner.cli.display import Display, PlainDisplay, ended_sentence, failures, final_table
+from runner.cli.display import Display, PlainDisplay, ended_sentence, failures, final_table, notice_sentence
 from runner.cli.option import OwnOption, Parsed, Table, parse
 from runner.cli.relay import Relay
 from runner.cli.terminal import colourful, print_json, put, say
 from runner.errors import ExitCode, MlrunError, did_you_mean, usage_error
 from runner.escape import printable
+from runner.events import Event, Noticed
 from runner.plan.address import public
 from runner.plan.model import Arguments, Plan
 from runner.reuse.content import CodeKey
-from runner.settings import Settings, cache_folder, executor_name, load_settings, network_name, open_door
+from runner.settings import (
+    Settings,
+    cache_folder,
+    code_key_name,
+    executor_name,
+    load_settings,
+    network_name,
+    open_door,
+)
 from runner.spec.model import Pipeline, Project, Step
-from runner.spec.phrase import counted
 from runner.state import State
 from runner.store.record import to_json
+
+if TYPE_CHECKING:
+    from runner.app.why import Outlook
 
 Image = Annotated[str | None, typer.Option("--image", metavar="I", help="Run in this image instead of the file's.")]
 ExecutorOption = Annotated[
@@ -125,6 +136,8 @@ class Options:
             settings = replace(settings, executor=executor_name(self.executor))
         if self.network:
             settings = replace(settings, network=network_name(self.network))
+        if self.code_key:
+            settings = replace(settings, code_key=code_key_name(self.code_key))
         doors = (*settings.mounts, *map(open_door, self.allow_mount or ()))
         devices = (*settings.devices, *([ALL] if self.allow_devices else []))
         return replace(settings, jobs=self.jobs or settings.jobs, mounts=doors, devices=devices)
@@ -265,11 +278,12 @@ def refuse_broken(understood: Understood[Any, Any], asked: Sequence[Step | Pipel
 
 def make_request(place: Place, project: Project, plan: Plan, options: Options, secrets: Secrets) -> Request:
     """What is asked for. `secrets` are those that the plan was made with. Raises MlrunError (code USAGE)."""
+    settings = options.settings()
     return Request(
         plan=plan,
         place=place,
         project=project,
-        settings=options.settings(),
+        settings=settings,
         argv=tuple(map(public, sys.argv[1:])),
         title=options.title,
         tags=tuple(options.tag or ()),
@@ -277,11 +291,11 @@ def make_request(place: Place, project: Project, plan: Plan, options: Options, s
         git=not options.no_git,
         gpus=options.gpu_count(),
         secrets=secrets.values,
-        reuse=_wish(project, plan, options),
+        reuse=_wish(project, plan, options, settings),
     )
 
 
-def _wish(project: Project, plan: Plan, options: Options) -> Wish:
+def _wish(project: Project, plan: Plan, options: Options, settings: Settings) -> Wish:
     """What the command line and the file want of reuse: pipelines want it, single steps do not. Raises MlrunError."""
     if plan.kind == "pipeline":
         on = project.pipelines[plan.name].reuse_executions is not False and not options.no_reuse
@@ -291,13 +305,7 @@ def _wish(project: Project, plan: Plan, options: Options) -> Wish:
     asked = frozenset(options.refresh or ())
     for name in sorted(asked - nodes - {"*"}):
         raise usage_error(f"there is no node `{printable(name)}` to refresh", hint=did_you_mean(name, nodes))
-    return Wish(on, nodes if "*" in asked else asked, _code_key(options.code_key), project.policies)
-
-
-def _code_key(text: str | None) -> CodeKey:
-    if text is not None and text not in set(CodeKey):
-        raise usage_error(f"`--code-key {printable(text)}` is not known", hint="write `syntax` or `bytes`")
-    return CodeKey(text) if text else CodeKey.SYNTAX
+    return Wish(on, nodes if "*" in asked else asked, CodeKey(settings.code_key), project.policies)
 
 
 def launch(
@@ -307,8 +315,7 @@ def launch(
     step that fails leaves its place open for a shell."""
     request = make_request(place, project, plan, options, secrets)
     if options.dry_run:
-        print(plan_text(plan))
-        return ExitCode.OK
+        return _tell_outlook(request, json=options.json)
     with Relay(_choose_display(plan.kind, json=options.json)) as display:
         if pause:
             request = replace(request, settle=display.settle)
@@ -349,12 +356,36 @@ def _tell_end(ended: Ended, board: Board, options: Options) -> None:
         say(f"outputs: `mlrun outputs {last.counter}` lists them, `-d DIR` copies them out")
 
 
-def plan_text(plan: Plan) -> str:
+def _tell_outlook(request: Request, *, json: bool) -> int:
+    """Say what would happen; nothing does."""
+    # Not at the top: a run that is no dry one does without.
+    from runner.app.why import look_ahead
+    from runner.cli.fate import outlook_json
+
+    with look_ahead(request, tell_notice) as outlook:
+        if json:
+            print_json(outlook_json(outlook))
+        else:
+            print(outlook_text(outlook))
+    return ExitCode.OK
+
+
+def tell_notice(event: Event) -> None:
+    """Say what the user should know; the rest of what happens is nobody's business here."""
+    if isinstance(event, Noticed):
+        say(notice_sentence(event))
+
+
+def outlook_text(outlook: "Outlook") -> str:
     """What would run, one node per paragraph, in order."""
-    lines = [f"{plan.kind} `{printable(plan.name)}`: {counted(len(plan.nodes), 'node')} would run"]
+    from runner.cli.fate import estimate_words, fate_sentence, head_words
+
+    plan = outlook.plan
+    lines = [f"{plan.kind} `{printable(plan.name)}`: {head_words(outlook.fates)}"]
     for node in plan.nodes.values():
         after = f" after {', '.join(node.upstream)}" if node.upstream else ""
         lines.append(printable(f"  {node.name}: step `{node.step.name}` in `{node.step.image}`{after}"))
+        lines += [f"    {fate_sentence(outlook.fates[node.name], outlook)}"] if outlook.reuser else []
         lines += [printable(f"    {name} = {value}") for name, value in node.parameters.items()]
         lines += [f"    {name} is a secret" for name in node.secrets]
         lines += [
@@ -366,4 +397,5 @@ def plan_text(plan: Plan) -> str:
             printable(f"    {name} ← {public(file.origin)}") for name, files in node.files.items() for file in files
         ]
         lines += [printable(f"    {edge.target.key} ← {edge.source}") for edge in node.edges]
+    lines += [words] if (words := estimate_words(outlook.estimate)) else []
     return "\n".join(lines)

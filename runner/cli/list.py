@@ -245,7 +245,8 @@ def default_keys(rows: Sequence[Row], what: What, moment: datetime) -> list[str]
     last = ["tag"] if any(row.fields["tag"] for row in rows) else []
     state = ["state", "reason"] if any(row.fields["reason"] not in _USUAL for row in rows) else ["state"]
     if what is What.RUNS:
-        return [*first, "kind", "name", "state", "created", "duration", "commit", "nodes", *last]
+        nodes = ["nodes", "reused"] if any(row.fields["reused"] for row in rows) else ["nodes"]
+        return [*first, "kind", "name", "state", "created", "duration", "commit", *nodes, *last]
     metrics = common_metrics(rows)
     named = any(row.fields["node"] != row.fields["step"] for row in rows)
     room = terminal_width(sys.stdout)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from runner.cli.board import Board, NodeView, metrics_text
 from runner.cli.cell import duration_text
-from runner.cli.display import fetch_sentence, notice_sentence, stopping_words, why
+from runner.cli.display import fetch_sentence, notice_sentence, stand_words, start_sentence, stopping_words, why
 from runner.escape import printable
 from runner.events import Event, ImagePulled, InputFetched, NodeChanged, Noticed, RunStarted
 from runner.state import FINAL, Reason, State
@@ -26,6 +26,7 @@ _SIGNS = {
     State.RUNNING: "▸",
     State.STOPPING: "■",
     State.SUCCEEDED: "✓",
+    State.REUSED: "=",
     State.FAILED: "✗",
     State.STOPPED: "■",
     State.INTERRUPTED: "✗",
@@ -34,6 +35,7 @@ _SIGNS = {
 
 _STYLES = {
     State.SUCCEEDED: "green",
+    State.REUSED: "dim green",
     State.FAILED: "bold red",
     State.STOPPED: "yellow",
     State.STOPPING: "yellow",
@@ -88,6 +90,7 @@ class LiveDisplay:
             if self.board.run:
                 run = self.board.run
                 title = f"{run.kind} {printable(run.name)} · run {run.counter} · {run.executor}"
+                title += f" · {start_sentence(*self.board.foreseen)}" if self.board.foreseen else ""
                 parts += [Text(title, style="bold"), self._table()]
             for pull in self._pulls.values():
                 bar = ProgressBar(total=pull.total, completed=pull.done, width=30) if pull.total else Text("")
@@ -122,6 +125,8 @@ class LiveDisplay:
 
 def _last_words(node: NodeView, width: int) -> str:
     last = node.last
+    if last and node.state is State.REUSED:
+        return stand_words(last.detail or "", last.age)
     if last and node.state in FINAL and (node.state is not State.SUCCEEDED or last.reason is Reason.STOP_CONDITION):
         return why(last)
     if node.state is State.STOPPING and node.last:

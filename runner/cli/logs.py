@@ -3,16 +3,15 @@
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from runner.cli.evidence import log_files
 from runner.cli.line import Lines, Write, write_clean, write_json, write_raw, write_timed
-from runner.cli.subject import EXECUTION_HELP, Found, Watch, execution_sentence, find, find_execution
+from runner.cli.subject import EXECUTION_HELP, NODE_HELP, Found, Watch, execution_sentence, find_execution, find_of_node
 from runner.cli.terminal import say
-from runner.errors import ExitCode, did_you_mean, usage_error
+from runner.errors import ExitCode, usage_error
 from runner.state import FINAL
 from runner.worker.log import LogPiece, read_merged, tail
 
@@ -42,7 +41,7 @@ def show_log(
     ] = False,
     node: Annotated[
         str | None,
-        typer.Option("--node", metavar="NODE", help="The log of this node, of the latest run or of `run:N`."),
+        typer.Option("--node", metavar="NODE", help=NODE_HELP),
     ] = None,
     last: Annotated[
         int | None, typer.Option("--tail", metavar="N", min=0, help="Only the last N lines, and what follows.")
@@ -59,7 +58,8 @@ def show_log(
     """
     if raw and (times or json):
         raise usage_error("`--raw` goes neither with `--time` nor with `--json`", hint="leave one of them out")
-    found = find_execution(execution) if node is None else _find_node(execution, node, follow=follow)
+    wait = _POLL if follow else None
+    found = find_execution(execution) if node is None else find_of_node(execution, node, wait=wait)
     wanted = {name for name, chosen in (("stdout", stdout), ("stderr", stderr)) if chosen == (stdout or stderr)}
     write = _write(raw=raw, times=times, json=json)
     lines = Lines(write, last)
@@ -78,25 +78,6 @@ def show_log(
     elif found.execution.state not in FINAL:
         say(f"execution {found.execution.counter} is {found.execution.state}; `-f` follows it")
     return ExitCode.OK
-
-
-def _find_node(subject: str, node: str, *, follow: bool) -> Found:
-    """The latest execution of a node of a run; with `follow` one that does not exist yet is waited for."""
-    found = find("run:latest" if subject == "latest" else subject)
-    names = [str(planned["name"]) for planned in found.run.plan.get("nodes", ())]
-    if node not in names:
-        raise usage_error(f"run {found.run.counter} has no node `{node}`", hint=did_you_mean(node, names))
-    watch = Watch(replace(found, chosen=None))
-    while True:
-        run = watch.run()
-        executions = [execution for execution in run.executions.values() if execution.node == node]
-        if executions:
-            return Found(found.store, run, executions[-1])
-        if not follow or run.state in FINAL:
-            raise usage_error(
-                f"node `{node}` of run {run.counter} has not run", hint=f"`mlrun show run:{run.counter}` says why"
-            )
-        time.sleep(_POLL)
 
 
 def _write(*, raw: bool, times: bool, json: bool) -> Write:

@@ -41,6 +41,7 @@ GROUPS: dict[str, dict[str, Verb]] = {
     "Run": {
         "exec": Verb("exec", "run one step"),
         "pipeline": Verb("pipeline", "run a whole pipeline"),
+        "reproduce": Verb("reproduce", "run something recorded again from the store alone, and compare all it leaves"),
         "spin": Verb("spin", "run one step quickly on the inputs of its latest execution, unrecorded"),
         "shell": Verb("shell", "a shell where a step runs or an execution ran"),
         "stop": Verb("stop", "stop a run that is under way"),
@@ -48,13 +49,19 @@ GROUPS: dict[str, dict[str, Verb]] = {
     },
     "Look": {
         "graph": Verb("graph", "picture of a pipeline: text, Mermaid, DOT, SVG or JSON"),
+        "why": Verb("why", "why a node would run or an execution ran: what differs, line by line"),
+        "accept": Verb("accept", "this change does not matter: an earlier execution stands for a node"),
         "diff": Verb("diff", "what a change means: in words, in nodes that run again, in graphs"),
+        "bisect": Verb("bisect", "the commit that broke a metric, with everything reused that did not change"),
         "list": Verb("list", "table of executions or runs: filter, sort, export"),
         "show": Verb("show", "everything recorded about an execution or a run"),
+        "lineage": Verb("lineage", "what made a file, and what was made from it: text, SVG or JSON"),
+        "compare": Verb("compare", "executions or runs side by side: what differs in what they got and left"),
         "logs": Verb("logs", "what an execution printed; -f follows it"),
         "metrics": Verb("metrics", "the metrics of executions, last values or all events"),
         "inputs": Verb("inputs", "the files an execution got; `map` replaces unreachable addresses"),
         "outputs": Verb("outputs", "the files an execution left; -d copies them out"),
+        "export": Verb("export", "a run as a document that other tools read: RO-Crate, OpenLineage, PROV, ..."),
     },
     "Name": {
         "alias": Verb("alias", "names of single files, used as datum://NAME"),
@@ -73,6 +80,11 @@ GROUPS: dict[str, dict[str, Verb]] = {
         "push": Verb("push", "bring runs to a remote store: a folder, SSH, S3"),
         "fetch": Verb("fetch", "bring the records of runs from a remote store"),
         "pull": Verb("pull", "bring runs from a remote store, with all their files"),
+        "open": Verb("open", "take the runs of a bundle into the store, without a network"),
+    },
+    "Prove": {
+        "verify": Verb("verify", "check a run against its record, or a signed statement about it"),
+        "key": Verb("key", "make or show the key with which statements are signed"),
     },
 }
 

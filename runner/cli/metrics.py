@@ -3,6 +3,7 @@
 import json as json_format
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +11,7 @@ import typer
 from runner.cli.cell import local_time, number, value_text
 from runner.cli.evidence import Event, last_metrics, metric_events
 from runner.cli.row import flat, flattened
-from runner.cli.subject import EXECUTION_HELP, Found, find_execution
+from runner.cli.subject import EXECUTION_HELP, NODE_HELP, Found, find_execution, find_of_node
 from runner.cli.table import Column, Format, choose, csv_table, md_table, print_table
 from runner.cli.terminal import print_json, say
 from runner.errors import ExitCode, did_you_mean, usage_error
@@ -33,6 +34,7 @@ def show_metrics(
     events: Annotated[
         bool, typer.Option("--events", help="Every event in order, not the last values; JSON: one object per line.")
     ] = False,
+    node: Annotated[str | None, typer.Option("--node", metavar="NODE", help=NODE_HELP)] = None,
     key: Annotated[list[str] | None, typer.Option("--key", metavar="K", help="Only this key; may be repeated.")] = None,
     form: Annotated[str, typer.Option("--format", metavar="F", help="table (the default), csv, json or md.")] = "table",
     json: Annotated[bool, typer.Option("--json", help="The same as `--format json`.")] = False,
@@ -42,7 +44,8 @@ def show_metrics(
     Keys of nested objects are joined by dots.
     """
     shape = Format.JSON if json else choose(Format, form, "format")
-    found = list({one.execution.id: one for one in map(find_execution, executions or ["latest"])}.values())
+    look_up = find_execution if node is None else partial(find_of_node, node=node)
+    found = list({one.execution.id: one for one in map(look_up, executions or ["latest"])}.values())
     values = [flattened(last_metrics(one.store, one.run, one.execution)) for one in found]
     names = list(dict.fromkeys(name for of_one in values for name in of_one))
     for name in key or []:

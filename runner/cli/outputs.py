@@ -9,7 +9,7 @@ import typer
 from runner.cli.cell import size_text
 from runner.cli.delivery import choose_outputs, deliver
 from runner.cli.evidence import lack_of_files
-from runner.cli.subject import EXECUTION_HELP, Found, find_execution, work_left
+from runner.cli.subject import EXECUTION_HELP, NODE_HELP, Found, find_execution, find_of_node, work_left
 from runner.cli.table import Column, print_table
 from runner.cli.terminal import print_json, say
 from runner.cli.tombstone import marked
@@ -39,6 +39,7 @@ _DIGITS = 16
 @app.command(epilog=EXAMPLES)
 def show_outputs(
     execution: Annotated[str, typer.Argument(metavar="[EXECUTION]", help=EXECUTION_HELP)] = "latest",
+    node: Annotated[str | None, typer.Option("--node", metavar="NODE", help=NODE_HELP)] = None,
     folder: Annotated[
         str | None, typer.Option("--dir", "-d", metavar="DIR", help="Copy the files into this folder.")
     ] = None,
@@ -57,7 +58,7 @@ def show_outputs(
     """
     if force and folder is None:
         raise usage_error("`--force` needs `-d DIR`", hint="name the folder to copy into")
-    found = find_execution(execution)
+    found = find_execution(execution) if node is None else find_of_node(execution, node)
     outputs = choose_outputs(found.execution.outputs, glob or [])
     if glob and found.execution.outputs and not outputs:
         names = [printable(output.name) for output in found.execution.outputs]

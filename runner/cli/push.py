@@ -47,7 +47,8 @@ def push_runs(
     """Bring runs that have ended to a remote store: records, code, inputs, outputs and logs.
 
     Only what is missing there is sent, and a push that was interrupted goes on. Every file is checked against its
-    digest before it leaves. Names such as aliases, tags and pins stay here.
+    digest before it leaves. Runs whose executions stand for nodes of these go along. Names such as aliases, tags and
+    pins stay here.
     """
     if words and all_projects:
         raise usage_error("`--all-projects` means every run", hint="leave it out, or the names")
@@ -65,6 +66,8 @@ def push_runs(
                     "there": pushed.there,
                     "there_bytes": pushed.there_bytes,
                     "absent": pushed.absent,
+                    "along": pushed.along,
+                    "left_behind": pushed.left_behind,
                 }
             )
         say(_sentence(pushed, depot.remote.shown))
@@ -80,6 +83,10 @@ def _sentence(pushed: Pushed, shown: str) -> str:
     words += f": {counted(pushed.sent, 'object')} sent ({size_text(pushed.sent_bytes)})"
     if pushed.there:
         words += f", {pushed.there:,} there already ({size_text(pushed.there_bytes)})"
+    if pushed.along:
+        words += f"; {counted(len(pushed.along), 'run')} went along, because others reuse what they left"
+    if pushed.left_behind:
+        words += f"; {counted(len(pushed.left_behind), 'run')} that others reuse stayed behind: removed, or going on"
     if pushed.absent:
         words += f"; {counted(pushed.absent, 'object')} had been given up here before"
     return words

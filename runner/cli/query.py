@@ -1,4 +1,4 @@
-"""The language of `--where`: that of conditions (`runner.spec.condition`), over one row at a time. Pure.
+"""The language of `--where` and `--metric`: that of conditions (`runner.spec.condition`), over one row at a time. Pure.
 
 `metric("val/acc")` and `param("learning rate")` reach names that cannot be written otherwise.
 """
@@ -13,23 +13,24 @@ from runner.spec.condition import MAX_LENGTH, PYTHON_WORDS, BadExpression, Expre
 _MAX_SHOWN = 100
 _MAX_DEPTH = 32
 _BY_NAME = ("metric", "param")
-_HINT = "write it like `--where 'loss < 0.3 and param.model == \"svm\"'`"
+_HINT = "write it like `{} 'loss < 0.3 and param.model == \"svm\"'`"
 
 
 class Condition:
     """A condition that was understood. Not for several threads at once."""
 
-    def __init__(self, text: str) -> None:
-        """Read `text`. Raises MlrunError (USAGE) with the position of what cannot be understood."""
+    def __init__(self, text: str, option: str = "--where") -> None:
+        """Read `text`, which was given to this option. Raises MlrunError (USAGE) with the position of what cannot be
+        understood."""
         text = " ".join(text.splitlines())
         if len(text) > MAX_LENGTH:
-            raise usage_error(f"`--where` has more than {MAX_LENGTH} characters")
+            raise usage_error(f"`{option}` has more than {MAX_LENGTH} characters")
         if not text.strip():
-            raise usage_error("`--where` is empty", hint=_HINT)
+            raise usage_error(f"`{option}` is empty", hint=_HINT.format(option))
         try:
             self._expression = Expression(text, by_name=_BY_NAME, max_depth=_MAX_DEPTH)
         except BadExpression as error:
-            raise _not_understood(text, error) from None
+            raise _not_understood(text, option, error) from None
         self.names = self._expression.names
         """Every name of a value in it."""
 
@@ -38,14 +39,15 @@ class Condition:
         return self._expression.holds(lookup)
 
 
-def _not_understood(text: str, error: BadExpression) -> MlrunError:
+def _not_understood(text: str, option: str, error: BadExpression) -> MlrunError:
     """A usage error that names the character of `text`, from 1."""
     where = ""
     if error.at is not None:
         where = f" at character {error.at + 1}" if error.at < len(text.rstrip()) else " at its end"
     shown = shorten(printable(text), _MAX_SHOWN)
     return usage_error(
-        f"`--where` is not understood{where}: {printable(error.reason)}: `{shown}`", hint=error.hint or _HINT
+        f"`{option}` is not understood{where}: {printable(error.reason)}: `{shown}`",
+        hint=error.hint or _HINT.format(option),
     )
 
 

@@ -13,10 +13,10 @@ from runner.state import FINAL, State
 EXECUTION_FIELDS = (
     "counter", "id", "run", "run_id", "kind", "name", "step", "node", "state", "reason", "exit_code", "detail",
     "created", "started", "finished", "duration", "commit", "branch", "dirty", "image", "executor", "title", "tag",
-    "outputs", "output_bytes", "warnings", "project",
+    "outputs", "output_bytes", "peak_memory", "warnings", "project",
 )  # fmt: skip
 RUN_FIELDS = (
-    "counter", "id", "kind", "name", "state", "reason", "created", "finished", "duration", "nodes", "failed",
+    "counter", "id", "kind", "name", "state", "reason", "created", "finished", "duration", "nodes", "reused", "failed",
     "executions", "commit", "branch", "dirty", "executor", "title", "tag", "project",
 )  # fmt: skip
 
@@ -116,6 +116,7 @@ _OF_EXECUTIONS = {
 _OF_RUNS = {
     **_SHARED_FIELDS,
     "nodes": _Field(("nodes",), lambda record, _: sum(record["nodes"].values())),
+    "reused": _Field(("nodes",), lambda record, _: record["nodes"].get(State.REUSED, 0)),
     "failed": _Field(("nodes",), lambda record, _: record["nodes"].get(State.FAILED, 0)),
     "duration": _Field(
         ("state", "duration", "created"),

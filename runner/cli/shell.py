@@ -164,7 +164,7 @@ def _enter_execution(
     came = read_import(found.store.layout.run(run.id).imported)
     # Secrets are for steps of one's own; for another's they have to be given by name.
     wants = execution.job.get("secrets") and (came is None or options.env_file)
-    secrets = launch.secrets(_place_of(run), options) if wants else Secrets()
+    secrets = launch.secrets(place_of(run), options) if wants else Secrets()
     settings = options.settings()
     if came is None:
         wanted = executor_name(options.executor or execution.executor or run.executor)
@@ -179,7 +179,7 @@ def _enter_execution(
     return enter_execution(settings, run, execution, visit, PlainDisplay(sys.stderr), as_left=options.as_left)
 
 
-def _place_of(run: Run) -> Place:
+def place_of(run: Run) -> Place:
     """Where the project of a run is: here, or where it was."""
     try:
         here = locate(Path.cwd())

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -16,12 +17,12 @@ from runner.cli.row import elapsed, flat
 from runner.cli.subject import RUN_PREFIX, SUBJECT_HELP, Found, find, work_left
 from runner.cli.terminal import paint, print_json
 from runner.cli.tombstone import marked
-from runner.errors import ExitCode
+from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
 from runner.job import Workspace
 from runner.state import Reason, State
 from runner.store.imported import read_import
-from runner.store.record import Execution, Run, to_json
+from runner.store.record import Execution, NodeRecord, Run, to_json
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -72,6 +73,7 @@ def run_page(found: Found) -> Page:
     page.facts(None, _run_facts(found))
     page.facts("code", _code_facts(run))
     page.facts("machine", _machine_facts(run.host))
+    ends = _ends(found)
     page.table(
         "nodes",
         [
@@ -79,10 +81,8 @@ def run_page(found: Found) -> Page:
                 printable(node.name),
                 "" if node.step == node.name else printable(node.step),
                 str(node.state),
-                _numbers(run, node.executions),
-                ""
-                if node.reason is Reason.EXIT and node.state is State.SUCCEEDED
-                else _why(node.reason, None, node.detail),
+                _numbers(run, node),
+                _node_words(node, ends),
             )
             for node in run.nodes.values()
         ],
@@ -115,8 +115,30 @@ def _execution_head(execution: Execution) -> str:
     return f"execution {execution.counter}  {printable(execution.step)}{node}  {_painted(execution.state)}"
 
 
-def _numbers(run: Run, ids: tuple[str, ...]) -> str:
-    return ", ".join(f"#{run.executions[id].counter}" for id in ids)
+def _numbers(run: Run, node: NodeRecord) -> str:
+    if node.reused is not None:
+        return f"#{node.reused.counter}"
+    return ", ".join(f"#{run.executions[id].counter}" for id in node.executions)
+
+
+def _node_words(node: NodeRecord, ends: Mapping[str, str]) -> str:
+    """Why a node came to its end; of a reused one which execution stands for it, and when that ended."""
+    if node.reused is not None:
+        ended = ends.get(node.reused.execution)
+        when = relative_time(ended, now()) if ended else "which is no longer recorded"
+        return f"{printable(node.detail or '')}, {when}"
+    if node.reason is Reason.EXIT and node.state is State.SUCCEEDED:
+        return ""
+    return _why(node.reason, None, node.detail)
+
+
+def _ends(found: Found) -> dict[str, str]:
+    """When the executions ended that stand for nodes of the run, as far as they are still recorded."""
+    ends: dict[str, str] = {}
+    for id in {node.reused.run for node in found.run.nodes.values() if node.reused is not None}:
+        with suppress(MlrunError):
+            ends |= {one.id: one.finished or one.created for one in found.store.run(id).executions.values()}
+    return ends
 
 
 def _why(reason: Reason | None, exit_code: int | None, detail: str | None) -> str:
@@ -190,7 +212,8 @@ def _add_execution(page: Page, found: Found, more: Iterable[tuple[str, str | Non
     page.facts("limits", limit_facts(job))
     page.table("mounts", list(_mount_rows(job)))
     secrets = ((printable(name), "a secret") for name in job.get("secrets", ()))
-    variables = ((printable(name), printable(text)) for name, text in job["environment"].items())
+    values = {**job.get("defaults", {}), **job["environment"]}
+    variables = ((printable(name), printable(text)) for name, text in values.items())
     page.facts("variables", (*secrets, *variables))
     metrics = dict(flat(last_metrics(found.store, found.run, execution)))
     page.facts("metrics", ((printable(name), value_text(value)) for name, value in metrics.items()))
@@ -219,6 +242,7 @@ def _execution_facts(found: Found) -> Iterator[tuple[str, str | None]]:
     yield "ended by", _why(execution.reason, execution.exit_code, execution.detail)
     yield from _times(execution.created, execution.started, execution.finished)
     yield "duration", duration_text(elapsed(execution.state, execution.duration, execution.started, now()))
+    yield "memory", _sized(execution.peak_memory) and f"{_sized(execution.peak_memory)} at most"
     yield "image", _cleaned(str(execution.job.get("image")))
     yield "executor", execution.executor
     if execution.identity:

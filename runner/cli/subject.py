@@ -1,7 +1,8 @@
 """What a command line means: the store and the project it looks at, and the execution or run that a word names."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,17 @@ from runner.app.place import locate
 from runner.cli.cell import duration_text
 from runner.cli.evidence import live_metrics
 from runner.cli.row import Row, execution_row, parts_of, run_row
-from runner.errors import ExitCode, MlrunError, usage_error
+from runner.errors import ExitCode, MlrunError, did_you_mean, usage_error
 from runner.escape import printable
 from runner.settings import load_settings
 from runner.state import FINAL, State
 from runner.store.history import is_abandoned, laid_over
 from runner.store.identity import is_id
 from runner.store.journal import Follower
-from runner.store.record import Execution, Run, Story, interrupted
+from runner.store.record import Execution, NodeRecord, Run, Story, interrupted
 from runner.store.store import Store
 
+NODE_HELP = "The execution of this node of the latest run or of `run:N`, or the one that stands for it."
 EXECUTION_HELP = "Its number, `latest` or the start of its id."
 SUBJECT_HELP = (
     "An execution: its number, `latest` or the start of its id. A run: `run:N`, `run:latest` or the start of its id."
@@ -149,6 +151,51 @@ def find(text: str) -> Found:
         if error.code is not ExitCode.USAGE:
             raise
         return _run_instead(store, project, text, error)
+
+
+def node_of(run: Run, name: str) -> NodeRecord:
+    """A node of a run. Raises MlrunError (USAGE) when it has none of this name."""
+    if name not in run.nodes:
+        hint = did_you_mean(name, run.nodes)
+        raise usage_error(f"run {run.counter} has no node `{printable(name)}`", hint=hint)
+    return run.nodes[name]
+
+
+def standing_execution(store: Store, node: NodeRecord) -> Found | None:
+    """The execution that stands for a node; None where none does. Raises MlrunError when it is gone."""
+    if node.reused is None:
+        return None
+    run = store.run(node.reused.run)
+    if node.reused.execution not in run.executions:
+        raise MlrunError(
+            f"execution {node.reused.counter}, which stands for node `{printable(node.name)}`, is no longer recorded",
+            code=ExitCode.STORE,
+        )
+    return Found(store, run, run.executions[node.reused.execution])
+
+
+def find_of_node(subject: str, node: str, *, wait: float | None = None) -> Found:
+    """The latest execution of a node, or the one that stands for it, of `run:N` or, for `latest`, of the latest run.
+    With `wait`, the seconds between two looks, one that does not exist yet is waited for.
+
+    Raises MlrunError (USAGE) where there is none.
+    """
+    found = find("run:latest" if subject == "latest" else subject)
+    node_of(found.run, node)
+    watch = Watch(replace(found, chosen=None))
+    while True:
+        run = watch.run()
+        record = run.nodes[node]
+        if record.executions:
+            return Found(found.store, run, run.executions[record.executions[-1]])
+        if (standing := standing_execution(found.store, record)) is not None:
+            return standing
+        if wait is None or run.state in FINAL:
+            raise usage_error(
+                f"node `{printable(node)}` of run {run.counter} has not run",
+                hint=f"`mlrun show run:{run.counter}` says why",
+            )
+        time.sleep(wait)
 
 
 def _execution(store: Store, project: str | None, text: str) -> Found:

@@ -165,6 +165,9 @@ def bring(
         pulled = pull(store, depot, runs, meter, files, accept_purges=accept_purges)
         for digest in pulled.purged:
             show_warning(f"`{digest}` was destroyed for good at the remote, and is here: `mlrun purge {digest}`")
+    if pulled.left_behind:
+        lacking = counted(len(pulled.left_behind), "run")
+        show_warning(f"{lacking} whose executions stand for nodes of these cannot be had from the remote")
     if pulled.destroyed:
         few = ", ".join(f"`{printable(name)}`" for name in list(pulled.destroyed.values())[:_FEW])
         more = ", …" if len(pulled.destroyed) > _FEW else ""
@@ -184,6 +187,8 @@ def pulled_document(pulled: Pulled) -> dict[str, Any]:
         "received": pulled.received,
         "received_bytes": pulled.received_bytes,
         "absent": pulled.absent,
+        "along": pulled.along,
+        "left_behind": pulled.left_behind,
         "purged": pulled.purged,
         "destroyed": list(pulled.destroyed),
     }

@@ -165,7 +165,7 @@ class _Reader:
         self._want = want
         self._means = means
         # A tree of its own kind: what is known of the project as code is kept apart.
-        self._remembered = StatCache(None if means.fresh else means.cache / "inputs", Path(pattern))
+        self._remembered = StatCache(None if means.fresh else means.cache / "inputs", Path(pattern), keep=means.keep)
         self._lacking = means.objects.lacking(self._remembered.contents())
         self._files: list[InputFile] = []
         self._waiting: list[_Waiting] = []

@@ -97,11 +97,13 @@ class Want:
 @dataclass(frozen=True, slots=True)
 class Means:
     """What a fetch may use. `cache` is the store's cache folder; `fresh` asks for everything anew; `progress` is told
-    (address, bytes so far, all bytes or 0), `notice` a sentence for people. `catalog` is None where there is none."""
+    (address, bytes so far, all bytes or 0), `notice` a sentence for people. `catalog` is None where there is none.
+    Without `keep` what is found out is not written to the cache."""
 
     objects: ObjectWriter
     cache: Path
     catalog: Catalog | None = None
     fresh: bool = False
+    keep: bool = True
     progress: Callable[[str, int, int], None] = lambda address, done, total: None
     notice: Callable[[str], None] = lambda sentence: None

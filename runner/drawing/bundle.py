@@ -90,14 +90,16 @@ def node_lines(node: DrawnNode) -> list[tuple[str, str]]:
         lines.append(("step", f"{'deploys' if node.type == 'deployment' else 'step'} {node.step}"))
     if node.type == "task":
         lines.append(("fan", node.fan_out or "task"))
-    return [*lines, ("image", node.image)] if node.image else lines
+    if node.image:
+        lines.append(("image", node.image))
+    return [*lines, *(("step", fact) for fact in node.facts)]
 
 
 def node_words(node: DrawnNode) -> str:
     """All of a node in one line: `train: task, step train, 9 × lr, image busybox (changed)`."""
     step = node.step and f"{'deployment' if node.type == 'deployment' else 'step'} {node.step}"
     kind = node.type if node.type == "task" or (node.type == "deployment" and not node.step) else None
-    parts = [kind, step, node.fan_out, node.image and f"image {node.image}"]
+    parts = [kind, step, node.fan_out, node.image and f"image {node.image}", *node.facts]
     words = ", ".join(printable(part) for part in parts if part)
     mark = f" ({node.mark})" if node.mark else ""
     return f"{printable(node.name)}: {words}{mark}" if words else f"{printable(node.name)}{mark}"

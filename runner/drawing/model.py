@@ -1,10 +1,15 @@
-"""What is drawn of a pipeline: nodes, edges, and how each differs from another version of the file. Pure."""
+"""What is drawn of a pipeline, or of a lineage: nodes, edges, and how each differs from another version of the file.
+Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from runner.spec.model import NodeType, SocketType
+
+BoxType = NodeType | Literal["file", "group"]
+"""What a box stands for: a node of a pipeline, a file, or several executions at once."""
 
 
 class Mark(StrEnum):
@@ -21,14 +26,15 @@ class Mark(StrEnum):
 @dataclass(frozen=True, slots=True)
 class DrawnNode:
     """A box: `step` is what it runs (for a deployment node what it deploys), `fan_out` says in a few words what a task
-    node varies, such as `9 × lr, depth`."""
+    node varies, such as `9 × lr, depth`. `facts` are further lines."""
 
     name: str
-    type: NodeType
+    type: BoxType
     step: str | None = None
     image: str | None = None
     fan_out: str | None = None
     mark: Mark | None = None
+    facts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +53,13 @@ class DrawnEdge:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """The graph of a pipeline, in the order of the file. It may be broken: cycles, and edges of a node to itself, are
-    drawn too; an edge to a node that does not exist is left out."""
+    """The graph of a pipeline, in the order of the file, or of something else that `subject` names. It may be broken:
+    cycles, and edges of a node to itself, are drawn too; an edge to a node that does not exist is left out."""
 
     pipeline: str
     nodes: tuple[DrawnNode, ...]
     edges: tuple[DrawnEdge, ...]
+    subject: str = "Pipeline"
 
 
 Marks = Mapping[str, Mark]

@@ -1,9 +1,11 @@
 """The colours of the SVG, by day and by night, as CSS. Every rule is bound to our own class, so that a page that takes
 the picture in keeps its own looks. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 FONT = "Helvetica, Arial, 'Liberation Sans', 'Noto Sans', sans-serif"
+
+_PIPELINE = ("execution", "task", "deployment")
 
 _LIGHT = {
     "ground": "#ffffff",
@@ -13,6 +15,8 @@ _LIGHT = {
     "execution": "#f3f7fe #7ea6e8",
     "task": "#f6f2ff #9f7fe6",
     "deployment": "#eafaf4 #2f9e86",
+    "file": "#fffdf5 #b9a36a",
+    "group": "#f3f7fe #7ea6e8",
     "value": "#7c5a12",
     "fan": "#6d3fd0",
     "added": "#15803d #e9f9ee",
@@ -28,6 +32,8 @@ _DARK = {
     "execution": "#172338 #4f7fcc",
     "task": "#221b3a #8f70dd",
     "deployment": "#10291f #2f9e86",
+    "file": "#211e14 #8f7f4e",
+    "group": "#172338 #4f7fcc",
     "value": "#e0bd72",
     "fan": "#bda3ff",
     "added": "#4ade80 #10281a",
@@ -37,8 +43,8 @@ _DARK = {
 }
 
 
-def style_sheet() -> str:
-    """The whole CSS."""
+def style_sheet(types: Collection[str] = ()) -> str:
+    """The whole CSS, for boxes of these types besides those of pipelines."""
     shapes = [
         f".mlg text{{font-family:{FONT};font-size:11px}}",
         ".mlg .heading{font-size:16px;font-weight:700}",
@@ -57,10 +63,12 @@ def style_sheet() -> str:
         ".mlg .added .wire,.mlg .removed .wire,.mlg .changed .wire{stroke-width:2.2}",
         ".mlg .removed .name{text-decoration:line-through}",
     ]
-    return "\n".join([*shapes, *_rules(_LIGHT), "@media (prefers-color-scheme:dark){", *_rules(_DARK), "}"])
+    known = [*_PIPELINE, *(kind for kind in ("file", "group") if kind in types)]
+    dark = _rules(_DARK, known)
+    return "\n".join([*shapes, *_rules(_LIGHT, known), "@media (prefers-color-scheme:dark){", *dark, "}"])
 
 
-def _rules(colours: Mapping[str, str]) -> list[str]:
+def _rules(colours: Mapping[str, str], types: Collection[str]) -> list[str]:
     rules = [
         f".mlg .ground,.mlg .plate{{fill:{colours['ground']}}}",
         f".mlg text{{fill:{colours['ink']}}}",
@@ -71,7 +79,7 @@ def _rules(colours: Mapping[str, str]) -> list[str]:
         f".mlg .wire{{stroke:{colours['line']}}}",
         f".mlg .head{{fill:{colours['line']}}}",
     ]
-    for kind in ("execution", "task", "deployment"):
+    for kind in types:
         fill, stroke = colours[kind].split()
         rules.append(f".mlg .{kind} .shape{{fill:{fill};stroke:{stroke}}}")
     for mark in ("added", "removed", "changed", "affected"):

@@ -22,6 +22,16 @@ MARGIN = 24
 HEADING = 30
 _HEAD = 7
 
+_STACKED = ("task", "group")
+_TYPE_WORDS = {
+    "execution": "execution",
+    "task": "task",
+    "deployment": "deployment",
+    "file": "file",
+    "group": "several executions",
+}
+"""The legend of the types."""
+
 _FULL, _SMALL = (8, 9, STACK), (4, 4, 2)
 """Of a shape as a box and in the legend: the radius of its corners, what is cut off them, how far cards look out."""
 
@@ -40,9 +50,9 @@ def render(drawing: Drawing) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="mlg" role="img" width="{_n(width)}" height="{_n(height)}" '
         f'viewBox="0 0 {_n(width)} {_n(height)}">',
-        f"<title>{_text(f'Pipeline {printable(drawing.pipeline)}')}</title>",
+        f"<title>{_text(f'{drawing.subject} {printable(drawing.pipeline)}')}</title>",
         f"<desc>{_text(_describe(drawing, lines))}</desc>",
-        f"<style>{style_sheet()}</style>",
+        f"<style>{style_sheet({node.type for node in drawing.nodes})}</style>",
         '<rect class="ground" width="100%" height="100%" rx="10"/>',
         f'<text class="heading" x="{MARGIN}" y="{MARGIN + 13}">{_text(heading)}</text>',
         f'<g transform="translate({_n((width - layout.width) / 2)} {MARGIN + HEADING})">',
@@ -70,7 +80,7 @@ def _text(text: str) -> str:
 
 def _room(node: DrawnNode, card: Card) -> Size:
     """The box with the cards behind it."""
-    more = 2 * STACK if node.type == "task" else 0
+    more = 2 * STACK if node.type in _STACKED else 0
     return Size(card.size.width + more, card.size.height + more)
 
 
@@ -177,7 +187,7 @@ def _node(node: DrawnNode, card: Card, room: Box) -> Iterator[str]:
 
 
 def _shape(kind: str, box: Box, measures: tuple[int, int, int] = _FULL) -> Iterator[str]:
-    """A rounded box; cards behind it for a task; cut corners for a deployment."""
+    """A rounded box; cards behind it for several executions; cut corners for a deployment; a folded one for a file."""
     radius, cut, stack = measures
     if kind == "deployment":
         x0, y0, x1, y1 = box.x, box.y, box.x + box.width, box.y + box.height
@@ -185,7 +195,13 @@ def _shape(kind: str, box: Box, measures: tuple[int, int, int] = _FULL) -> Itera
         corners += [(x1 - cut, y1), (x0 + cut, y1), (x0, y1 - cut), (x0, y0 + cut)]
         yield f'<path class="shape" d="M{"L".join(map(_p, corners))}Z"/>'
         return
-    if kind == "task":
+    if kind == "file":
+        x0, y0, x1, y1 = box.x, box.y, box.x + box.width, box.y + box.height
+        corners = [(x0, y0), (x1 - cut, y0), (x1, y0 + cut), (x1, y1), (x0, y1)]
+        yield f'<path class="shape" d="M{"L".join(map(_p, corners))}Z"/>'
+        yield f'<path class="shape" d="M{"L".join(map(_p, [(x1 - cut, y0), (x1 - cut, y0 + cut), (x1, y0 + cut)]))}"/>'
+        return
+    if kind in _STACKED:
         for step in (2, 1):
             yield _rect("shape", Box(box.x + step * stack, box.y + step * stack, box.width, box.height), radius)
     yield _rect("shape", box, radius)
@@ -195,12 +211,12 @@ class _Legend:
     """What the shapes, strokes and signs mean: only what occurs, and only where there is something to tell apart."""
 
     def __init__(self, drawing: Drawing) -> None:
-        types = [kind for kind in ("execution", "task", "deployment") if any(n.type == kind for n in drawing.nodes)]
+        types = [kind for kind in _TYPE_WORDS if any(n.type == kind for n in drawing.nodes)]
         kinds = [kind for kind in Kind if any(kind_of(edge) is kind for edge in drawing.edges)]
         found = {node.mark for node in drawing.nodes} | {edge.mark for edge in drawing.edges}
         self._entries: list[tuple[str, str, str]] = []
         if types not in ([], ["execution"]):
-            self._entries += [("node", kind, kind) for kind in types]
+            self._entries += [("node", kind, _TYPE_WORDS[kind]) for kind in types]
         if kinds not in ([], [Kind.FILES]):
             self._entries += [("edge", kind, KIND_WORDS[kind]) for kind in kinds]
         self._entries += [("mark", mark, f"{SIGNS[mark]} {mark}") for mark in Mark if mark in found]

@@ -75,6 +75,7 @@ def execution_finished(job: Job, move: Move, finished: Finished) -> dict[str, An
             "warnings": list(finished.warnings),
             "work": str(finished.work) if finished.work else None,
             "read": asdict(finished.read),
+            "peak_memory": finished.outcome.peak_memory,
         }
     )
 
@@ -89,8 +90,20 @@ def _compact(entry: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if value is not None}
 
 
+_TOLD = (
+    "valohai.creator-email",
+    "valohai.creator-name",
+    "valohai.execution-counter",
+    "valohai.execution-ctime",
+    "valohai.pipeline-counter",
+    "valohai.project-name",
+)
+"""What of `execution.json` nobody could make again from the rest of a record, which may be in another store by then."""
+
+
 def job_to_json(job: Job) -> dict[str, Any]:
     """A bound job as JSON data, field by field, for the record."""
+    document = job.documents.get("execution", {})
     return {
         "step": job.step,
         "image": job.image,
@@ -106,6 +119,8 @@ def job_to_json(job: Job) -> dict[str, Any]:
         "allowance": asdict(job.allowance),
         "mounts": [asdict(mount) for mount in job.mounts],
         "secrets": list(job.secrets),
+        "defaults": dict(job.defaults),
+        "told": {key: document[key] for key in _TOLD if key in document},
     }
 
 
@@ -128,6 +143,7 @@ def job_from_json(id: str, data: Mapping[str, Any]) -> Job:
         allowance=Allowance(**allowance | {"cpu_set": tuple(allowance.get("cpu_set", ()))}),
         mounts=tuple(HostMount(**mount) for mount in data.get("mounts", ())),
         secrets=tuple(data.get("secrets", ())),
+        defaults=data.get("defaults", {}),
     )
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Event as ThreadEvent
 from threading import Thread
-from typing import Any, Protocol
+from typing import Any
 
-from runner.digest import Digest
 from runner.engine import entry
+from runner.engine.callback import Bound, Callbacks, GivenUp, Recorder, Stand, Ticket
 from runner.engine.machine import (
     Action,
     Begun,
@@ -45,8 +45,8 @@ from runner.metrics import MetricEvent
 from runner.plan.bind import Left
 from runner.plan.model import Plan, PlannedNode
 from runner.state import FINAL, Reason, State
-from runner.store.record import OutputFile, Reused
-from runner.worker.report import Finished, JobListener, clear
+from runner.store.record import OutputFile
+from runner.worker.report import Finished, clear
 from runner.worker.stopper import Stopper
 
 _RECORDED_WITHIN = 10.0
@@ -56,78 +56,6 @@ _POLL = 0.25
 """Seconds between two looks into the inbox, where other processes leave requests."""
 
 _REASONS = {ExitCode.DISK: Reason.DISK, ExitCode.IMAGE: Reason.IMAGE}
-
-
-class Recorder(Protocol):
-    """What the loop needs of the store: durable turns, counters and other people's requests."""
-
-    def append(self, entries: Sequence[Mapping[str, Any]]) -> object:
-        """Write one turn; durable when this returns. Raises MlrunError."""
-        ...
-
-    def new_execution_counter(self) -> int:
-        """The next number of an execution of this project."""
-        ...
-
-    def inbox(self) -> list[dict[str, Any]]:
-        """Take the requests that arrived since the last call; their `type` is `stop` or `kill`."""
-        ...
-
-    def drop_log(self, execution_id: str) -> None:
-        """Remove the log folder of an execution whose record names the log's objects."""
-        ...
-
-
-def nothing() -> None:
-    """There is nobody to tell."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """A node that will run: its job, the number of its execution and its base key, if it has one. Once the execution
-    is recorded, or nobody will run it, `settle` is called, from any thread."""
-
-    job: Job
-    counter: int
-    key: Digest | None = None
-    settle: Callable[[], None] = nothing
-
-
-@dataclass(frozen=True, slots=True)
-class Stand:
-    """An earlier execution that stands for a node, what that left for the nodes downstream, and a clause on it."""
-
-    reused: Reused
-    left: Left
-    detail: str
-
-
-Binder = Callable[[PlannedNode, Mapping[str, Left], Callable[[], int]], Bound | Stand]
-"""Resolves a node, fetches its inputs, asks whether an earlier execution may stand for it, and else gives it the next
-number, which the last argument draws; called on a thread of its own. Raises MlrunError."""
-
-Worker = Callable[[Job, Stopper, JobListener], Finished]
-"""Runs one job to its end on the calling thread."""
-
-Publisher = Callable[[Job, Finished], Sequence[str]]
-"""Sets the names that a finished and recorded job asks for; what to tell the user about it. Never raises."""
-
-
-def publishnothing(job: Job, finished: Finished) -> Sequence[str]:
-    """Names stay as they are."""
-    return ()
-
-
-@dataclass(frozen=True, slots=True)
-class Callbacks:
-    """What the loop has others do; `leave` says what a finished job leaves for the nodes downstream. `known` are nodes
-    for which an earlier execution is known to stand as soon as all above them are done."""
-
-    bind: Binder
-    work: Worker
-    leave: Callable[[Job, Finished], Left]
-    publish: Publisher = publishnothing
-    known: Mapping[str, Stand] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +98,7 @@ class Loop:
         self._grace = grace
         self._arrived: SimpleQueue[Stimulus | _Taken | _Bug] = SimpleQueue()
         self._timers: list[tuple[float, str]] = []
+        self._tickets: dict[str, Ticket] = {}
         self._jobs: dict[str, Job] = {}
         self._bound: dict[str, Bound] = {}
         self._stands: dict[str, Stand] = {}
@@ -242,8 +171,7 @@ class Loop:
         if entries:
             self._recorder.append(entries)
         for name in _ended(actions):
-            if name in self._bound:
-                self._bound[name].settle()
+            self._settle(name)
         for one in taken:
             one.recorded.set()
         # Before anything is shown or bound: a node downstream may ask for a name that this one sets.
@@ -295,13 +223,25 @@ class Loop:
             entries.append(entry.execution_finished(job, action, finished))
             self._left[name] = self._calls.leave(job, finished)
             events += [Noticed(warning, name) for warning in finished.warnings]
+        elif stand and action.state is State.REUSED and stand.left.metrics:
+            events.append(MetricsArrived(name, stand.left.metrics))
         events.append(self._changed(action, finished if action.state in FINAL else None))
 
+    def _settle(self, name: str) -> None:
+        """A node is final, whether it was bound or is just being."""
+        if name in self._tickets:
+            self._tickets[name].give_up()
+        if name in self._bound:
+            self._bound[name].settle()
+
     def _published(self, name: str) -> Sequence[str]:
+        if (stand := self._stands.get(name)) is not None:
+            return self._calls.republish(stand.reused)
         job, finished = self._jobs.get(name), self._finished.get(name)
         return self._calls.publish(job, finished) if job and finished else ()
 
     def _changed(self, move: Move, finished: Finished | None) -> NodeChanged:
+        stand = self._stands.get(move.node) if move.state is State.REUSED else None
         return NodeChanged(
             move.node,
             move.state,
@@ -311,6 +251,7 @@ class Loop:
             exit_code=finished.outcome.exit_code if finished else None,
             duration=finished.duration if finished else None,
             work=str(finished.work) if finished and finished.work else None,
+            age=stand.age if stand else None,
         )
 
     def _number(self, move: Move) -> int | None:
@@ -324,7 +265,8 @@ class Loop:
             case Bind(name):
                 node = self._plan.nodes[name]
                 upstream = {above: self._left.get(above, Left()) for above in node.upstream}
-                self._spawn(self._bind_node, node, upstream)
+                self._tickets[name] = Ticket(self._recorder.new_execution_counter)
+                self._spawn(self._bind_node, node, upstream, self._tickets[name])
             case Start(name):
                 self._stoppers[name] = Stopper()
                 self._threads = [thread for thread in self._threads if thread.is_alive()]
@@ -349,9 +291,11 @@ class Loop:
         thread.start()
         return thread
 
-    def _bind_node(self, node: PlannedNode, upstream: Mapping[str, Left]) -> None:
+    def _bind_node(self, node: PlannedNode, upstream: Mapping[str, Left], ticket: Ticket) -> None:
         try:
-            found = self._calls.bind(node, upstream, self._recorder.new_execution_counter)
+            found = self._calls.bind(node, upstream, ticket)
+        except GivenUp:
+            return
         except MlrunError as error:
             self._exits[node.name] = error.code
             reason = _REASONS.get(error.code, Reason.INPUT)
@@ -363,6 +307,8 @@ class Loop:
             return
         self._bound[node.name] = found
         self._jobs[node.name] = found.job
+        if ticket.is_given_up:
+            found.settle()
         self._arrived.put(NodeBound(node.name, found.job.time_limit))
 
     def _run_job(self, name: str) -> None:
@@ -384,6 +330,8 @@ class Loop:
             stopper.stop(0)
         for thread in self._threads:
             thread.join(timeout=self._grace)
+        for name in self._tickets:
+            self._settle(name)
 
 
 class _JobListener:

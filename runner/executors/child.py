@@ -14,6 +14,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -140,7 +141,7 @@ class ChildHandle(ABC):
             timers, self._timers = self._timers, []
         for timer in timers:
             timer.cancel()
-        return self._outcome(code)
+        return replace(self._outcome(code), peak_memory=self._guard.peak)
 
     def stop(self, grace: float) -> None:
         """See `runner.job.Handle`."""

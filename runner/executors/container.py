@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,8 @@ class ContainerHandle:
         report = wrapper.read_report(Path(self._mounts[VIEW.control]))
         if not self._stopped and may_be_engine(self._inspection, report):
             self._engine_lost = self._engine_lost or self._engine_leaves()
-        return read_outcome(self._inspection, report, Watch(stopped=self._stopped, engine_lost=self._engine_lost))
+        watch = Watch(stopped=self._stopped, engine_lost=self._engine_lost)
+        return replace(read_outcome(self._inspection, report, watch), peak_memory=report.peak_memory)
 
     def stop(self, grace: float) -> None:
         """See `runner.job.Handle`."""

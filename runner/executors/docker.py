@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, TypeVar
 
 from runner.errors import ExitCode, MlrunError
 from runner.executors import interaction, terminal, wrapper
@@ -41,6 +41,7 @@ class DockerExecutor:
     """See `runner.job.Executor`."""
 
     name: ClassVar[str] = "docker"
+    confines: ClassVar[bool] = True
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -77,6 +78,7 @@ class DockerExecutor:
                 "platform": "/".join(str(found[key]) for key in ("Os", "Architecture", "Variant") if found.get(key)),
                 "size": int(found.get("Size") or 0),
                 "user": str((found.get("Config") or {}).get("User") or ""),
+                "variables": sorted(str(one).partition("=")[0] for one in (found.get("Config") or {}).get("Env") or ()),
                 "engine": engine.title,
             },
         )
@@ -94,6 +96,27 @@ class DockerExecutor:
             raise pull_error(image, error.words) from error
         if refusal is not None:
             raise pull_error(image, str(refusal))
+
+    def has(self, image: str) -> bool:
+        """Whether an image of this name or id is here. Raises MlrunError (code EXECUTOR)."""
+        with self._asking("look for an image") as engine:
+            return engine.image(image) is not None
+
+    def save(self, id: str) -> Iterator[bytes]:
+        """The archive of an image, without its names. Raises MlrunError (code EXECUTOR)."""
+        with self._asking("save an image") as engine:
+            yield from engine.save(id)
+
+    def load(self, archive: BinaryIO) -> None:
+        """Take in the images of an archive. Raises MlrunError (code EXECUTOR)."""
+        with self._asking("load an image") as engine:
+            engine.load(archive)
+
+    def call(self, id: str, image: str) -> None:
+        """Give an image a name, which no other may have here. Raises MlrunError (codes EXECUTOR, IMAGE)."""
+        repository, tag = split_reference(image)
+        with self._asking("name an image") as engine:
+            engine.tag(id, repository, tag)
 
     def disks(self) -> tuple[Path, ...]:
         """See `runner.job.Executor`: the layers of containers, where the engine keeps them on this machine."""

@@ -6,7 +6,7 @@ what a step is. Safe to use from several threads.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, BinaryIO
 
 import docker
 import requests
@@ -21,6 +21,7 @@ _GREET_SECONDS = 2
 _SECONDS = 120
 _PULL_SECONDS = 300
 _READ = 1 << 18
+_PIECE = 1 << 20
 _NEVER_TYPED = ",".join(["ctrl-^", "ctrl-_"] * 8)
 
 
@@ -107,6 +108,31 @@ class Engine:
                 yield from api.pull(repository, tag=tag, stream=True, decode=True)
             finally:
                 api.close()
+
+    def save(self, image: str) -> Iterator[bytes]:
+        """The archive of an image, piece by piece."""
+        with self._asking():
+            api = self._client(self._api.api_version, _PULL_SECONDS)
+            try:
+                yield from api.get_image(image, chunk_size=_PIECE)
+            finally:
+                api.close()
+
+    def load(self, archive: BinaryIO) -> None:
+        """Take in the images of an archive. Raises EngineError for one that the engine refuses."""
+        with self._asking():
+            api = self._client(self._api.api_version, _PULL_SECONDS)
+            try:
+                for event in api.load_image(archive):
+                    if "error" in event:
+                        raise EngineError(" ".join(str(event["error"]).split()), 0)
+            finally:
+                api.close()
+
+    def tag(self, image: str, repository: str, tag: str) -> None:
+        """Give an image a name; another that has it loses it."""
+        with self._asking():
+            self._api.tag(image, repository, tag)
 
     def create(self, name: str, config: Mapping[str, Any]) -> str:
         """Make a container; its id."""

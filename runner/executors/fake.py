@@ -124,6 +124,7 @@ class FakeExecutor:
     bring. `started` and `interacted` list the jobs in the order in which that was done to them."""
 
     name: ClassVar[str] = "fake"
+    confines: ClassVar[bool] = True
 
     def __init__(
         self, site: Site | None = None, *, images: Iterable[str] | None = None, registry: Iterable[str] = ()

@@ -1,5 +1,5 @@
-"""Bounds the memory and the number of processes of a step that has no control group: looks, and says when it is too
-much. Linux only.
+"""Bounds the memory and the number of processes of a step that has no control group: looks, says when it is too much,
+and notes about how much memory it took. Linux only.
 
 Memory is counted as a container engine counts it: what the processes have for themselves and share among each other,
 and files that live in memory; not programs and libraries, which the kernel can read again (proc(5), tmpfs(5)).
@@ -24,6 +24,8 @@ _SECONDS_NEAR = 0.02
 """Between two looks: usually, and at a step that has taken half of its memory."""
 _SHARE = 20
 """A look may take one part in so many of the time."""
+_SECONDS_PEAK = 1.0
+"""Between two looks at a step whose memory has no bound; its first ones come sooner, for most steps are short."""
 _KILLED = 137
 
 
@@ -36,13 +38,15 @@ class Usage:
 
 
 class Guard:
-    """Watches the descendants of one process from its own thread; `kill` ends them, and `verdict` says why.
+    """Watches the descendants of one process from its own thread; `kill` ends them, and `verdict` says why. `peak` is
+    about how many bytes they had mapped at most, None where nobody has looked in time.
 
     `folders` are where the step keeps files in memory, as it sees them. None bounds no memory.
     """
 
     def __init__(self, memory: int | None, tasks: int, folders: Iterable[str], kill: Callable[[], None]) -> None:
         self.verdict: Outcome | None = None
+        self.peak: int | None = None
         self._memory = memory
         self._tasks = tasks
         self._folders = tuple(folders)
@@ -63,11 +67,16 @@ class Guard:
 
     def _watch(self, root: int) -> None:
         _come_first()
-        pause = _SECONDS
+        pause = rest = _SECONDS
+        due = 0.0
         while not self._over.wait(pause):
             began = time.monotonic()
             # A step cannot have more processes than the machine has, and those are counted already.
-            family = descendants(root) if self._memory is not None or machine_tasks() > self._tasks else {}
+            must = self._memory is not None or machine_tasks() > self._tasks
+            family = descendants(root) if must or began >= due else {}
+            if began >= due and family:
+                self.peak = max(self.peak or 0, sum(map(_most_resident, family)))
+                due, rest = began + rest, min(2 * rest, _SECONDS_PEAK)
             usage = self._look(family)
             self.verdict = self._judge(usage)
             if self.verdict is not None:
@@ -137,6 +146,14 @@ def _resident(pid: int) -> int:
     """All memory that a process has mapped, bytes: never less than what counts."""
     with suppress(OSError, ValueError, IndexError):
         return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE
+    return 0
+
+
+def _most_resident(pid: int) -> int:
+    """The most memory that a process has ever had mapped, bytes."""
+    with suppress(OSError, ValueError, IndexError):
+        status = Path(f"/proc/{pid}/status").read_bytes()
+        return int(status.partition(b"VmHWM:")[2].split(None, 1)[0]) << 10
     return 0
 
 

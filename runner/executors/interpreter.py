@@ -160,7 +160,7 @@ class Callers:
         interpreter = _from_json(answer)
         witness = [_witness(path) for path in self._depends_on(python, interpreter)]
         self._known = key, witness, interpreter
-        _save(file, {"witness": witness, "answer": answer})
+        self._save(file, {"witness": witness, "answer": answer})
         return interpreter
 
     def identity(self) -> Identity:
@@ -250,8 +250,18 @@ class Callers:
             digest = hash_file(Path(path))
         except OSError:
             return "unreadable"
-        _save(file, {"witness": witness, "digest": digest})
+        self._save(file, {"witness": witness, "digest": digest})
         return digest
+
+    def _save(self, file: Path, value: Mapping[str, object]) -> None:
+        """Keep `value` for the next time; not being able to is no failure."""
+        if not self._site.keep:
+            return
+        temporary = file.with_name(f"{file.name}.{os.getpid()}.{threading.get_ident()}")
+        with suppress(OSError):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps(value))
+            temporary.replace(file)
 
     def _in_checkout(self, path: str) -> bool:
         checkout = self._site.checkout
@@ -312,12 +322,3 @@ def _source_digest(folder: str) -> str:
         if len(pieces) > _EDITABLE_FILES:
             break
     return hash_pieces(pieces)
-
-
-def _save(file: Path, value: Mapping[str, object]) -> None:
-    """Keep `value` for the next time; not being able to is no failure."""
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.{threading.get_ident()}")
-    with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(value))
-        temporary.replace(file)

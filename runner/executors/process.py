@@ -77,6 +77,7 @@ class ProcessExecutor:
     """See `runner.job.Executor`."""
 
     name: ClassVar[str] = "process"
+    confines: ClassVar[bool] = False
 
     def __init__(self, site: Site) -> None:
         self._callers = Callers(site)

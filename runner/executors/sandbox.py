@@ -125,6 +125,7 @@ class SandboxExecutor:
     """See `runner.job.Executor`."""
 
     name: ClassVar[str] = "sandbox"
+    confines: ClassVar[bool] = True
 
     def __init__(self, site: Site) -> None:
         self._site = site

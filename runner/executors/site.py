@@ -12,12 +12,14 @@ class Site:
 
     `store` is the user's store, which no step may see; `cache` a folder for what can be found out again; `checkout` the
     live project, hidden as well; `environment` the runner's own variables: where programs, sockets and Python are.
+    Without `keep` nothing is written to the cache.
     """
 
     store: Path
     cache: Path
     checkout: Path | None = None
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    keep: bool = True
 
     @property
     def home(self) -> Path:

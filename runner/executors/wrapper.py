@@ -13,7 +13,7 @@ import os
 import re
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.escape import printable
@@ -23,8 +23,10 @@ from runner.job import Staged, View
 MARK = "mlrun:"
 """`$0` of the outer shell is this mark and the execution's id: what a process list is searched for."""
 
+# To open the folder first is what the kernel must tell of whoever wants to know what is opened next
+# (`runner.worker.witness`). Not by `:`, for a shell ends where a redirection of a special built-in fails.
 _OUTER = """\
-: <.
+true 2>/dev/null <.
 asked=
 trap asked=1 TERM INT HUP
 unset TINI_KILL_PROCESS_GROUP
@@ -35,7 +37,11 @@ case $4 in
 *) if command -v bash >/dev/null 2>&1; then bash "$4" "$1"; else /bin/sh "$4" "$1"; fi ;;
 esac
 rc=$?
-echo "exit $rc${asked:+ asked}" 2>/dev/null >>"${1%/*}/report"
+peak=
+for file in memory.peak memory/memory.max_usage_in_bytes; do
+[ -n "$peak" ] || read -r peak 2>/dev/null <"/sys/fs/cgroup/$file"
+done
+echo "exit $rc${asked:+ asked}${peak:+ $peak}" 2>/dev/null >>"${1%/*}/report"
 [ -z "$2" ] || chown -hR "$2" "$3" 2>/dev/null
 exit $rc
 """
@@ -68,11 +74,13 @@ _REPORT_LIMIT = 4096
 class Report:
     """What the wrapper left behind: the script's own code, None when the wrapper itself was killed, and the command
     that ended it as (number from 1, count, first line of its text), None when that is not known; whether the wrapper
-    was asked to stop before the script had ended."""
+    was asked to stop before the script had ended; and the most memory of the control group that the wrapper sees, in
+    bytes, which is the step's own in a container only."""
 
     exit_code: int | None
     command: tuple[int, int, str] | None
     asked: bool = False
+    peak_memory: int | None = field(default=None, compare=False)
 
     def is_own_end(self, code: int | None) -> bool:
         """Whether a script that ended with `code` had done so before anybody asked it to."""
@@ -110,18 +118,18 @@ def _point_at_secrets(control: Path, view: View, id: str) -> None:
 def read_report(control: Path) -> Report:
     """Read what the wrapper left in `control`; never raises, whatever the step wrote there."""
     noted = _read_regular(control / "report").decode("utf-8", "replace")
-    code, asked = None, False
+    code, asked, peak = None, False, None
     body, _, last = noted.rstrip("\n").rpartition("\n")
-    if found := re.fullmatch(r"exit (\d{1,3})( asked)?", last):
-        code, asked = int(found[1]), found[2] is not None
+    if found := re.fullmatch(r"exit (\d{1,3})( asked)?(?: (\d{1,18}))?", last):
+        code, asked, peak = int(found[1]), found[2] is not None, int(found[3]) if found[3] else None
     else:
         body = noted
     _, _, listed = _read_regular(control / "prelude").rpartition(_LIST.encode())
     try:
         commands = [(int(line), str(item)) for line, item in json.loads(listed)]
     except (ValueError, TypeError):
-        return Report(code, None, asked)
-    return Report(code, _failed_command(body, commands), asked)
+        return Report(code, None, asked, peak)
+    return Report(code, _failed_command(body, commands), asked, peak)
 
 
 def sentence(report: Report, exit_code: int) -> str:

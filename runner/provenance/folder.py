@@ -8,13 +8,13 @@ from runner.digest import hash_bytes
 from runner.provenance.tree import Captured, Objects, TreeReader, text
 
 
-def capture_folder(objects: Objects, root: Path, cache: Path | None = None) -> Captured:
+def capture_folder(objects: Objects, root: Path, cache: Path | None = None, *, keep: bool = True) -> Captured:
     """Take a folder outside git into the store: everything that `.vhignore` does not leave out.
 
-    `cache` is a folder for the stat cache. Raises MlrunError: POLICY when it holds too much, INPUT for files that the
-    disk cannot give.
+    `cache` is a folder for the stat cache, only read without `keep`. Raises MlrunError: POLICY when it holds too much,
+    INPUT for files that the disk cannot give.
     """
-    with TreeReader(root, objects, cache) as reader:
+    with TreeReader(root, objects, cache, keep=keep) as reader:
         paths = sorted(_walk(reader, os.fsencode(root), b""))
         question = hash_bytes(b"\0".join([*paths, b"", reader.ignore_text]))
         known = None if reader.not_captured else reader.recognise(question)

@@ -8,16 +8,26 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+_VECTOR = ("sse", "ssse", "avx", "fma", "f16c", "amx", "bf16", "asimd", "sve", "sme")
+"""How the names of instruction sets for many numbers at once begin, on x86 and ARM."""
+
 
 def describe_host() -> dict[str, Any]:
-    """Facts for the record: name, kernel, processor, memory in bytes, distribution, the runner's Python."""
+    """Facts for the record: name, kernel, processor, memory in bytes, distribution, the runner's Python.
+
+    `flags` are the instruction sets of the processor by which libraries choose how they add up; `gpu` the models of the
+    NVIDIA cards with a driver.
+    """
     system = os.uname()
     return {
         "hostname": system.nodename,
         "kernel": f"{system.sysname} {system.release}",
         "machine": system.machine,
         "processor": _after("/proc/cpuinfo", ("model name", "Processor", "cpu model")),
+        "flags": _flags(),
         "processors": os.cpu_count(),
+        "gpu": _gpus(),
+        "gpu_driver": _after("/proc/driver/nvidia/version", ("NVRM version",)),
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "distribution": (_after("/etc/os-release", ("PRETTY_NAME",), "=") or "").strip('"') or None,
         "python": f"{platform.python_implementation()} {platform.python_version()} ({sys.executable})",
@@ -30,6 +40,16 @@ def user_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
+
+
+def _flags() -> list[str]:
+    told = (_after("/proc/cpuinfo", ("flags", "Features")) or "").split()
+    return sorted(flag for flag in set(told) if flag.startswith(_VECTOR))
+
+
+def _gpus() -> list[str]:
+    folders = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    return [model for folder in folders if (model := _after(str(folder), ("Model",)))]
 
 
 def _after(file: str, names: Iterable[str], sign: str = ":") -> str | None:

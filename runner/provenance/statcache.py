@@ -62,8 +62,10 @@ class Whole:
 class StatCache:
     """Digests by path, valid while the mark holds. Used by one capture at a time."""
 
-    def __init__(self, folder: Path | None, root: Path) -> None:
+    def __init__(self, folder: Path | None, root: Path, *, keep: bool = True) -> None:
+        """What is known of `root` by a file in `folder`; without `keep` nothing is written there."""
         self._file = folder / f"stat-{hash_bytes(os.fsencode(root))[:32]}" if folder else None
+        self._keep = keep
         self.whole: Whole | None = None
         self._known: dict[str, Known] = {}
         self._seen: dict[str, Known] = {}
@@ -103,7 +105,7 @@ class StatCache:
 
     def save(self, whole: Whole | None = None) -> None:
         """Write what this capture saw, if it differs; a failure costs only time."""
-        if self._file is None or (self._seen == self._known and whole == self.whole):
+        if self._file is None or not self._keep or (self._seen == self._known and whole == self.whole):
             return
         temporary = self._file.with_name(temporary_name())
         try:

@@ -91,10 +91,10 @@ class _Waiting:
 class TreeReader:
     """Reads what it is told to below `root`; it is closed by leaving its `with` block."""
 
-    def __init__(self, root: Path, objects: Objects, cache: Path | None) -> None:
+    def __init__(self, root: Path, objects: Objects, cache: Path | None, *, keep: bool = True) -> None:
         self.root = root
         self.objects = objects
-        self.cache = StatCache(cache, root)
+        self.cache = StatCache(cache, root, keep=keep)
         self.ignore_text = read_ignore(root)
         self.ignore = Ignore(self.ignore_text)
         self.not_captured: list[str] = []

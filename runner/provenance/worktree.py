@@ -34,14 +34,14 @@ class _Listing:
     """Tracked files that a sparse checkout may leave out."""
 
 
-def capture_worktree(objects: Objects, root: Path, cache: Path | None = None) -> Captured:
+def capture_worktree(objects: Objects, root: Path, cache: Path | None = None, *, keep: bool = True) -> Captured:
     """Take the working tree of the repository at `root`, and of those nested in it, into the store; what has not
-    changed since that was done last is not read. `cache` is a folder for the stat cache.
+    changed since that was done last is not read. `cache` is a folder for the stat cache, only read without `keep`.
 
     Raises MlrunError: POLICY for untracked files that are too large or a repository that git refuses, INPUT for
     files and repositories that cannot be read.
     """
-    with TreeReader(root, objects, cache) as reader:
+    with TreeReader(root, objects, cache, keep=keep) as reader:
         return _capture(reader)
 
 

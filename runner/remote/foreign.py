@@ -86,6 +86,8 @@ _JOB: Shape = {
     },
     "mounts?": [{"source": _TEXT, "target": _TEXT, "read_only": bool}],
     "secrets?": [_VARIABLE],
+    "defaults?": Each(_TEXT),
+    "told?": Each(is_json),
 }
 _NODE: Shape = {
     "name": str,
@@ -147,6 +149,7 @@ _ENTRIES: dict[str, Shape] = {
         "warnings?": [str],
         "work?": Maybe(str),
         "read?": _READ,
+        "peak_memory?": Maybe(int),
         "identity?": Each(is_json),
         "executor?": Maybe(str),
     },

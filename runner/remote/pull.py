@@ -2,6 +2,7 @@
 
 Nothing is believed that does not match its digest, and nothing of a run is admitted before all that was asked for of it
 is here: a run that is wrong somewhere is refused, and the others go on. Killed at any moment, the next pull goes on.
+Runs whose executions stand for nodes of a run come along with it.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from runner.remote.meter import Meter
 from runner.remote.remote import NotThere, read_whole
 from runner.store.journal import DamagedJournal, Follower, whole_turns
 from runner.store.reach import FILES, Kind, Named, named_by
-from runner.store.record import Entry, Run
+from runner.store.record import Entry, Run, standing
 from runner.store.removal import Removals, Removed
 from runner.store.snapshot import Snapshots
 from runner.store.store import Store
@@ -45,6 +46,8 @@ class Pulled:
     absent: int = 0
     purged: list[Digest] = field(default_factory=list)
     destroyed: dict[Digest, str] = field(default_factory=dict)
+    along: list[str] = field(default_factory=list)
+    left_behind: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -91,18 +94,44 @@ class _Pull:
         self._tombstones = depot.tombstones()
         self._intake = Intake(store, depot, meter)
         self._snapshots = Snapshots(store.objects)
+        self._looked_at: set[str] = set()
+        self._leaned_on: set[str] = set()
 
     def pull(self, runs: Mapping[str, Collection[str] | None]) -> Pulled:
         self._intake.sweep()
         sweep(self._store.layout)
         for project, wanted in runs.items():
-            there = self._depot.names(project)
-            chosen = self._chosen(project, wanted, there)
-            for manifests in self._batches(self._manifests(project, chosen, there)):
-                self._pull(manifests)
+            self._pull_project(project, wanted)
+        while along := self._along():
+            for project, ids in along.items():
+                self._result.along += ids
+                self._pull_project(project, ids)
         self._result.received = self._intake.received
         self._result.received_bytes = self._intake.received_bytes
         return self._result
+
+    def _pull_project(self, project: str, wanted: Collection[str] | None) -> None:
+        there = self._depot.names(project)
+        chosen = self._chosen(project, wanted, there)
+        self._looked_at.update(chosen)
+        for manifests in self._batches(self._manifests(project, chosen, there)):
+            self._pull(manifests)
+
+    def _along(self) -> dict[str, list[str]]:
+        """By project, the runs that pulled ones lean on and that are not here; not those that were removed here."""
+        new = sorted(self._leaned_on - self._looked_at)
+        self._looked_at.update(new)
+        lacking = {id for id in new if id not in self._removed.runs and not self._is_here(id)}
+        found: dict[str, list[str]] = {}
+        for project in self._depot.projects() if lacking else ():
+            if ids := sorted(lacking.intersection(self._depot.names(project))):
+                found[project] = ids
+                lacking.difference_update(ids)
+        self._result.left_behind += sorted(lacking)
+        return found
+
+    def _is_here(self, id: str) -> bool:
+        return self._store.layout.run(id).journal.exists()
 
     def _chosen(self, project: str, wanted: Collection[str] | None, there: Collection[str]) -> list[str]:
         """The runs to look at. Who names none wants those that are not whole here."""
@@ -114,7 +143,7 @@ class _Pull:
 
     def _is_whole(self, id: str) -> bool:
         """Whether a run is here with what is asked for, as far as the records tell."""
-        if not self._store.layout.run(id).journal.exists():
+        if not self._is_here(id):
             return id in self._removed.runs
         try:
             executions = self._store.run(id).executions.keys()
@@ -312,6 +341,7 @@ class _Pull:
                 after.append({"type": "files-restored", "executions": back})
             told = self._result.new if arrival.journal else self._result.restored if back else self._result.known
             told.append(arrival.run.id)
+            self._leaned_on.update(reused.run for reused in standing(arrival.run))
         self._tell(before)
         for arrival in arrivals:
             if arrival.journal:

@@ -1,7 +1,8 @@
 """Brings runs to a remote store: objects first, then their journals, then the manifests that show them.
 
 Killed at any moment, the next push sends what is missing. An object is verified when it is read here; a run that lacks
-one without having given it up is refused, and the others go on.
+one without having given it up is refused, and the others go on. Runs whose executions stand for nodes of a run go
+along with it, so that it can be understood and used where it arrives.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +18,7 @@ from runner.remote.meter import Meter
 from runner.state import FINAL
 from runner.store.journal import whole_turns
 from runner.store.reach import FILES, Named, named_by
-from runner.store.record import Run
+from runner.store.record import Run, standing
 from runner.store.removal import Removals, Removed
 from runner.store.snapshot import Snapshots
 from runner.store.store import Store
@@ -26,7 +27,8 @@ from runner.store.store import Store
 @dataclass(slots=True)
 class Pushed:
     """What a push did: ids of `runs` that are there by now, `known` of them before; `refused` ones with the reason;
-    objects and bytes that were `sent`, or there already; `absent` objects that were gone here."""
+    objects and bytes that were `sent`, or there already; `absent` objects that were gone here. `along` are those of
+    these runs that nobody asked for and that others lean on, `left_behind` ones that are leaned on and cannot go."""
 
     runs: list[str] = field(default_factory=list)
     known: list[str] = field(default_factory=list)
@@ -36,6 +38,8 @@ class Pushed:
     there: int = 0
     there_bytes: int = 0
     absent: int = 0
+    along: list[str] = field(default_factory=list)
+    left_behind: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -78,7 +82,8 @@ class _Push:
         self._whole: set[str] = set()
         self._failed: dict[Digest, MlrunError] = {}
 
-    def push(self, runs: Sequence[Run]) -> Pushed:
+    def push(self, asked: Sequence[Run]) -> Pushed:
+        runs = [*self._leaned_on(asked), *asked]
         names, known = self._manifests(runs)
         self._find_whole(known)
         parcels = list(self._parcels(runs, known))
@@ -91,6 +96,31 @@ class _Push:
         whole = [parcel for parcel in parcels if parcel.run.id not in self._result.refused]
         self._show(whole, names)
         return self._result
+
+    def _leaned_on(self, asked: Sequence[Run]) -> Iterator[Run]:
+        """The other runs whose executions stand for nodes of these, and of those in turn."""
+        seen = {run.id for run in asked}
+        waiting = list(asked)
+        while waiting:
+            for id in dict.fromkeys(reused.run for reused in standing(waiting.pop())):
+                if id in seen:
+                    continue
+                seen.add(id)
+                run = self._run(id)
+                if run is None:
+                    self._result.left_behind.append(id)
+                    continue
+                self._result.along.append(id)
+                waiting.append(run)
+                yield run
+
+    def _run(self, id: str) -> Run | None:
+        """A run that can go; None for one that was removed here, that goes on, or that cannot be read."""
+        try:
+            run = self._store.run(id)
+        except MlrunError:
+            return None
+        return run if run.state in FINAL else None
 
     def _manifests(self, runs: Sequence[Run]) -> tuple[dict[str, list[ManifestName]], dict[str, Manifest]]:
         """What the remote says of the runs so far. Who sends all again does not ask."""

@@ -5,15 +5,16 @@ trace; contents count only where they were read (`runner.worker.witness`). They 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
-from runner.digest import Digest, hash_json
+from runner.digest import Digest, hash_bytes
 from runner.reuse.content import Contents
+from runner.reuse.fact import canonical
 from runner.store.record import Reading
 from runner.store.tree import LINK, TreeEntry
 
 Counts = Callable[[str], bool]
-"""Whether a path counts as code of a step: the `code:` globs of its policy may leave some out."""
+"""Whether a path counts as code of a step: the `code:` globs of its policy may leave some out. Two that are equal say
+the same of every path."""
 
 
 def everything(path: str) -> bool:
@@ -21,26 +22,20 @@ def everything(path: str) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
 class Code:
     """The files of one snapshot by path."""
 
-    entries: Mapping[str, TreeEntry]
-
-    @classmethod
-    def of(cls, entries: Iterable[TreeEntry]) -> "Code":
+    def __init__(self, entries: Iterable[TreeEntry]) -> None:
         """The code of a tree manifest."""
-        return cls({entry.path: entry for entry in entries})
+        self.entries: Mapping[str, TreeEntry] = {entry.path: entry for entry in entries}
+        self._names: dict[Counts, Digest] = {}
 
     def names(self, counts: Counts = everything) -> Digest:
         """A digest of the paths that count, with the kind and mode of each and the targets of links."""
-        return hash_json(
-            [
-                [entry.path, entry.mode, entry.content if entry.mode == LINK else None]
-                for entry in self.entries.values()
-                if counts(entry.path)
-            ]
-        )
+        if counts not in self._names:
+            told = [[entry.path, *_name(entry)] for entry in self.entries.values() if counts(entry.path)]
+            self._names[counts] = hash_bytes(canonical(told))
+        return self._names[counts]
 
 
 def renamed(before: Code, after: Code, counts: Counts = everything) -> tuple[list[str], list[str], list[str]]:
@@ -58,15 +53,17 @@ def _name(entry: TreeEntry) -> tuple[str, str | None]:
 def changed(
     reading: Reading, before: Code, after: Code, contents: Contents, counts: Counts = everything
 ) -> tuple[str, ...]:
-    """The files that an execution over `before` read and that are others in `after`, in order of their paths.
-
-    Both have the same names as far as they count. Raises MlrunError (STORE) when a content is needed and gone.
-    """
-    paths = before.entries if reading.code is None else reading.code
+    """The files that an execution over `before` read and that are others in `after`, in order of their paths. One that
+    it is said to have read and that was not there is no file that anybody could compare."""
     return tuple(
         path
-        for path in paths
-        if counts(path)
-        and path in before.entries
-        and (path not in after.entries or not contents.same(before.entries[path], after.entries[path]))
+        for path in read_paths(reading, before, counts)
+        if path not in before.entries
+        or path not in after.entries
+        or not contents.same(before.entries[path], after.entries[path])
     )
+
+
+def read_paths(reading: Reading, before: Code, counts: Counts = everything) -> tuple[str, ...]:
+    """The files whose content counts for an execution over `before`: all of them where nobody knows what it read."""
+    return tuple(path for path in (before.entries if reading.code is None else reading.code) if counts(path))

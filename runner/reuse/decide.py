@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from runner.digest import Digest
-from runner.reuse.code import Code, Counts, changed, everything, renamed
+from runner.digest import Digest, hash_bytes
+from runner.reuse.code import Code, Counts, changed, everything, read_paths, renamed
 from runner.reuse.content import Contents
-from runner.reuse.fact import Difference, Kind, Made, compare, facts
+from runner.reuse.fact import Difference, Kind, Made, canonical, compare, facts
 from runner.state import State
 from runner.store.record import Execution
 
@@ -77,9 +77,11 @@ Cause = Unreusable | NothingEarlier | FactsDiffer | NamesDiffer | CodeDiffers | 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """This execution stands for the one that is asked for."""
+    """This execution stands for the one that is asked for; `accepted` because the user said that what differs does not
+    matter."""
 
     execution: Execution
+    accepted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,15 @@ class Sight(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """The user has said of an execution that it stands for work of a base key, for as long as the files that it read
+    are as they were then: `code` is their `reading_key`."""
+
+    execution: Execution
+    code: Digest
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """What the user wants of a node: `never` is why it is not to be reused, `most` the greatest age in seconds,
     `counts` which paths are code."""
@@ -131,10 +142,10 @@ class Rule:
 
 
 def decide(
-    snapshot: Digest, same_key: Iterable[Execution], sight: Sight, rule: Rule
+    snapshot: Digest, same_key: Iterable[Execution], sight: Sight, rule: Rule, accepted: Iterable[Accepted] = ()
 ) -> Hit | tuple[Execution, Cause] | None:
-    """The newest of the executions with the same base key that may stand for what is asked for; else the newest of all
-    and what is in the way; None without any. Raises MlrunError (STORE)."""
+    """The newest of the executions with the same base key that may stand for what is asked for, else the newest of
+    those that the user has accepted for it; else the newest of all and what is in the way; None without any."""
     first: tuple[Execution, Cause] | None = None
     code = sight.code(snapshot)
     for execution in same_key:
@@ -142,26 +153,47 @@ def decide(
         if cause is None:
             return Hit(execution)
         first = first or (execution, cause)
+    for one in accepted:
+        if unfit(one.execution, sight, rule) is None and reading_key(one.execution, code, sight, rule) == one.code:
+            return Hit(one.execution, accepted=True)
     return first
 
 
+def reading_key(execution: Execution, code: Code | None, sight: Sight, rule: Rule) -> Digest | None:
+    """What counts of the files that an execution read, as they are in `code`; None where nobody knows any more which
+    they are."""
+    before = sight.code(Digest(execution.job["snapshot"]))
+    if before is None or code is None:
+        return None
+    paths = read_paths(execution.read, before, rule.counts)
+    entries = code.entries
+    told = [[path, sight.contents.key(entries[path]) if path in entries else None] for path in paths]
+    return hash_bytes(canonical(told))
+
+
 def _in_the_way(execution: Execution, code: Code | None, sight: Sight, rule: Rule) -> Cause | None:
-    if execution.state is not State.SUCCEEDED:
-        return Unreusable(f"execution {execution.counter} did not succeed")
-    if rule.most is not None and (age := sight.age(execution)) > rule.most:
-        return TooOld(age, rule.most)
     before = sight.code(Digest(execution.job["snapshot"]))
     if before is None or code is None:
         return Unreusable(f"the code of execution {execution.counter} is not in the store any more")
     if paths := changed(execution.read, before, code, sight.contents, rule.counts):
         return CodeDiffers(paths, execution.read.doubt if execution.read.code is None else None)
+    return unfit(execution, sight, rule)
+
+
+def unfit(execution: Execution, sight: Sight, rule: Rule) -> Cause | None:
+    """Why an execution can stand for nothing now, whatever it was made of. Its outputs are looked at last, which may
+    mean to read them."""
+    if execution.state is not State.SUCCEEDED:
+        return Unreusable(f"execution {execution.counter} did not succeed")
+    if rule.most is not None and (age := sight.age(execution)) > rule.most:
+        return TooOld(age, rule.most)
     if (name := sight.lost_output(execution)) is not None:
         return OutputsGone(name)
     return None
 
 
 def explain(now: Made, snapshot: Digest, nearest: Earlier, sight: Sight, rule: Rule) -> tuple[Cause, ...]:
-    """Everything in which an execution differs from an earlier one of another base key. Raises MlrunError (STORE)."""
+    """Everything in which an execution differs from an earlier one of another base key."""
     causes: list[Cause] = []
     differences: Sequence[Difference] = compare(facts(nearest.made), facts(now))
     told = tuple(difference for difference in differences if difference.fact.kind is not Kind.FILES)

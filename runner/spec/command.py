@@ -8,6 +8,7 @@ but plain characters refuses the run.
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from shlex import quote
 from string import Formatter
 
@@ -21,6 +22,9 @@ from runner.spec.value import text_of
 _PLACEHOLDER = re.compile(r"\{(.+?)\}")
 _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]*")
 _SHELLS = re.compile(r"(ba|da|a|k|mk|z)?sh|busybox")
+
+_REMEMBERED = 256
+"""Scripts whose placeholders' surroundings are kept in memory."""
 
 Values = Mapping[str, Value | None]
 """Values by parameter name; what nobody has set is absent, a flag too. None passes nothing."""
@@ -311,7 +315,13 @@ def _contexts(texts: list[str], pieces: list[list[tuple[int, int]]]) -> Iterator
     other = _foreign(script)
     if other:
         return iter([Context(Quoting.OTHER, other)] * len(spans))
-    return iter(contexts(script, spans) if spans else [])
+    return iter(_known_contexts(script, tuple(spans)) if spans else ())
+
+
+@lru_cache(_REMEMBERED)
+def _known_contexts(script: str, spans: tuple[tuple[int, int], ...]) -> tuple[Context, ...]:
+    """Many nodes of a pipeline may run one step."""
+    return tuple(contexts(script, spans))
 
 
 def _foreign(script: str) -> str | None:

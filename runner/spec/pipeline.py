@@ -21,11 +21,8 @@ from runner.spec.reader import Reader, named
 from runner.spec.socket import UnknownType, ends_of, meant_end, parse_socket, parse_target
 from runner.spec.tree import Place, Row, Table, entries, shorten, tables
 
-IGNORED = ("reuse-executions",)
-"""Fields of a pipeline that somebody would expect to act, and that do not in this version."""
-
 IGNORED_OVERRIDES = ("environment", "runtime-config-preset", "autorestart")
-"""The same of a node's override."""
+"""Fields of a node's override that somebody would expect to act, and that do not in this version."""
 
 IGNORED_OF_EDGES = ("configuration",)
 """The same of an edge."""
@@ -47,7 +44,6 @@ def parse_pipeline(body: Table, reader: Reader) -> Pipeline:
 
 
 def _ignored(body: Table, reader: Reader) -> Iterator[tuple[str, Location]]:
-    yield from field.places(body, IGNORED, reader)
     for node in tables(body.get("nodes")):
         if isinstance(override := node.get("override"), Table):
             yield from field.places(override, IGNORED_OVERRIDES, reader)

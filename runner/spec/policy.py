@@ -7,6 +7,9 @@ from runner.spec.tree import Table
 
 NEVER = "never"
 
+IGNORED = ("retries", "pool")
+"""Fields of a policy that do not act in this version."""
+
 
 def parse_policy(body: Table, reader: Reader) -> Policy:
     """The policy that a mapping describes; worth something only if the reader met no error."""

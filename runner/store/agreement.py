@@ -12,18 +12,20 @@ from runner.store.column import (
     EXECUTION_COLUMNS,
     INPUT_COLUMNS,
     KEY_COLUMNS,
+    REUSE_COLUMNS,
     RUN_COLUMNS,
     STEP_COLUMNS,
     datum_columns,
     execution_columns,
     input_columns,
     key_columns,
+    reuse_columns,
     run_columns,
     step_columns,
 )
 from runner.store.database import error_code
-from runner.store.index import MIGRATIONS
 from runner.store.layout import Layout
+from runner.store.migration import MIGRATIONS
 from runner.store.record import Run
 from runner.store.row import Row
 
@@ -99,6 +101,8 @@ class IndexFile:
             ids = self._connection.execute("SELECT id FROM executions WHERE run = ?", (run.id,)).fetchall()
             if {id for (id,) in ids} != run.executions.keys():
                 return f"it has {len(ids)} executions there and {len(run.executions)} in the journal"
+            if not all(self._has("reuses", REUSE_COLUMNS, row) for row in reuse_columns(run)):
+                return "it cannot be found by an execution that it reused"
             for one in run.executions.values():
                 if self._row("executions", EXECUTION_COLUMNS, one.id) != execution_columns(run, one, final=True):
                     return f"the row of execution {one.counter} differs"

@@ -109,6 +109,14 @@ class Change:
         """Take a tag away; `own` if the run or execution began with it."""
         self._add({"type": "untagged", "name": tag, "what": what, "id": id, "own": own})
 
+    def accept(self, key: Digest, code: Digest, execution: str, run: str) -> None:
+        """Let an execution of a run stand for work of another base key, while its code is in the state `code`."""
+        self._add({"type": "accepted", "name": key, "code": code, "execution": execution, "run": run})
+
+    def unaccept(self, key: Digest, code: Digest) -> None:
+        """Let nothing but equal work stand for work of this base key and state of the code."""
+        self._add({"type": "unaccepted", "name": key, "code": code})
+
     def _add(self, entry: Entry) -> None:
         self.entries.append({**entry, "by": self._by})
 

@@ -25,6 +25,7 @@ DATUM_COLUMNS = ("id", "digest", "execution")
 INPUT_COLUMNS = ("digest", "execution")
 KEY_COLUMNS = ("base", "execution")
 STEP_COLUMNS = ("project", "step", "execution")
+REUSE_COLUMNS = ("execution", "run")
 
 
 def run_columns(run: Run, *, final: bool) -> tuple[object, ...]:
@@ -59,6 +60,16 @@ def step_columns(run: Run, one: Execution) -> Iterator[tuple[str, str, str]]:
     """What finds earlier executions of a step (`STEP_COLUMNS`)."""
     if one.state is State.SUCCEEDED:
         yield run.project.id, one.step, one.id
+
+
+def reuse_columns(run: Run) -> Iterator[tuple[str, str]]:
+    """What finds the runs in which an execution stands for a node (`REUSE_COLUMNS`)."""
+    return ((id, run.id) for id in reused_executions(run))
+
+
+def reused_executions(run: Run) -> set[str]:
+    """The executions that stand for nodes of a run."""
+    return {node.reused.execution for node in run.nodes.values() if node.reused is not None}
 
 
 def input_digests(execution: Execution) -> set[Digest]:

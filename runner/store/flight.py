@@ -26,7 +26,8 @@ class Flights:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._lock = Lock()
-        self._held: set[int] = set()
+        self._held: dict[int, object] = {}
+        """By place: a mark of who holds it, as who lets go twice must not let go what somebody else holds by then."""
         self._fd = -1
 
     def take(self, work: Digest) -> Callable[[], None] | None:
@@ -47,8 +48,8 @@ class Flights:
                 return None
             except OSError:
                 return _nothing
-            self._held.add(place)
-        return partial(self._let_go, place)
+            mark = self._held[place] = object()
+        return partial(self._let_go, place, mark)
 
     def close(self) -> None:
         """Let everything go; idempotent."""
@@ -58,10 +59,10 @@ class Flights:
             self._fd = -1
             self._held.clear()
 
-    def _let_go(self, place: int) -> None:
+    def _let_go(self, place: int, mark: object) -> None:
         with self._lock:
-            if place in self._held and self._fd >= 0:
-                self._held.remove(place)
+            if self._held.get(place) is mark and self._fd >= 0:
+                del self._held[place]
                 with suppress(OSError):
                     self._set(fcntl.F_UNLCK, place)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from runner.store.datum import Datum
 from runner.store.record import Entry
-from runner.store.ref import KINDS, Alias, Author, Collection, CollectionKind, Pin, Tagging, Version
+from runner.store.ref import KINDS, Acceptance, Alias, Author, Collection, CollectionKind, Pin, Tagging, Version
 
 REF_ENTRY_TYPES = (
     "alias-set",
@@ -18,10 +18,12 @@ REF_ENTRY_TYPES = (
     "unpinned",
     "tagged",
     "untagged",
+    "accepted",
+    "unaccepted",
     "name-kept",
 )
 
-ALIAS, PIN, TAG = "alias", "pin", "tag"
+ALIAS, PIN, TAG, ACCEPTED = "alias", "pin", "tag", "accepted"
 
 Key = tuple[str, str]
 """Folder and name."""
@@ -36,6 +38,8 @@ def key_of(entry: Entry) -> Key:
             return PIN, str(entry["id"])
         case "tagged" | "untagged":
             return TAG, str(entry["name"])
+        case "accepted" | "unaccepted":
+            return ACCEPTED, str(entry["name"])
     return str(entry.get("kind", ALIAS)), str(entry["name"])
 
 
@@ -55,6 +59,8 @@ def applied(head: Head | None, entry: Entry) -> Head | None:
             return {"id": entry["id"], "what": entry["what"], **facts, **said}
         case "tagged" | "untagged":
             return _tagged(head or {"name": entry["name"], "has": {}, "without": {}}, entry)
+        case "accepted" | "unaccepted":
+            return _accepted(head or {"name": entry["name"], "stands": []}, entry, said)
     before = head or {"name": entry["name"], "versions": [], "aliases": {}}
     if entry["type"] == "version-aliased":
         return {**before, "aliases": {**before["aliases"], entry["alias"]: entry["version"]}}
@@ -109,6 +115,14 @@ def _tagged(before: Head, entry: Entry) -> Head | None:
     return {**before, "has": has, "without": without} if has or without else None
 
 
+def _accepted(before: Head, entry: Entry, said: Head) -> Head | None:
+    """`name` is the base key of the work; for one state of the code one execution stands."""
+    stands = [one for one in before["stands"] if one["code"] != entry["code"]]
+    if entry["type"] == "accepted":
+        stands.append({"code": entry["code"], "execution": entry["execution"], "run": entry["run"], **said})
+    return {**before, "stands": stands} if stands else None
+
+
 def alias_in(head: Head) -> Alias:
     """The alias that a file holds. Raises KeyError, TypeError or ValueError, as all of these do."""
     return Alias(str(head["name"]), Datum(**head["datum"]), head["time"], head["by"])
@@ -130,10 +144,17 @@ def tagging_in(head: Head) -> Tagging:
     return Tagging(str(head["name"]), dict(head["has"]), dict(head["without"]))
 
 
+def acceptances_in(head: Head) -> tuple[Acceptance, ...]:
+    """What the user has accepted for work of one base key, oldest first."""
+    str(head["name"])
+    return tuple(Acceptance(**one) for one in head["stands"])
+
+
 READERS: Mapping[str, Callable[[Head], object]] = {
     ALIAS: alias_in,
     PIN: pin_in,
     TAG: tagging_in,
+    ACCEPTED: acceptances_in,
     **{kind: partial(collection_in, kind) for kind in KINDS},
 }
 """By folder: how its files are understood."""

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
@@ -12,7 +13,7 @@ from runner.store.imported import numbered, read_import
 from runner.store.journal import DamagedJournal, is_held, read
 from runner.store.layout import Layout, RunFolder
 from runner.store.lease import is_alive, read_owner
-from runner.store.record import BrokenJournal, Run, Story, fold, interrupted
+from runner.store.record import BrokenJournal, Reused, Run, Story, fold, interrupted
 
 
 def recorded_run(folder: RunFolder) -> Run | None:
@@ -48,7 +49,20 @@ def laid_over(folder: RunFolder, run: Run) -> Run:
             code=ExitCode.STORE,
             hint="remove the run with `mlrun rm` and fetch it again; other runs are not affected",
         ) from error
-    return run if told is None else numbered(run, told)
+    return run if told is None else numbered(run, told, partial(_numbers, folder))
+
+
+def _numbers(folder: RunFolder, reused: Reused) -> tuple[int, int] | None:
+    """The numbers here of an execution and of its run, whose folder lies beside `folder`; None where it does not."""
+    beside = RunFolder(folder.path.with_name(reused.run))
+    try:
+        told = read_import(beside.imported)
+        if told is not None:
+            return told.executions[reused.execution], told.counter
+        run = fold(read(beside.journal))
+        return run.executions[reused.execution].counter, run.counter
+    except (OSError, ValueError, KeyError, MlrunError):
+        return None
 
 
 def run_before_damage(error: MlrunError) -> Run | None:

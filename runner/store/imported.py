@@ -1,11 +1,11 @@
 """Runs that came from another store: which numbers they have here. The rest of their record stays as it was made."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.store.durable import replace_file
-from runner.store.record import Run
+from runner.store.record import UNNUMBERED, NodeRecord, Reused, Run
 from runner.store.sealed import seal, unseal
 
 
@@ -39,10 +39,22 @@ def read_import(path: Path) -> Import | None:
         raise ValueError(f"it does not tell where the run came from: {error!r}") from error
 
 
-def numbered(run: Run, told: Import) -> Run:
-    """The run with the numbers that it has here, and without the work folders that are somewhere else."""
+def numbered(run: Run, told: Import, number: Callable[[Reused], tuple[int, int] | None]) -> Run:
+    """The run with the numbers that it has here, and without the work folders that are somewhere else.
+
+    `number` gives those of an execution that stands for a node and of its run, None where neither is here.
+    """
     executions = {
         id: replace(execution, counter=told.executions.get(id, execution.counter), work=None)
         for id, execution in run.executions.items()
     }
-    return replace(run, counter=told.counter, executions=executions)
+    nodes = {name: _renumbered(node, number) for name, node in run.nodes.items()}
+    return replace(run, counter=told.counter, executions=executions, nodes=nodes)
+
+
+def _renumbered(node: NodeRecord, number: Callable[[Reused], tuple[int, int] | None]) -> NodeRecord:
+    if node.reused is None:
+        return node
+    counter, run = number(node.reused) or (UNNUMBERED, UNNUMBERED)
+    detail = f"execution {counter} of run {run}" if counter else f"an execution of the run `{node.reused.run}`"
+    return replace(node, detail=detail, reused=replace(node.reused, counter=counter))

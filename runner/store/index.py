@@ -6,10 +6,10 @@ Nothing here may be the only place where something is known.
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
-from typing import Any, Literal
+from typing import Literal
 
 from runner.digest import Digest
 from runner.errors import MlrunError
@@ -18,71 +18,35 @@ from runner.store.column import (
     EXECUTION_COLUMNS,
     INPUT_COLUMNS,
     KEY_COLUMNS,
+    REUSE_COLUMNS,
     RUN_COLUMNS,
     STEP_COLUMNS,
     datum_columns,
     execution_columns,
     input_columns,
     key_columns,
+    reuse_columns,
     run_columns,
-    seal_of,
     step_columns,
 )
-from runner.store.database import Database, Misunderstood
+from runner.store.database import Database
+from runner.store.found import Maker, as_makers, in_parts, owners, unsealed
 from runner.store.history import readable_run, recorded_run, run_before_damage, run_folders, run_folders_in_trash
 from runner.store.layout import Layout
-from runner.store.lease import owner_from, read_owner
+from runner.store.lease import read_owner
+from runner.store.migration import MIGRATIONS
 from runner.store.record import Execution, Owner, Run
 from runner.store.removal import Removals, highest_execution
-from runner.store.row import PARTS, Row, is_final
+from runner.store.row import Row, is_final
 
 Kind = Literal["run", "execution"]
-Maker = tuple[str, str]
-"""The ids of an execution and of its run."""
-
-MIGRATIONS: tuple[str, ...] = (
-    """
-    CREATE TABLE counters (
-        project TEXT NOT NULL, kind TEXT NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (project, kind)
-    ) WITHOUT ROWID;
-    CREATE TABLE runs (
-        id TEXT PRIMARY KEY, project TEXT NOT NULL, counter INTEGER NOT NULL, final INTEGER NOT NULL,
-        created TEXT NOT NULL, owner TEXT NOT NULL, row TEXT
-    );
-    CREATE TABLE executions (
-        id TEXT PRIMARY KEY, run TEXT NOT NULL, project TEXT NOT NULL, counter INTEGER NOT NULL,
-        final INTEGER NOT NULL, created TEXT NOT NULL, row TEXT NOT NULL
-    );
-    CREATE INDEX runs_open ON runs (id) WHERE final = 0;
-    CREATE INDEX runs_counter ON runs (project, counter);
-    CREATE INDEX executions_counter ON executions (project, counter);
-    CREATE INDEX executions_run ON executions (run);
-    """,
-    """
-    CREATE TABLE data (id BLOB PRIMARY KEY, digest TEXT NOT NULL, execution TEXT NOT NULL) WITHOUT ROWID;
-    CREATE INDEX data_digest ON data (digest)
-    """,
-    """
-    CREATE TABLE inputs (digest BLOB NOT NULL, execution TEXT NOT NULL, PRIMARY KEY (digest, execution)) WITHOUT ROWID;
-    ALTER TABLE runs ADD COLUMN seal BLOB;
-    ALTER TABLE executions ADD COLUMN seal BLOB;
-    CREATE INDEX runs_newest ON runs (project, final, id);
-    CREATE INDEX executions_newest ON executions (project, final, id)
-    """,
-    """
-    CREATE TABLE keys (base BLOB NOT NULL, execution TEXT NOT NULL, PRIMARY KEY (base, execution)) WITHOUT ROWID;
-    CREATE TABLE steps (
-        project TEXT NOT NULL, step TEXT NOT NULL, execution TEXT NOT NULL, PRIMARY KEY (project, step, execution)
-    ) WITHOUT ROWID
-    """,
-)
-"""Appended to, never edited; `user_version` counts how many have been applied."""
-
 _NO_PROJECT = ""
 """Of a run that cannot be read at all: it concerns every project."""
 _NO_OWNER = Owner(host="", boot_id="", pid=0, start_time=0)
 _LARGEST = 2**63 - 1
 """Integer of SQLite."""
+_AFTER_ALL = "g"
+"""Comes after every id."""
 _AT_ONCE = 500
 """Ids in one statement."""
 
@@ -158,6 +122,7 @@ class Index:
 
         def take_out(tables: sqlite3.Connection) -> None:
             _take_out_files(tables, executions)
+            tables.execute("DELETE FROM reuses WHERE run = ?", (run_id,))
             tables.execute("DELETE FROM executions WHERE run = ?", (run_id,))
             tables.execute("DELETE FROM runs WHERE id = ?", (run_id,))
 
@@ -171,7 +136,7 @@ class Index:
         return self._database.select(
             "SELECT id, owner FROM runs WHERE final = 0 AND (:of IS NULL OR project IN (:of, :none)) ORDER BY id",
             {"of": project, "none": _NO_PROJECT},
-            _owners,
+            owners,
         )
 
     def ended_runs(self) -> set[str]:
@@ -183,7 +148,7 @@ class Index:
         return self._database.select(
             f"SELECT row, seal FROM {_table(kind)} WHERE final = 1{_of(project)} ORDER BY id DESC LIMIT :limit",
             {"of": project, "limit": -1 if limit is None else limit},
-            _unsealed,
+            unsealed,
         )
 
     def parts(self, kind: Kind, project: str | None, names: Sequence[str]) -> list[Row]:
@@ -194,7 +159,7 @@ class Index:
             f"SELECT CASE WHEN json_valid(row) THEN json_extract(row, {paths}, '$.id') ELSE row END "
             f"FROM {_table(kind)} WHERE final = 1{_of(project)} ORDER BY id DESC",
             {"of": project},
-            lambda found: _in_parts(found, names),
+            lambda found: in_parts(found, names),
         )
 
     def rows_of(self, kind: Kind, ids: Iterable[str]) -> dict[str, Row]:
@@ -204,7 +169,7 @@ class Index:
         while some := list(islice(left, _AT_ONCE)):
             marks = ", ".join("?" * len(some))
             found += self._database.select(
-                f"SELECT row, seal FROM {_table(kind)} WHERE final = 1 AND id IN ({marks})", some, _unsealed
+                f"SELECT row, seal FROM {_table(kind)} WHERE final = 1 AND id IN ({marks})", some, unsealed
             )
         return {row["id"]: row for row in found}
 
@@ -258,16 +223,36 @@ class Index:
             (bytes.fromhex(key),),
         )
 
-    def of_step(self, project: str, step: str, limit: int) -> list[Maker]:
-        """The newest executions of a step that succeeded, newest first."""
-        return self._makers(
-            "SELECT s.execution, e.run FROM steps s JOIN executions e ON e.id = s.execution "
-            "WHERE s.project = ? AND s.step = ? ORDER BY s.execution DESC LIMIT ?",
-            (project, step, limit),
+    def reusers_of(self, execution: str) -> list[str]:
+        """The ids of the runs in which an execution stands for a node, newest first."""
+        return self._database.select(
+            "SELECT u.run FROM reuses u JOIN runs r ON r.id = u.run WHERE u.execution = ? ORDER BY u.run DESC",
+            (execution,),
+            lambda found: [str(id) for (id,) in found],
         )
 
-    def _makers(self, statement: str, values: Sequence[object]) -> list[Maker]:
-        return self._database.select(statement, values, _as_makers)
+    def of_step(self, project: str, step: str, limit: int, before: str | None = None) -> list[Maker]:
+        """The newest executions of a step that succeeded, newest first; with `before`, of those with a smaller id.
+
+        Where the project has none, those of other projects that stood for nodes of its runs.
+        """
+        values = {"project": project, "step": step, "before": before or _AFTER_ALL, "limit": limit}
+        own = self._makers(
+            "SELECT s.execution, e.run FROM steps s JOIN executions e ON e.id = s.execution "
+            "WHERE s.project = :project AND s.step = :step AND s.execution < :before "
+            "ORDER BY s.execution DESC LIMIT :limit",
+            values,
+        )
+        return own or self._makers(
+            "SELECT DISTINCT u.execution, e.run FROM runs r JOIN reuses u ON u.run = r.id "
+            "JOIN executions e ON e.id = u.execution "
+            "JOIN steps s ON s.project = e.project AND s.step = :step AND s.execution = u.execution "
+            "WHERE r.project = :project AND u.execution < :before ORDER BY u.execution DESC LIMIT :limit",
+            values,
+        )
+
+    def _makers(self, statement: str, values: Sequence[object] | Mapping[str, object]) -> list[Maker]:
+        return self._database.select(statement, values, as_makers)
 
     def _build(self, tables: sqlite3.Connection, version: int) -> None:
         for migration in MIGRATIONS[version:]:
@@ -277,7 +262,7 @@ class Index:
 
     def _fill(self, tables: sqlite3.Connection) -> tuple[MlrunError, ...]:
         problems = []
-        for table in ("executions", "data", "inputs", "keys", "steps"):
+        for table in ("executions", "data", "inputs", "keys", "steps", "reuses"):
             tables.execute(f"DELETE FROM {table}")
         # What has no row yet is about to begin, and no journal may know of it.
         tables.execute("DELETE FROM runs WHERE row IS NOT NULL")
@@ -332,6 +317,7 @@ def _put(tables: sqlite3.Connection, run: Run, executions: Iterable[Execution], 
     _raise_counter(tables, run.project.id, "run", run.counter)
     _insert(tables, "REPLACE", "runs", RUN_COLUMNS, [run_columns(run, final=final)])
     _put_executions(tables, run, executions, final=final)
+    _insert(tables, "IGNORE", "reuses", REUSE_COLUMNS, reuse_columns(run))
     tables.execute("UPDATE executions SET final = ? WHERE run = ?", (final, run.id))
 
 
@@ -389,39 +375,3 @@ def _columns(kind: Kind) -> str:
 
 def _of(project: str | None) -> str:
     return "" if project is None else " AND project = :of"
-
-
-def _unsealed(found: list[Any]) -> list[Row]:
-    for text, seal in found:
-        if not isinstance(text, str) or seal_of(text) != seal:
-            raise Misunderstood("a row fails its check")
-    rows: list[Row] = json.loads(f"[{','.join(text for text, _ in found)}]")
-    return rows
-
-
-def _in_parts(found: list[Any], names: Sequence[str]) -> list[Row]:
-    keys = (*names, "id")
-    kinds = [PARTS.get(name, object) for name in keys]
-    rows: list[Row] = []
-    try:
-        for values in json.loads(f"[{','.join(text for (text,) in found)}]"):
-            row = values if isinstance(values, dict) else dict(zip(keys, values, strict=True))
-            rows.append({name: row[name] for name in keys})
-            if not all(map(isinstance, rows[-1].values(), kinds)):
-                raise ValueError("a part is of another kind")
-    except (ValueError, TypeError, KeyError) as error:
-        raise Misunderstood(f"a row cannot be read: {error}") from error
-    return rows
-
-
-def _owners(found: list[Any]) -> dict[str, Owner]:
-    try:
-        return {str(id): owner_from(json.loads(owner)) for id, owner in found}
-    except (ValueError, TypeError, KeyError) as error:
-        raise Misunderstood(f"an owner cannot be read: {error}") from error
-
-
-def _as_makers(found: list[Any]) -> list[Maker]:
-    if not all(isinstance(word, str) for pair in found for word in pair):
-        raise Misunderstood("an id is no text")
-    return found

@@ -9,19 +9,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from runner.digest import hash_bytes
+from runner.digest import Digest, hash_bytes
 from runner.errors import ExitCode, MlrunError
 from runner.store import extent
 from runner.store.change import Change
 from runner.store.durable import NEW, disk_errors, make_folder, replace_file, sync_folder
 from runner.store.extent import Extent
 from runner.store.head import (
+    ACCEPTED,
     ALIAS,
     PIN,
     READERS,
     TAG,
     Head,
     Key,
+    acceptances_in,
     alias_in,
     applied,
     collection_in,
@@ -34,7 +36,7 @@ from runner.store.head import (
 )
 from runner.store.journal import Journal, read, shared
 from runner.store.record import Entry
-from runner.store.ref import Alias, Author, Collection, CollectionKind, Pin, Tagging
+from runner.store.ref import Acceptance, Alias, Author, Collection, CollectionKind, Pin, Tagging
 from runner.store.sealed import seal, unseal
 
 
@@ -81,6 +83,16 @@ class Refs:
     def tags(self) -> list[Tagging]:
         """All tags that were given or taken away, by name."""
         return sorted(map(tagging_in, self._heads(TAG)), key=lambda tag: tag.name)
+
+    def accepted(self, key: Digest) -> tuple[Acceptance, ...]:
+        """What the user has accepted for work of this base key, oldest first."""
+        head = self._head((ACCEPTED, key))
+        return () if head is None else acceptances_in(head)
+
+    def acceptances(self) -> list[Acceptance]:
+        """All that the user has accepted, oldest first."""
+        found = (one for head in self._heads(ACCEPTED) for one in acceptances_in(head))
+        return sorted(found, key=lambda one: (one.time, one.code))
 
     def history(self) -> list[Entry]:
         """Every change in order: entries with `type`, `time`, `by` and what was changed."""

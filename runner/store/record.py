@@ -5,7 +5,7 @@ nothing else may interpret entries, so that the terminal, the index and a later 
 Times are UTC in ISO 8601 with microseconds and `Z`; durations are seconds of the monotonic clock.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -100,7 +100,8 @@ class Reading:
     """Which files an execution opened.
 
     `code` are paths of its snapshot, None where that is not known for sure; then `doubt` says why, and all of them
-    count. `inputs` are files of inputs as `INPUT/NAME`, for people to see; None where nobody looked.
+    count. `inputs` are files of inputs as `INPUT/NAME`, for people to see; None where nobody looked or they are too
+    many.
     """
 
     code: tuple[str, ...] | None = None
@@ -114,11 +115,16 @@ UNWATCHED = Reading()
 
 @dataclass(frozen=True, slots=True)
 class Reused:
-    """The earlier execution that stands for a node: its id, its number in its project, and its run's id."""
+    """The earlier execution that stands for a node: its id, its number in its project, and its run's id. The number is
+    0 where it has none here: the record came from another store without that run."""
 
     execution: str
     counter: int
     run: str
+
+
+UNNUMBERED = 0
+"""Of a run or an execution that is not in this store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,8 @@ class Execution:
     `job` is the bound job as JSON; `identity` what its programs came from; `metrics` the
     last value per key; `metric_log` an object with all events, one JSON object per line; `work` the kept work folder;
     `key` the base key, by which it may be found to stand for another (`runner.reuse.fact`), None where it may not;
-    `read` which files it opened.
+    `read` which files it opened; `peak_memory` about how many bytes of memory its processes had at most, None where
+    nobody could tell.
     """
 
     id: str
@@ -154,6 +161,7 @@ class Execution:
     work: str | None = None
     key: Digest | None = None
     read: Reading = UNWATCHED
+    peak_memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +212,11 @@ class Run:
 
 class BrokenJournal(ValueError):
     """Entries that cannot follow one another: a damaged store or a bug of ours."""
+
+
+def standing(run: Run) -> Iterator[Reused]:
+    """The earlier executions that stand for nodes of a run, in the order of the nodes."""
+    return (node.reused for node in run.nodes.values() if node.reused is not None)
 
 
 def fold(entries: Iterable[Entry]) -> Run:
@@ -346,6 +359,7 @@ def _finished(entry: Entry) -> dict[str, Any]:
         "warnings": tuple(entry.get("warnings", ())),
         "work": entry.get("work"),
         "read": _reading(entry.get("read")),
+        "peak_memory": entry.get("peak_memory"),
     }
 
 
@@ -353,8 +367,9 @@ def _reading(told: Mapping[str, Any] | None) -> Reading:
     """What an execution opened; of one that does not say, nothing is known."""
     if told is None:
         return UNWATCHED
-    code, inputs = told.get("code"), told.get("inputs")
-    return Reading(None if code is None else tuple(code), told.get("doubt"), None if inputs is None else tuple(inputs))
+    given = dict(told)
+    code, inputs = given.get("code"), given.get("inputs")
+    return Reading(None if code is None else tuple(code), given.get("doubt"), None if inputs is None else tuple(inputs))
 
 
 def interrupted(run: Run) -> Run:

@@ -1,4 +1,5 @@
-"""Names that can be moved, and what is kept or marked: aliases, datasets and models, pins and tags. Pure."""
+"""Names that can be moved, and what is kept, marked or accepted: aliases, datasets and models, pins, tags and executions
+that stand for other work. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -89,6 +90,18 @@ class Tagging:
     name: str
     has: Mapping[str, Thing] = field(default_factory=dict)
     without: Mapping[str, Thing] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What the user has said: that an execution of a run stands for work of another base key, as long as the files that
+    it read are as they were then, of which `code` is a digest (`runner.reuse.decide.reading_key`)."""
+
+    code: Digest
+    execution: str
+    run: str
+    time: str
+    by: Author
 
 
 def name_problem(name: str) -> str | None:

@@ -70,6 +70,7 @@ def execution_row(run: Run, execution: Execution) -> Row:
         "outputs": len(execution.outputs),
         "output_bytes": sum(output.size for output in execution.outputs),
         "warnings": len(execution.warnings),
+        "peak_memory": execution.peak_memory,
     }
 
 

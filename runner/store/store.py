@@ -3,7 +3,7 @@
 Reading never writes, not even to the index. A writing command opens the store with `create=True` and reconciles first.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,16 @@ from runner.state import FINAL
 from runner.store import admission, recovery, withdrawal
 from runner.store.catalog import Catalog
 from runner.store.checksum import Checksums
-from runner.store.column import input_digests
 from runner.store.departed import count_removed, find_removed, removed_run
 from runner.store.durable import disk_errors
+from runner.store.found import Maker
 from runner.store.history import shown_run
 from runner.store.inbox import Request, leave
-from runner.store.index import Index, Kind, Maker
+from runner.store.index import Index, Kind
 from runner.store.journal import timestamp
 from runner.store.layout import Layout
 from runner.store.lease import current_owner
+from runner.store.link import Links
 from runner.store.naming import Refs
 from runner.store.objects import Objects
 from runner.store.record import Execution, Run
@@ -31,6 +32,7 @@ from runner.store.removal import Removals
 from runner.store.row import Row, execution_row, run_row
 from runner.store.tag import Tags
 from runner.store.trash import Batch
+from runner.store.unkept import UnkeptObjects
 from runner.store.writer import RunWriter
 
 _LEAST_PREFIX = 4
@@ -39,9 +41,11 @@ _LEAST_PREFIX = 4
 class Store:
     """The store at one place. Every method raises MlrunError: STORE, LOCKED or DISK."""
 
-    def __init__(self, layout: Layout, *, writable: bool) -> None:
+    def __init__(self, layout: Layout, *, writable: bool, objects: Objects | None = None) -> None:
         self.layout = layout
-        self.objects = Objects(layout, writable=writable)
+        self.objects = objects or Objects(layout, writable=writable)
+        self.keeps = not isinstance(objects, UnkeptObjects)
+        """Whether what is put among the objects, and what is found out on the way, is for the next command too."""
         self.checksums = Checksums(layout.cache / "checksums", self.objects)
         self.refs = Refs(layout.refs, layout.seen_names)
         self._index = Index(layout, writable=writable)
@@ -56,6 +60,12 @@ class Store:
         if create:
             return cls(Layout.create_or_open(root), writable=True)
         return cls(Layout.open_existing(root) or Layout(root), writable=False)
+
+    @classmethod
+    def look(cls, root: Path) -> "Store":
+        """The store at `root`, only to be read, as one that takes what is put among its objects: nothing is kept."""
+        layout = Layout.open_existing(root) or Layout(root)
+        return cls(layout, writable=False, objects=UnkeptObjects(layout))
 
     def close(self) -> None:
         """Let the index go, and rely on no object any more; idempotent."""
@@ -141,24 +151,26 @@ class Store:
             return tags.of_run(run.id, run.tags)
         return tags.of_execution(execution.id, run.id, run.tags)
 
+    def links(self) -> Links:
+        """Who made, got and reused what, for many questions."""
+        return Links(self._index, self._readable_open_runs())
+
     def makers_of(self, digest: Digest) -> list[Maker]:
         """The executions that left this content, with their runs, newest first."""
-        # First what goes on, as everywhere here.
-        found = set(self._open_executions(lambda one: any(output.digest == digest for output in one.outputs)))
-        return sorted(found.union(self._index.makers_of(digest)), reverse=True)
+        return self.links().makers_of(digest)
 
     def users_of(self, digest: Digest) -> list[Maker]:
         """The executions that got this content as an input, with their runs, newest first."""
-        found = set(self._open_executions(lambda one: digest in input_digests(one)))
-        return sorted(found.union(self._index.users_of(digest)), reverse=True)
+        return self.links().users_of(digest)
 
     def with_key(self, key: Digest) -> list[Maker]:
         """The executions that succeeded with this base key, with their runs, newest first; also of runs that go on."""
         return self._index.with_key(key)
 
-    def of_step(self, project_id: str, step: str, limit: int) -> list[Maker]:
-        """The newest executions of a step of a project that succeeded, with their runs, newest first."""
-        return self._index.of_step(project_id, step, limit)
+    def of_step(self, project_id: str, step: str, limit: int, before: str | None = None) -> list[Maker]:
+        """The newest executions of a step of a project that succeeded, with their runs, newest first; with `before`, an
+        id, of those that are older than it."""
+        return self._index.of_step(project_id, step, limit, before)
 
     def remove_run(self, run_id: str, batch: Batch) -> None:
         """Move a run that has ended into a batch of the trash; see `runner.store.withdrawal`."""
@@ -236,10 +248,6 @@ class Store:
 
     def _tags(self) -> Tags:
         return Tags(self.refs.tags())
-
-    def _open_executions(self, fits: Callable[[Execution], bool]) -> Iterator[Maker]:
-        for run in self._readable_open_runs():
-            yield from ((one.id, run.id) for one in run.executions.values() if fits(one))
 
     def _live_rows(self, kind: Kind, project_id: str | None) -> list[Row]:
         """Rows of runs whose end is not in the index, from their journals."""

@@ -21,7 +21,7 @@ from runner.store.record import Execution, Run
 from runner.store.removal import Removed
 from runner.store.store import Store
 from runner.upkeep.mark import BINS, Marks, Mentions, mentioned, raw
-from runner.upkeep.retention import Fact
+from runner.upkeep.retention import Fact, Use
 
 _MAKERS = re.compile(rb'"execution":"([0-9a-f-]{36})"')
 
@@ -34,7 +34,8 @@ class Census:
 
     `marks` is what stays whatever becomes of executions: code, specs and metrics of all records, what names mean, and
     what living processes have claimed. `facts` are about all executions, `outputs` the names of what each of them
-    left, `named` tells why somebody wants one kept.
+    left, `named` tells why somebody wants one kept. `stands` are, by run, the executions that stand for its nodes,
+    `held` tells why a run keeps one of these.
     `settled` are the runs whose journals cannot change any more; `taken_out` is what runs in the trash name.
     """
 
@@ -42,6 +43,8 @@ class Census:
     outputs: list[tuple[str, ...]] = field(default_factory=list)
     marks: Marks = field(default_factory=Marks)
     named: dict[str, str] = field(default_factory=dict)
+    stands: dict[Use, tuple[str, ...]] = field(default_factory=dict)
+    held: dict[str, str] = field(default_factory=dict)
     settled: set[str] = field(default_factory=set)
     taken_out: Mentions = field(default_factory=Mentions)
 
@@ -82,6 +85,7 @@ class CensusTaker:
         if lost and (lost := lost & self._ended_runs()):
             raise _unknown(f"the index knows the end of run `{min(lost)}`, and no journal tells it")
         self._add_names(census)
+        _add_uses(census)
         for folder in run_folders_in_trash(self._layout):
             self._add_taken_out(census, folder)
         if any(fact.got for fact in census.facts):
@@ -100,6 +104,10 @@ class CensusTaker:
         self._add_names(later)
         for fact in later.facts:
             later.marks.add(fact.files)
+        standing = {id for ids in later.stands.values() for id in ids}
+        for fact in census.facts if standing else ():
+            if fact.id in standing:
+                later.marks.add(fact.files)
         return {digest for index in range(BINS) for digest, _ in later.marks.shard(index)}
 
     def _add_claims(self, census: Census) -> None:
@@ -150,6 +158,10 @@ class CensusTaker:
         if settled:
             census.settled.add(run.id)
         going = run.state not in FINAL
+        if standing := tuple(sorted({intern(node.reused.execution) for node in run.nodes.values() if node.reused})):
+            census.stands[Use(run.id, run.counter, run.finished or run.created)] = standing
+            if going:
+                census.held |= dict.fromkeys(standing, f"it stands for a node of run {run.counter}, which is under way")
         files: dict[str, dict[Kind, list[str]]] = {id: {} for id in run.executions}
         for named in named_by(run, self._tree_reader(census, run)):
             if named.kind in FILES:
@@ -193,6 +205,18 @@ class CensusTaker:
                 census.taken_out.add(raw([named.digest]))
         except MlrunError:
             return
+
+
+def _add_uses(census: Census) -> None:
+    """What later runs make of the executions that stand for their nodes."""
+    newest: dict[str, Use] = {}
+    for use in sorted(census.stands):
+        newest |= dict.fromkeys(census.stands[use], use)
+        if use.run in census.named:
+            why = f"it stands for a node of run {use.counter}, which is pinned"
+            census.held |= dict.fromkeys(census.stands[use], why)
+    if newest:
+        census.facts = [fact._replace(use=newest.get(fact.id)) for fact in census.facts]
 
 
 def _readable(folder: RunFolder) -> tuple[Run | None, bool]:

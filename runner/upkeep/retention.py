@@ -4,6 +4,9 @@ Records stay for ever; what an execution can lose are its outputs, its copies of
 somebody said so (a pin, an alias, a version), while its run is under way, while it is among the newest or young, and
 when one that is kept for these reasons got an output of it as an input. That goes one step back and not further:
 an execution that is kept names its own inputs, so those files stay in any case.
+
+An execution that stands for a node of a later run was of use then: that run makes it as new and as young as if it had
+run again, and a run that is pinned or under way keeps it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,10 +28,19 @@ class Ground(StrEnum):
     NAMED = "pinned or named"
     NEWEST = "among the newest"
     YOUNG = "young"
+    REUSED = "reused by a later run"
     INPUT = "an input of one that is kept"
     ELSEWHERE = "in another project"
     EXPIRED = "expired"
     REMOVED = "removed before"
+
+
+class Use(NamedTuple):
+    """The newest run in which an execution stands for a node: its id and number, and when it ended (or else began)."""
+
+    run: str
+    counter: int
+    ended: str
 
 
 class Fact(NamedTuple):
@@ -50,6 +62,12 @@ class Fact(NamedTuple):
     logs: bytes
     made: bytes
     got: bytes
+    use: Use | None = None
+
+    @property
+    def newest(self) -> str:
+        """What it is sorted by: the id of its last use. Ids of runs and executions sort by time."""
+        return max(self.id, self.use.run) if self.use else self.id
 
     @property
     def files(self) -> bytes:
@@ -104,18 +122,17 @@ def decide(
     *,
     project: str | None = None,
     removed: Iterable[str] = (),
+    stands: Mapping[str, str] | None = None,
 ) -> dict[str, Verdict]:
     """The verdict on every execution, by id.
 
-    `named` tells by execution why somebody wants it kept; `young_since` is the moment (UTC, ISO 8601) from which on one
-    is young enough for the policy; only those of `project` can expire, None: of all. `removed` have lost their files
-    already: being young or among the newest brings nothing back, but a name does keep what is still there.
+    `named` tells by execution why somebody wants it kept, `stands` why a run that uses it does; `young_since` is the
+    moment (UTC, ISO 8601) from which on one is young enough for the policy; only those of `project` can expire, None:
+    of all. `removed` have lost their files already: being young or among the newest brings nothing back, but a name
+    does keep what is still there.
     """
     judge = _Judge(policy, young_since, project, frozenset(removed), _newest(facts, policy.last or 0))
-    verdicts = {
-        fact.id: Verdict(Ground.NAMED, named[fact.id]) if fact.id in named and not fact.open else judge.verdict(fact)
-        for fact in facts
-    }
+    verdicts = {fact.id: _by_word(fact, named, stands or {}) or judge.verdict(fact) for fact in facts}
     users = {
         fact.got[at : at + _ID]: fact.counter
         for fact in facts
@@ -128,6 +145,15 @@ def decide(
             if user:
                 verdicts[fact.id] = Verdict(Ground.INPUT, f"execution {user}, which is kept, got a file of it")
     return verdicts
+
+
+def _by_word(fact: Fact, named: Mapping[str, str], stands: Mapping[str, str]) -> Verdict | None:
+    """The verdict on an execution that somebody, or a run that is kept, holds on to."""
+    if fact.open:
+        return None
+    if fact.id in named:
+        return Verdict(Ground.NAMED, named[fact.id])
+    return Verdict(Ground.REUSED, stands[fact.id]) if fact.id in stands else None
 
 
 class _Judge:
@@ -157,9 +183,14 @@ class _Judge:
             return self._elsewhere
         if fact.id in self._newest:
             return self._among
-        if self._young_since is not None and fact.ended >= self._young_since:
+        if self._is_young(fact.ended):
             return self._young
+        if fact.use is not None and self._is_young(fact.use.ended):
+            return Verdict(Ground.REUSED, f"run {fact.use.counter} reused it, and is {self._young.why}")
         return self._expired
+
+    def _is_young(self, moment: str) -> bool:
+        return self._young_since is not None and moment >= self._young_since
 
 
 def _why_expired(policy: Policy) -> str:
@@ -170,10 +201,10 @@ def _why_expired(policy: Policy) -> str:
 
 def _newest(facts: Sequence[Fact], last: int) -> frozenset[str]:
     """The newest of each step, whatever became of them, and the newest that succeeded: ten failures in a row must not
-    drive out the last good model."""
+    drive out the last good model. One that was reused since is as new as that run."""
     kept: set[str] = set()
     counts: dict[tuple[str, str, bool], int] = {}
-    for fact in sorted(facts, key=lambda fact: fact.id, reverse=True):
+    for fact in sorted(facts, key=lambda fact: (fact.newest, fact.id), reverse=True):
         for good in (False, True) if fact.succeeded else (False,):
             key = fact.project, fact.step, good
             if counts.get(key, 0) < last:

@@ -79,6 +79,16 @@ class Survey:
             self.report.anomalies += self._whole_index(index)
         return ""
 
+    def record(self, id: str) -> list[Anomaly]:
+        """What is wrong with the journal, the lease and the rows of one run; its objects are not looked at."""
+        index = self._index()
+        try:
+            wrong = self._run(self.store.layout.run(id), index, Trees(self.inventory), count=False)
+        finally:
+            if index is not None:
+                index.close()
+        return [*self.report.anomalies, *wrong]
+
     def names(self) -> None:
         """Look at what aliases, datasets and models mean."""
         try:

@@ -1,4 +1,4 @@
-"""What a run is tied to: the pins, names and other runs that would point to nothing without it. Changes nothing."""
+"""What a run is tied to: pins, names, other runs and accepted work that would point to nothing without it."""
 
 from collections.abc import Iterator
 
@@ -26,6 +26,7 @@ def ties(store: Store, run: Run) -> Iterator[str]:
         if any(maker in listing for maker in makers):
             yield f"files of it are in {meant.kind} `{printable(meant.name)}`"
     yield from _users(store, run, data)
+    yield from _reusers(store, run)
 
 
 def _pins(store: Store, run: Run, data: dict[str, Datum]) -> Iterator[str]:
@@ -55,3 +56,23 @@ def _users(store: Store, run: Run, data: dict[str, Datum]) -> Iterator[str]:
                 told.add(id)
                 counter = other.executions[id].counter
                 yield f"execution {counter} of run {other.counter} ({printable(other.name)}) got files of it"
+
+
+def _reusers(store: Store, run: Run) -> Iterator[str]:
+    """Nodes of other runs for which its executions stand, and other work for which the user lets them stand."""
+    links = store.links()
+    for execution in run.executions.values():
+        for run_id in links.reusers_of(execution.id):
+            if run_id == run.id:
+                continue
+            try:
+                other = store.run(run_id)
+            except MlrunError:
+                continue
+            for node in other.nodes.values():
+                if node.reused is not None and node.reused.execution == execution.id:
+                    stands = f"execution {execution.counter} stands for node `{printable(node.name)}`"
+                    yield f"{stands} of run {other.counter} ({printable(other.name)})"
+    for one in store.refs.acceptances():
+        if one.run == run.id and one.execution in run.executions:
+            yield f"execution {run.executions[one.execution].counter} is accepted in the place of other work"

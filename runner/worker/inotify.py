@@ -7,7 +7,8 @@ import ctypes
 import errno
 import os
 import struct
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import NamedTuple
 
 ATTRIB = 0x00000004
 CLOSE_WRITE = 0x00000008
@@ -22,13 +23,14 @@ _ONLY_FOLDERS = 0x01000000
 _NONBLOCK = os.O_NONBLOCK
 _CLOEXEC = os.O_CLOEXEC
 _EVENT = struct.Struct("iIII")
-_BUFFER = 1 << 16
+_BUFFER = 1 << 20
+"""Holds the longest queue of usual names that there may be (fs.inotify.max_queued_events is 16,384), so that one call,
+in which other threads of this process may run, makes room for all that comes next."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """Something happened to `name` in the folder with the number `watch`; `mask` says what."""
 
     watch: int
@@ -53,23 +55,29 @@ class Inotify:
         return self._fd
 
     def read(self) -> list[Event]:
-        """The events that have come; none if there are none."""
+        """The events that have come; none if there are none. Raises OSError."""
+        return list(parse(self.take()))
+
+    def take(self) -> bytes:
+        """The same as the kernel wrote them: cheaper, where room in the queue counts. Raises OSError."""
         try:
-            data = os.read(self._fd, _BUFFER)
+            return os.read(self._fd, _BUFFER)
         except BlockingIOError:
-            return []
-        events: list[Event] = []
-        place = 0
-        while place < len(data):
-            watch, mask, _, size = _EVENT.unpack_from(data, place)
-            place += _EVENT.size
-            events.append(Event(watch, mask, data[place : place + size].rstrip(b"\0")))
-            place += size
-        return events
+            return b""
 
     def close(self) -> None:
         """Let the queue and its watches go."""
         os.close(self._fd)
+
+
+def parse(data: bytes) -> Iterator[Event]:
+    """The events of what `Inotify.take` gave."""
+    place = 0
+    while place < len(data):
+        watch, mask, _, size = _EVENT.unpack_from(data, place)
+        place += _EVENT.size
+        yield Event(watch, mask, data[place : place + size].rstrip(b"\0"))
+        place += size
 
 
 def _checked(result: int) -> int:

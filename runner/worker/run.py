@@ -188,13 +188,17 @@ class _Attempt:
         return replace(staged, secrets=self.secrets)
 
     def _start(self, staged: Staged) -> Handle | None:
-        self._witness = Witness(staged.workspace)
+        executor = self.equipment.executor
+        self._witness = Witness(staged.workspace, confined=executor.confines)
+        handle = None
         try:
-            return self.equipment.executor.start(staged)
+            handle = executor.start(staged)
         except MlrunError as error:
-            self._witness.close()
             self._fail(error, start_reason(error))
-            return None
+        finally:
+            if handle is None:
+                self._witness.close()
+        return handle
 
     def _execute(self, handle: Handle, intake: Intake, stopper: Stopper) -> None:
         """From the start of the program to the death of its last process."""

@@ -98,6 +98,7 @@ def environment(job: Job, view: View) -> Mapping[str, str]:
     its outputs."""
     return {
         "PYTHONUNBUFFERED": "1",
+        **job.defaults,
         **job.environment,
         "VH_CONFIG_DIR": view.config,
         "VH_INPUTS_DIR": view.inputs,

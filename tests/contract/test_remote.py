@@ -6,6 +6,7 @@ import shutil
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -15,10 +16,13 @@ from uuid import uuid4
 import pytest
 
 from runner.errors import ExitCode, MlrunError
+from runner.remote.bundle import Bundle
 from runner.remote.kind import open_remote
 from runner.remote.remote import Halted, NotThere, Remote, read_whole
 
-KINDS = ("directory", "ssh", "s3")
+KINDS = ("directory", "ssh", "s3", "bundle")
+SHARED = ("directory", "ssh", "s3")
+"""Those that many may write at the same time."""
 
 
 def unheard(count: int) -> None:
@@ -77,6 +81,20 @@ def s3(s3_server: Any, monkeypatch: pytest.MonkeyPatch) -> Case:
         system.pipe_file(f"{top}/{name}", data)
 
     return Case(open_remote(f"s3://{top}"), lambda: open_remote(f"s3://{top}"), contents, write)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Case:
+    path = tmp_path / "run.mlrun"
+
+    def contents() -> dict[str, bytes]:
+        with closing(Bundle(path, str(path))) as one:
+            return {name: read_whole(one, name, place.size) for name, place in one.members()}
+
+    def write(name: str, data: bytes) -> None:
+        raise NotImplementedError
+
+    return Case(Bundle(path, str(path), writable=True), lambda: Bundle(path, str(path)), contents, write)
 
 
 @pytest.fixture(params=KINDS)
@@ -198,6 +216,7 @@ def test_a_source_that_fails_midway_leaves_nothing(case: Case) -> None:
     assert case.contents() == {}
 
 
+@pytest.mark.parametrize("case", SHARED, indirect=True)
 def test_many_upload_the_same_name_at_once(case: Case) -> None:
     data = random.Random(2).randbytes(1_500_000)
     others = [case.reopen() for _ in range(3)]

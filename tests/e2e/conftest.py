@@ -348,6 +348,19 @@ def make(command: Mlrun, tmp_path: Path) -> Make:
     return make
 
 
+@pytest.fixture
+def made(make: Make, tmp_path: Path) -> Make:
+    """Makes projects with a store of their own, in which nobody else has done the same before, and with the interpreter
+    that lies below that of the tests: in theirs this program may be installed for editing, and edited meanwhile."""
+    path = f"{sys.base_prefix}/bin:{os.environ['PATH']}"
+
+    def made(*content: Any, **variables: str) -> Project:
+        project: Project = make(*content)
+        return project.with_variables(PATH=path, MLRUN_STORE=str(tmp_path / "store"), **variables)
+
+    return made
+
+
 @pytest.fixture(scope="module")
 def shared(request: pytest.FixtureRequest, shared_command: Mlrun, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """One project with the YAML file `YAML` of the test's module, for tests that change no file of it."""

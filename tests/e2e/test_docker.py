@@ -120,3 +120,33 @@ def test_the_example_project_trains_in_containers(iris, docker):
     rows = iris.succeeds("list", "--where", 'node == "evaluate"', "--limit", "1", "--json").json()
     assert rows[0]["executor"] == "docker"
     assert 0.85 <= rows[0]["metrics"]["accuracy"] <= 1
+
+
+def test_a_repetition_takes_the_recorded_image_by_its_id(project, docker, tmp_path):
+    client = pytest.importorskip("docker").from_env()
+    name = f"mlrun-test/moved-{uuid.uuid4().hex[:12]}"
+    image = client.images.get("mlrun-test/busybox:1")
+    container = client.containers.create("mlrun-test/busybox:1", ["true"])
+    made = container.commit(name, "1", conf={"Env": ["TZ=Asia/Tokyo", "OF_IMAGE=yes"]})
+    container.remove()
+    try:
+        command = "env | grep -v -e HOSTNAME -e HOME > /outputs/env.txt"
+        project.write("valohai.yaml", f"- step:\n    name: look\n    image: {name}:1\n    command: ['{command}']\n")
+        project.succeeds("exec", *ALONE, "look")
+        record = project.show("latest")["job"]
+        assert "TZ" not in record["defaults"]
+        assert record["defaults"]["LC_ALL"] == "C.UTF-8"
+        assert b"TZ=Asia/Tokyo\n" in project.outputs("latest", tmp_path / "out")["env.txt"]
+        image.tag(name, "1")
+
+        again = project.succeeds("reproduce", "latest", *ALONE, "--json")
+        assert again.json()["verdict"] == "identical"
+
+        client.images.remove(made.id, force=True)
+        gone = project.mlrun("reproduce", "latest", *ALONE)
+        assert gone.code == 51, str(gone)
+        assert f"missing image {made.id} (`{name}:1`)" in gone.out
+        assert "hint: it was never in a registry" in gone.out
+    finally:
+        client.images.remove(f"{name}:1", force=True)
+        client.close()

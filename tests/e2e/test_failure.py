@@ -100,7 +100,7 @@ def test_the_last_lines_of_a_failed_node_are_repeated_at_the_end_of_a_pipeline(p
         "{name: fall, type: execution, step: broken}]}\n",
     )
 
-    done = project.fails("pipeline", "p", "-j", "1")
+    done = project.fails("pipeline", "--no-reuse", "p", "-j", "1")
 
     tail = done.err[done.err.index("failed: talk: ") :]
     assert "  │ line 1000\n" in tail

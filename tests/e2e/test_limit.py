@@ -80,7 +80,7 @@ def test_any_byte_on_either_stream_keeps_a_step_alive(project):
 
 
 def test_a_stop_condition_that_holds_ends_the_step_with_success_and_the_pipeline_goes_on(project):
-    done = project.succeeds("pipeline", "early")
+    done = project.succeeds("pipeline", "--no-reuse", "early")
 
     learn = next(one for one in project.show()["executions"].values() if one["node"] == "learn")
     assert (learn["state"], learn["reason"]) == ("succeeded", "stop-condition")
@@ -293,9 +293,9 @@ def test_a_nodes_own_mounts_take_the_place_of_those_of_its_step(make, sandbox, d
         f"        step: look\n        override: {{mounts: [{{source: '{data}', destination: /mnt/data}}]}}\n"
     )
 
-    told = project.refused("pipeline", "p", code=40)
+    told = project.refused("pipeline", "--no-reuse", "p", code=40)
     assert f"`--allow-mount {data}`" in told
-    done = project.succeeds("pipeline", "--executor", sandbox, "--allow-mount", data, "p")
+    done = project.succeeds("pipeline", "--no-reuse", "--executor", sandbox, "--allow-mount", data, "p")
     assert "from the host" in done.out
 
 

@@ -219,7 +219,7 @@ def test_another_terminal_follows_to_the_end(project, waiting, until):
 
 
 def test_a_node_of_a_pipeline_is_followed_before_it_has_begun(project, sandbox, until):
-    running = project.start("pipeline", "p", "--var", GO)
+    running = project.start("pipeline", "--no-reuse", "p", "--var", GO)
     running.until("ready")
     first, second = (project.start("logs", "-f", "--node", node) for node in ("first", "second"))
     first.until("ready")

@@ -73,7 +73,7 @@ def pipeline(nodes: str, edges: str, more: str = "") -> str:
 def ran(project, *words: str, yaml: str) -> dict[str, dict]:
     """Run pipeline `p` of `yaml`; gives its executions by node."""
     project.write("valohai.yaml", yaml)
-    project.succeeds("pipeline", "p", *words)
+    project.succeeds("pipeline", "--no-reuse", "p", *words)
     return {execution["node"]: execution for execution in project.show()["executions"].values()}
 
 
@@ -166,7 +166,7 @@ def test_what_the_command_line_gives_wins_over_an_edge(project, tmp_path):
 def test_a_metric_that_its_node_never_printed_fails_the_node_below(project):
     project.write("valohai.yaml", pipeline("a=make b=take", "a.metadata.los, b.parameter.limit"))
 
-    done = project.fails("pipeline", "p", code=41)
+    done = project.fails("pipeline", "--no-reuse", "p", code=41)
 
     assert "node `a` printed no metadata `los` for `b.parameter.limit`" in done.err
     assert project.show()["nodes"]["b"]["state"] == "failed"
@@ -175,7 +175,7 @@ def test_a_metric_that_its_node_never_printed_fails_the_node_below(project):
 def test_a_metric_of_the_wrong_type_fails_the_node_below(project):
     project.write("valohai.yaml", pipeline("a=make b=take", "a.metadata.best, b.parameter.limit"))
 
-    done = project.fails("pipeline", "p", code=41)
+    done = project.fails("pipeline", "--no-reuse", "p", code=41)
 
     assert "`a.metadata.best`" in done.err
     assert project.show()["nodes"]["b"]["reason"] == "input"
@@ -208,7 +208,7 @@ def test_an_override_changes_defaults_for_its_node_only(project):
 def test_a_pipeline_has_a_help_page_with_the_options_of_its_nodes(project):
     project.write("valohai.yaml", pipeline("a=make b=take", "a.output.a.csv, b.input.data"))
 
-    page = project.succeeds("pipeline", "p", "--help").out
+    page = project.succeeds("pipeline", "--no-reuse", "p", "--help").out
 
     for text in ("--a.seed", "--a.raw", "--b.limit", "--b.data", "`make`", "`take`"):
         assert text in page
@@ -218,7 +218,7 @@ def test_dry_run_tells_nodes_values_and_edges_and_runs_nothing(project):
     project.write("valohai.yaml", pipeline("a=make b=take", "a.output.a.csv, b.input.data"))
     before = project.command.recorded()
 
-    done = project.succeeds("pipeline", "p", "--dry-run", "--a.seed=77")
+    done = project.succeeds("pipeline", "--no-reuse", "p", "--dry-run", "--a.seed=77")
 
     assert "2 nodes would run" in done.out
     assert "seed = 77" in done.out
@@ -229,7 +229,7 @@ def test_dry_run_tells_nodes_values_and_edges_and_runs_nothing(project):
 def test_json_prints_one_document_and_every_log_on_stderr(project):
     project.write("valohai.yaml", pipeline("a=make b=take", "a.output.a.csv, b.input.data"))
 
-    done = project.succeeds("pipeline", "p", "--json")
+    done = project.succeeds("pipeline", "--no-reuse", "p", "--json")
 
     assert {node: record["state"] for node, record in done.json()["nodes"].items()} == dict.fromkeys("ab", "succeeded")
     assert "a │ seed 1 word hello" in done.err
@@ -243,7 +243,7 @@ def meeting(project, folder, *options: str):
     project.write("valohai.yaml", pipeline("a=meet b=meet", ""))
     words = [f"--{me}.{name}={value}" for me, other in ("ab", "ba")
              for name, value in (("folder", folder), ("me", me), ("other", other))]  # fmt: skip
-    return project.mlrun("pipeline", "p", "--executor", "process", *words, *options)
+    return project.mlrun("pipeline", "--no-reuse", "p", "--executor", "process", *words, *options)
 
 
 def test_two_branches_run_at_the_same_time(project, tmp_path):
@@ -253,7 +253,7 @@ def test_two_branches_run_at_the_same_time(project, tmp_path):
 def test_with_one_slot_nothing_runs_at_the_same_time(project):
     project.write("valohai.yaml", pipeline("a=stamp b=stamp c=stamp", ""))
 
-    project.succeeds("pipeline", "p", "--jobs=1")
+    project.succeeds("pipeline", "--no-reuse", "p", "--jobs=1")
 
     spans = sorted((execution["started"], execution["finished"]) for execution in project.show()["executions"].values())
     assert all(before[1] <= after[0] for before, after in pairwise(spans))
@@ -268,7 +268,7 @@ def test_a_failing_node_skips_what_hangs_on_it_and_what_has_not_started(project)
         pipeline("x=broken y=take z=take", "x.dependency.a, y.dependency.a\ny.dependency.a, z.dependency.a"),
     )
 
-    done = project.fails("pipeline", "p")
+    done = project.fails("pipeline", "--no-reuse", "p")
 
     nodes = project.show()["nodes"]
     assert [nodes[name]["state"] for name in "xyz"] == ["failed", "skipped", "skipped"]
@@ -289,7 +289,7 @@ def test_on_error_decides_what_goes_on(project, policy, other, below, code):
     )
     project.write("valohai.yaml", yaml)
 
-    assert project.mlrun("pipeline", "p", "-j", "1").code == code
+    assert project.mlrun("pipeline", "--no-reuse", "p", "-j", "1").code == code
 
     nodes = project.show()["nodes"]
     assert [nodes[name]["state"] for name in ("x", "y", "other")] == ["failed", below, other]
@@ -298,7 +298,7 @@ def test_on_error_decides_what_goes_on(project, policy, other, below, code):
 def test_the_final_table_names_every_node_with_its_state_and_metrics(project):
     project.write("valohai.yaml", pipeline("a=make b=take", "a.output.a.csv, b.input.data"))
 
-    out = project.succeeds("pipeline", "p").out
+    out = project.succeeds("pipeline", "--no-reuse", "p").out
 
     table = {line.split()[0]: line for line in out.splitlines() if "│" not in line}
     assert table["node"].split() == ["node", "state", "execution", "duration", "metrics"]
@@ -322,9 +322,10 @@ def test_what_has_no_effect_is_said_once_with_its_places(make):
     step = "- step: {{name: {0}, image: 'busybox:1', command: 'true', environment: big, upload-store: far}}\n"
     nodes = "".join(f"{{name: {name}, type: execution, step: {name}}}, " for name in "abc")
     text = "".join(step.format(name) for name in "abc")
-    text += f"- pipeline: {{name: p, nodes: [{nodes}], edges: []}}\n- policy: {{step: a, reuse: never}}\n"
-    said = make(text).succeeds("pipeline", "p").err
+    text += f"- pipeline: {{name: p, nodes: [{nodes}], edges: []}}\n- policy: {{step: a, reuse: never, pool: big}}\n"
+    said = make(text).succeeds("pipeline", "--no-reuse", "p").err
 
     assert "valohai.yaml:1:56: `environment` has no effect in this version (and in 2 more places)" in said
     assert said.count("`upload-store` has no effect") == 1
-    assert said.count("`policy` has no effect in this version\n") == 1
+    assert said.count("`pool` has no effect in this version\n") == 1
+    assert "`reuse`" not in said

@@ -57,7 +57,7 @@ def remote(tmp_path: Path) -> str:
 
 def test_a_colleague_looks_copies_out_uses_and_repeats(mine: Any, yours: Any, remote: str, tmp_path: Path) -> None:
     mine.succeeds("exec", "make", "--word", "other")
-    mine.succeeds("pipeline", "both", "--title", "first light")
+    mine.succeeds("pipeline", "--no-reuse", "both", "--title", "first light")
     yours.succeeds("exec", "make", "--word", "own")
     pushed = mine.succeeds("push", "--to", remote, "--json")
     assert len(pushed.json()["runs"]) == 2
@@ -77,7 +77,7 @@ def test_a_colleague_looks_copies_out_uses_and_repeats(mine: Any, yours: Any, re
 
 
 def test_records_alone_can_be_looked_at(mine: Any, yours: Any, remote: str) -> None:
-    mine.succeeds("pipeline", "both")
+    mine.succeeds("pipeline", "--no-reuse", "both")
     mine.succeeds("push", "--to", remote)
     yours.succeeds("fetch", "--from", remote)
     assert yours.show("1")["metrics"] == {"acc": 0.5}
@@ -159,7 +159,7 @@ def test_a_host_behind_ssh(mine: Any, yours: Any, ssh_host: Any) -> None:
 def test_an_object_store(mine: Any, yours: Any, s3_server: Any, tmp_path: Path) -> None:
     pytest.importorskip("s3fs")
     address, keys = f"s3://lab/{os.getpid()}/{tmp_path.name}", {"AWS_ENDPOINT_URL": s3_server.address, **s3_server.keys}
-    mine.succeeds("pipeline", "both")
+    mine.succeeds("pipeline", "--no-reuse", "both")
     mine.with_variables(**keys).succeeds("push", "--to", address)
     pulled = json.loads(yours.with_variables(**keys).succeeds("pull", "--from", address, "--json").out)
     assert pulled["refused"] == {}
@@ -191,7 +191,7 @@ def test_a_place_without_a_remote_is_told(yours: Any, remote: str) -> None:
 
 def test_what_only_the_record_of_is_here_is_no_input_and_says_how_to_get_it(mine: Any, yours: Any, remote: str) -> None:
     yours.succeeds("exec", "make", "--word", "own")
-    mine.succeeds("pipeline", "both")
+    mine.succeeds("pipeline", "--no-reuse", "both")
     mine.succeeds("push", "--to", remote)
     yours.succeeds("fetch", "--from", remote)
     hint = f"`mlrun pull run:2 --from {remote}`"
@@ -223,7 +223,7 @@ def test_a_pulled_run_sets_no_variable_of_a_step_of_ours(mine: Any, yours: Any, 
     declared = "    environment-variables: [{name: BASH_ENV, optional: true}]\n"
     mine.write("valohai.yaml", text.replace("      - {name: model}\n", "      - {name: model}\n" + declared))
     mine.commit()
-    mine.succeeds("pipeline", "both")
+    mine.succeeds("pipeline", "--no-reuse", "both")
     assert mine.show("2")["job"]["environment"]["BASH_ENV"] == "bad.sh"
     mine.succeeds("push", "--to", remote)
     yours.succeeds("pull", "--from", remote)

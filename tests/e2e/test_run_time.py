@@ -58,7 +58,7 @@ def found(make, tmp_path):
         folder = tmp_path / words[0]
         return {name: data.decode() for name, data in project.outputs("latest", folder).items()}
 
-    return look("exec", "--title", "T", "--tag", "t", "look"), look("pipeline", "--tag", "t", "p")
+    return look("exec", "--title", "T", "--tag", "t", "look"), look("pipeline", "--no-reuse", "--tag", "t", "p")
 
 
 def variables(one):
@@ -73,6 +73,10 @@ def test_the_page_names_what_a_step_finds(found):
     assert set(variables(alone)) == always
     assert set(variables(piped)) == always | in_pipelines
     assert variables(alone)["VH_JOB_ID"] == f"exec-{variables(alone)['VH_EXECUTION_ID']}"
+
+    seen = dict(line.split("=", 1) for line in alone["env.txt"].splitlines() if "=" in line)
+    fixed = {name: cells[1].strip("`") for name, cells in told.items() if cells[0].startswith("unless you set it")}
+    assert {name: seen[name] for name in fixed} | {"OMP_NUM_THREADS": fixed["OMP_NUM_THREADS"]} == fixed
 
     names = {name for name in alone if name not in ("env.txt", "pwd.txt")}
     assert names == {f"{n}.{s}" for n in ("parameters", "inputs", "execution", "runtime") for s in ("json", "yaml")}

@@ -94,7 +94,7 @@ def test_a_stored_secret_reaches_the_step_that_declares_it_and_nothing_else(proj
 
 def test_a_step_that_does_not_declare_it_does_not_get_it(project):
     keep(project)
-    project.succeeds("pipeline", "p")
+    project.succeeds("pipeline", "--no-reuse", "p")
 
     assert project.log("latest") == "0\nnothing of default\n"
 
@@ -116,7 +116,7 @@ def test_another_project_has_secrets_of_its_own(project, tmp_path):
 def test_an_env_file_gives_every_step_its_variables_as_secrets(project, tmp_path):
     file = tmp_path / "secrets.env"
     file.write_text(f"# ours\nTOKEN='{VALUE.replace(chr(39), '')}'\nOTHER=hidden-too\n")
-    done = project.succeeds("pipeline", "p", "--env-file", file)
+    done = project.succeeds("pipeline", "--no-reuse", "p", "--env-file", file)
 
     assert "nothing of ***" in project.log("latest")
     assert "hidden-too" not in done.out + done.err

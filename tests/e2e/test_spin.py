@@ -231,7 +231,7 @@ def test_a_container_that_a_killed_spin_left_is_removed_by_the_next_run(docker, 
 
 
 def test_a_node_is_repeated_alone_in_the_context_of_its_run(project):
-    project.succeeds("pipeline", "whole")
+    project.succeeds("pipeline", "--no-reuse", "whole")
     project.write("code.txt", "second\n")
 
     done = project.succeeds("exec", "train", "--inputs-from", "latest")
@@ -254,7 +254,7 @@ def test_a_node_is_repeated_alone_in_the_context_of_its_run(project):
 
 @pytest.mark.parametrize("name", ["1", "run:1", "latest", "run:latest"])
 def test_a_run_is_named_in_many_ways(project, name):
-    project.succeeds("pipeline", "whole")
+    project.succeeds("pipeline", "--no-reuse", "whole")
     project.succeeds("exec", "prepare", "--text", "two")
 
     if name != "run:latest":
@@ -265,7 +265,7 @@ def test_a_run_is_named_in_many_ways(project, name):
 
 def test_the_command_line_wins_over_the_run(project, tmp_path):
     (tmp_path / "mine.csv").write_text("mine\n")
-    project.succeeds("pipeline", "whole")
+    project.succeeds("pipeline", "--no-reuse", "whole")
 
     done = project.succeeds("exec", "train", "--inputs-from", "latest", "--C", "8", "--data", tmp_path / "mine.csv")
 
@@ -273,7 +273,7 @@ def test_the_command_line_wins_over_the_run(project, tmp_path):
 
 
 def test_a_node_that_never_ran_gets_what_its_upstreams_left(project):
-    project.fails("pipeline", "broken")
+    project.fails("pipeline", "--no-reuse", "broken")
     assert not project.show("run:1")["nodes"]["tr"]["executions"]
 
     done = project.succeeds("exec", "train", "--inputs-from", "1", "--node", "tr")
@@ -283,7 +283,7 @@ def test_a_node_that_never_ran_gets_what_its_upstreams_left(project):
 
 
 def test_an_upstream_that_failed_is_told_unless_the_command_line_gives_what_it_would_bring(project):
-    project.fails("pipeline", "broken")
+    project.fails("pipeline", "--no-reuse", "broken")
 
     said = project.refused("exec", "train", "--inputs-from", "1", "--node", "other", code=2)
     done = project.succeeds("exec", "train", "--inputs-from", "1", "--node", "other", "--data", "data.csv")
@@ -304,7 +304,7 @@ def test_an_upstream_that_failed_is_told_unless_the_command_line_gives_what_it_w
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_what_makes_no_sense_is_refused(project, words, said):
-    project.fails("pipeline", "broken")
+    project.fails("pipeline", "--no-reuse", "broken")
 
     assert said in project.refused("exec", "train", *words, code=2)
 
@@ -316,7 +316,7 @@ def test_a_run_without_the_step_and_a_project_without_runs_are_told(project):
 
 
 def test_a_dry_run_shows_where_the_inputs_come_from(project):
-    project.succeeds("pipeline", "whole")
+    project.succeeds("pipeline", "--no-reuse", "whole")
 
     done = project.succeeds("exec", "--dry-run", "train", "--inputs-from", "latest")
 

@@ -126,7 +126,7 @@ def test_other_signals_stop_a_run_just_so(project, marker, alive, number, code):
 
 
 def test_ctrl_c_in_a_pipeline_skips_what_has_not_started(project, marker, alive):
-    running = project.start("pipeline", "p", f"--second.marker={marker}")
+    running = project.start("pipeline", "--no-reuse", "p", f"--second.marker={marker}")
     running.until("ready")
 
     running.signal(signal.SIGINT)
@@ -177,7 +177,7 @@ def test_when_the_runner_is_killed_its_step_dies_and_the_run_is_interrupted(proj
 
 @pytest.mark.sandbox
 def test_after_the_runner_was_killed_the_next_run_works_and_notes_the_lost_one(project, marker, sandbox, alive, until):
-    running = project.start("pipeline", "--executor", sandbox, "p", f"--second.marker={marker}")
+    running = project.start("pipeline", "--no-reuse", "--executor", sandbox, "p", f"--second.marker={marker}")
     running.until("ready")
     running.signal(signal.SIGKILL)
     running.end()
@@ -203,7 +203,7 @@ def test_a_process_step_does_not_outlive_a_killed_runner_for_long(project, marke
 
 
 def test_a_run_under_way_is_shown_as_it_is(project, marker):
-    running = project.start("pipeline", "p", f"--second.marker={marker}")
+    running = project.start("pipeline", "--no-reuse", "p", f"--second.marker={marker}")
     running.until("ready")
 
     run = project.show()

@@ -183,7 +183,7 @@ def test_poor_surroundings_change_no_data(shared, variables):
         ["metrics"],
         ["outputs"],
         ["exec", "ümläut ✓", "--help"],
-        ["pipeline", "p"],
+        ["pipeline", "--no-reuse", "p"],
     ):
         poor.succeeds(*words)
     assert poor.show("run:latest")["state"] == "succeeded"
@@ -211,7 +211,7 @@ def test_a_home_that_is_not_there_is_not_made(shared, tmp_path):
 
 
 def test_a_pipeline_on_a_terminal_shows_its_nodes_and_leaves_the_final_table(shared):
-    code, text = on_terminal(shared, "pipeline", "p")
+    code, text = on_terminal(shared, "pipeline", "--no-reuse", "p")
 
     assert code == 0
     assert "Traceback" not in text
@@ -228,7 +228,7 @@ def test_a_step_on_a_terminal_prints_its_log(shared):
     assert "line 1\r\nline 2\r\nline 3\r\n" in text
 
 
-@pytest.mark.parametrize("words", [("exec", "rude"), ("pipeline", "p"), ("logs",)], ids=" ".join)
+@pytest.mark.parametrize("words", [("exec", "rude"), ("pipeline", "--no-reuse", "p"), ("logs",)], ids=" ".join)
 def test_control_codes_of_a_step_do_not_reach_the_terminal(shared, words):
     shared.succeeds("exec", "rude")
 
@@ -255,7 +255,7 @@ def test_a_pipe_gets_the_log_byte_for_byte(shared):
 
 def test_no_colours_where_nobody_wants_them(shared):
     for variables, term in (({"NO_COLOR": "1"}, "xterm"), ({}, "dumb")):
-        code, text = on_terminal(shared.with_variables(**variables), "pipeline", "p", term=term)
+        code, text = on_terminal(shared.with_variables(**variables), "pipeline", "--no-reuse", "p", term=term)
         assert code == 0
         assert "\x1b[3" not in text
         assert "two │ over" in text

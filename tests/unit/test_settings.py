@@ -143,6 +143,17 @@ def test_a_reserve_that_is_no_size_is_refused(tmp_path: Path) -> None:
         written(tmp_path, 'reserve = "some"\n')
 
 
+def test_what_counts_of_a_python_file_is_its_syntax_unless_the_file_says_bytes(tmp_path: Path) -> None:
+    assert Settings(Path("/s")).code_key == "syntax"
+    assert written(tmp_path, 'code-key = "bytes"\n').code_key == "bytes"
+
+
+def test_a_code_key_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MlrunError, match="there is no code key `tree`") as caught:
+        written(tmp_path, 'code-key = "tree"\n')
+    assert caught.value.code is ExitCode.USAGE
+
+
 def test_a_file_sets_what_the_store_keeps_and_may_have(tmp_path: Path) -> None:
     settings = written(tmp_path, 'quota = "50G"\nkeep-last = 3\nkeep-within = "30d"\nstore = "/s"\n')
     assert settings == Settings(Path("/s"), quota=50 << 30, keep_last=3, keep_within=30 * 86400.0)

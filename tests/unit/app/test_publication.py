@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from runner.app.publication import catch_up, publish
+from runner.app.publication import catch_up, publish, publish_again, would_move
 from runner.digest import hash_bytes
 from runner.errors import ExitCode
 from runner.job import Job, Outcome, Script
-from runner.state import Reason
+from runner.state import Reason, State
 from runner.store.datum import datum_id
 from runner.store.identity import new_id
-from runner.store.record import Code, OutputFile, ProjectRef
+from runner.store.record import Code, Execution, OutputFile, ProjectRef
 from runner.store.store import Store
 from runner.worker.report import Finished
 
@@ -234,3 +234,52 @@ def test_an_execution_that_asks_for_too_many_names_gets_none_and_one_short_sente
 
     assert said == "not set: the outputs ask for 1,002 names, and at most 1,000 are set for one execution"
     assert store.refs.history() == []
+
+
+MODEL = {"valohai.model-versions": [{"uri": "model://m"}]}
+"""Asks for a version with the next number."""
+
+
+def newest(store: Store) -> list[str]:
+    return [datum.name for datum in store.catalog.version("model", "m", "latest")]
+
+
+def recorded(store: Store, outputs: Mapping[str, Mapping[str, Any]]) -> Execution:
+    """An execution that left these, whose names are set."""
+    job, told = a_job(), finished(store, outputs)
+    publish(store, "me", job, told)
+    return Execution(job.id, 1, "train", "train", {}, State.SUCCEEDED, "t", outputs=told.outputs)
+
+
+def test_names_that_mean_what_they_should_are_not_set_again(store: Store) -> None:
+    wishes = {"a": {"valohai.alias": "prod"}, "b": version("dataset://d/v1"), "c": MODEL}
+    execution = recorded(store, wishes)
+    before = store.refs.history()
+    assert not would_move(store, execution)
+    assert publish_again(store, "me", execution) == []
+    assert store.refs.history() == before
+
+
+def test_names_that_mean_something_else_by_now_are_set_again_by_what_stands_for_another(store: Store) -> None:
+    execution = recorded(store, {"a": {"valohai.alias": "prod"}, "b": MODEL})
+    recorded(store, {"z": {"valohai.alias": "prod"}, "y": MODEL})
+    assert would_move(store, execution)
+    assert publish_again(store, "me", execution) == []
+    alias = store.refs.alias("prod")
+    assert alias is not None
+    assert alias.datum.id == datum_id(execution.id, "a")
+    assert newest(store) == ["b"]
+    assert not would_move(store, execution)
+    with store.refs.changing({"user": "me"}) as change:
+        change.remove_alias("prod")
+    assert would_move(store, execution)
+
+
+def test_names_that_were_set_later_than_a_moment_stay(store: Store) -> None:
+    execution = recorded(store, {"a": {"valohai.alias": "prod"}, "b": MODEL})
+    later = recorded(store, {"z": {"valohai.alias": "prod"}, "y": MODEL})
+    assert publish_again(store, "me", execution, since="2001-01-01T00:00:00.000000Z") == []
+    alias = store.refs.alias("prod")
+    assert alias is not None
+    assert alias.datum.execution == later.id
+    assert newest(store) == ["y"]

@@ -2,17 +2,19 @@
 
 import io
 import sys
+from typing import cast
 
 import pytest
 from rich.console import Console
 
 from runner.cli.board import Board, Tail, metric_text, metrics_text
 from runner.cli.cell import duration_text
-from runner.cli.display import PlainDisplay, failures, final_table
+from runner.cli.display import PlainDisplay, failures, final_table, start_sentence
 from runner.cli.live import LiveDisplay
 from runner.escape import printable, printable_lines
 from runner.events import (
     Event,
+    Foreseen,
     InputFetched,
     LogArrived,
     MetricsArrived,
@@ -66,7 +68,7 @@ def test_plain_output_is_whole_lines_with_their_node_and_loses_no_last_line(caps
             display(event)
     assert out.getvalue().splitlines() == ["a │ hello", 'a │ {"loss": 0.123456789}', "a │ partial"]
     talk = capsys.readouterr().err
-    assert "pipeline `p` (run 3, 2 nodes) with sandbox" in talk
+    assert "pipeline `p` (run 3) with sandbox" in talk
     assert "b: skipped - upstream, `a` failed" in talk
 
 
@@ -219,3 +221,44 @@ def test_endless_progress_and_endless_keys_are_bounded() -> None:
     assert len(board.nodes["a"].tails["stderr"].unfinished) <= 1 << 16
     assert len(board.nodes["a"].metrics) == 1000
     assert board.nodes["a"].tails["stderr"].partial() == f"{2999:0100d}"
+
+
+def test_a_reused_node_says_which_execution_stands_for_it_since_when_and_with_which_metrics(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    started = RunStarted("id", 3, "pipeline", "p", "sandbox", (NodeShown("a", "s", "i", ()),))
+    reused = NodeChanged("a", State.REUSED, None, "execution 4 of run 2", execution=4, age=3 * 86400.0)
+    with PlainDisplay(io.StringIO()) as display:
+        for event in (started, Foreseen(1, 1, 0.0), MetricsArrived("a", {"loss": 0.5}), reused):
+            display(event)
+    talk = capsys.readouterr().err.splitlines()
+    assert talk[1:] == ["1 node, all reused", "a: reused execution 4 of run 2, 3 days ago loss=0.5"]
+    assert final_table(display.board).splitlines()[1].split() == ["a", "reused", "#4", "loss=0.5"]
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ((12, 9, 240.0), "12 nodes, 9 reused, about 4 min"),
+        ((12, 9, None), "12 nodes, 9 reused"),
+        ((12, 0, 0.4), "12 nodes, about 1 s"),
+        ((1, 0, 7300.0), "1 node, about 2 h 02 min"),
+        ((12, 12, 0.0), "12 nodes, all reused"),
+    ],
+)
+def test_the_first_line_says_only_what_is_known(told: tuple[int, int, float | None], said: str) -> None:
+    assert start_sentence(*told) == said
+
+
+def test_the_live_table_shows_reused_nodes_and_what_is_to_come() -> None:
+    started = RunStarted("id", 3, "pipeline", "p", "sandbox", (NodeShown("a", "s", "i", ()),))
+    reused = NodeChanged("a", State.REUSED, None, "execution 4 of run 2", execution=4, age=60.0)
+    display = LiveDisplay()
+    for event in (started, Foreseen(1, 1, 0.0), reused):
+        display(event)
+    console = Console(file=io.StringIO(), width=100)
+    console.print(display._draw())
+    drawn = cast("io.StringIO", console.file).getvalue()
+    assert "1 node, all reused" in drawn
+    assert "= a" in drawn
+    assert "execution 4 of run 2, 1 min ago" in drawn

@@ -22,6 +22,8 @@ VERBS = [
     ["metrics", "1"],
     ["metrics", "1", "--events"],
     ["outputs", "1"],
+    ["lineage", "1/model.pkl"],
+    ["lineage", "1/model.pkl", "--format", "svg"],
     ["stop", "run:1"],
 ]
 HEAVY = ["docker", "git", "jsonschema", "rich", "pydantic", "yaml", "requests", "asyncio"]

@@ -1,6 +1,7 @@
 """What is written of a job is enough to make it again."""
 
 import json
+from dataclasses import replace
 
 from runner.engine.entry import job_from_json, job_to_json
 from runner.job import Allowance, HostMount, InputFile, Job, JobInput, Network, Script
@@ -24,6 +25,7 @@ JOB = Job(
     allowance=Allowance(cpus=1.5, cpu_set=(0, 2), memory=1 << 30, shm=1, devices={"nvidia.com/gpu": -1}),
     mounts=(HostMount("/a", "/b", True),),
     secrets=("TOKEN",),
+    defaults={"TZ": "UTC"},
 )
 
 
@@ -31,9 +33,20 @@ def test_a_job_comes_back_from_its_record_whole() -> None:
     assert job_from_json(JOB.id, json.loads(json.dumps(job_to_json(JOB)))) == JOB
 
 
+LATER = ("allowance", "mounts", "secrets", "defaults")
+
+
+def test_what_only_this_execution_was_told_is_written_too() -> None:
+    document = {"valohai.execution-ctime": "now", "valohai.execution-step": "train"}
+
+    told = job_to_json(replace(JOB, documents={"execution": document, "parameters": {}}))["told"]
+
+    assert told == {"valohai.execution-ctime": "now"}
+
+
 def test_a_record_without_the_later_fields_is_a_job_without_bounds() -> None:
-    old = {key: value for key, value in job_to_json(JOB).items() if key not in ("allowance", "mounts", "secrets")}
+    old = {key: value for key, value in job_to_json(JOB).items() if key not in LATER}
 
     job = job_from_json(JOB.id, old)
 
-    assert (job.allowance, job.mounts, job.secrets) == (Allowance(), (), ())
+    assert (job.allowance, job.mounts, job.secrets, job.defaults) == (Allowance(), (), (), {})

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from runner.digest import hash_bytes
-from runner.engine.loop import Callbacks, Loop, publish_nothing
+from runner.engine.callback import Bound, Callbacks, Stand, Ticket, publish_nothing
+from runner.engine.loop import Loop
 from runner.engine.machine import EndRun
 from runner.errors import ExitCode, Location, MlrunError
 from runner.events import Event, NodeChanged
@@ -79,6 +80,10 @@ def job_of(node: PlannedNode, time_limit: float | None = None) -> Job:
     return Job(f"id-{node.name}", "s", "image", Script(("true",)), "0" * 64, {}, (), {}, time_limit=time_limit)
 
 
+def bind_at_once(node: PlannedNode, upstream: Mapping[str, Left], ticket: Ticket) -> Bound | Stand:
+    return Bound(job_of(node), ticket.number())
+
+
 Work = Callable[[Job, Stopper, JobListener], Finished]
 
 
@@ -97,10 +102,11 @@ def until_stopped(job: Job, stopper: Stopper, listener: JobListener) -> Finished
 def loop_of(plan: Plan, journal: Journal, work: Work = succeed, **changes: Any) -> tuple[Loop, list[Event]]:
     events: list[Event] = []
     calls = Callbacks(
-        bind=changes.pop("bind", lambda node, upstream, counter: job_of(node)),
+        bind=changes.pop("bind", bind_at_once),
         work=work,
         leave=lambda job, done: Left(metrics=done.metrics),
         publish=changes.pop("publish", publish_nothing),
+        known=changes.pop("known", {}),
     )
     settings: dict[str, Any] = {
         "slots": 2,
@@ -143,9 +149,9 @@ def test_nothing_is_told_or_started_before_it_is_durable() -> None:
 def test_downstream_nodes_are_bound_with_what_their_upstreams_left() -> None:
     bound: dict[str, Mapping[str, Left]] = {}
 
-    def bind(node: PlannedNode, upstream: Mapping[str, Left], counter: int) -> Job:
+    def bind(node: PlannedNode, upstream: Mapping[str, Left], ticket: Ticket) -> Bound:
         bound[node.name] = upstream
-        return job_of(node)
+        return Bound(job_of(node), ticket.number())
 
     loop, _ = loop_of(plan_of(a=(), b=("a",)), Journal(), bind=bind)
     loop.run()
@@ -164,7 +170,7 @@ def test_independent_nodes_run_at_the_same_time() -> None:
 
 
 def test_inputs_that_are_not_to_be_had_fail_the_node_with_their_exit_code() -> None:
-    def bind(node: PlannedNode, upstream: Mapping[str, Left], counter: int) -> Job:
+    def bind(node: PlannedNode, upstream: Mapping[str, Left], ticket: Ticket) -> Bound:
         raise MlrunError("no such file", code=ExitCode.INPUT, hint="look again", location=HERE)
 
     journal = Journal()
@@ -192,7 +198,7 @@ def test_a_request_in_the_inbox_ends_the_run() -> None:
 def test_a_time_limit_stops_the_node_and_is_its_reason() -> None:
     journal = Journal()
     loop, events = loop_of(
-        plan_of(a=()), journal, until_stopped, bind=lambda node, upstream, counter: job_of(node, time_limit=0.05)
+        plan_of(a=()), journal, until_stopped, bind=lambda node, upstream, ticket: Bound(job_of(node, 0.05), 1)
     )
     assert loop.run().state is State.FAILED
     assert [event.reason for event in events if isinstance(event, NodeChanged)][-1] is Reason.TIMEOUT

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from runner.digest import hash_bytes
+from runner.engine.callback import Bound, Ticket
 from runner.engine.machine import EndRun
 from runner.events import NodeChanged, Noticed
 from runner.job import Job
@@ -46,9 +47,9 @@ def test_names_are_set_after_the_record_and_before_anything_downstream_is_bound(
         told.append(f"publish {job.id} after {journal.types().count('execution-finished')}")
         return [f"about {job.id}"]
 
-    def bind(node: PlannedNode, upstream: Mapping[str, Left], counter: int) -> Job:
+    def bind(node: PlannedNode, upstream: Mapping[str, Left], ticket: Ticket) -> Bound:
         told.append(f"bind {node.name}")
-        return job_of(node)
+        return Bound(job_of(node), ticket.number())
 
     loop, events = loop_of(plan_of(a=(), b=("a",)), journal, bind=bind, publish=publish)
     loop.run()

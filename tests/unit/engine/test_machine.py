@@ -17,6 +17,7 @@ from runner.engine.machine import (
     Machine,
     Move,
     NodeBound,
+    NodeReused,
     NodeUnbindable,
     SetTimer,
     Start,
@@ -27,7 +28,7 @@ from runner.engine.machine import (
 from runner.errors import Location
 from runner.plan.model import Plan, PlannedNode
 from runner.spec.model import CommandItem, OnError, Step
-from runner.state import FINAL, BadTransition, Reason, State
+from runner.state import DONE, FINAL, TRANSITIONS, BadTransition, Reason, State
 
 HERE = Location("valohai.yaml", 1, 1)
 STEP = Step("s", HERE, "busybox", (CommandItem("true", HERE),))
@@ -220,6 +221,63 @@ def test_a_node_bound_after_the_run_was_stopped_never_starts() -> None:
     assert machine.handle(NodeBound("a")) == []
 
 
+def test_a_reused_node_releases_what_is_downstream() -> None:
+    plan = plan_of({"a": (), "b": ("a",)})
+    machine = Machine(plan, 1)
+    machine.handle(Begun())
+
+    assert machine.handle(NodeReused("a", "execution 3 stands for it")) == [
+        Move("a", State.REUSED, None, "execution 3 stands for it"),
+        Move("b", State.READY),
+        Bind("b"),
+    ]
+
+
+def test_a_run_of_which_all_is_reused_succeeds_and_takes_no_slot() -> None:
+    plan = plan_of({"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")})
+    machine = Machine(plan, 1)
+    seen: list[Action] = []
+    queue = machine.handle(Begun())
+    while queue:
+        action = queue.pop(0)
+        seen.append(action)
+        if isinstance(action, Bind):
+            queue += machine.handle(NodeReused(action.node, "it stands"))
+
+    assert set(states(machine, plan).values()) == {State.REUSED}
+    assert seen[-1] == EndRun(State.SUCCEEDED, None)
+    assert not [action for action in seen if isinstance(action, Start)]
+
+
+def test_a_node_that_turns_out_to_be_reused_after_the_run_was_stopped_stays_skipped() -> None:
+    plan = plan_of({"a": (), "b": ("a",)})
+    machine = Machine(plan, 1)
+    machine.handle(Begun())
+    machine.handle(StopAsked())
+
+    assert machine.handle(NodeReused("a", "late")) == []
+    assert states(machine, plan) == {"a": State.SKIPPED, "b": State.SKIPPED}
+
+
+def test_a_failure_below_a_reused_node_skips_and_stops_by_its_own_on_error() -> None:
+    plan = plan_of({"a": (), "bad": ("a",), "below": ("bad",), "other": ("a",)}, bad=OnError.STOP_NEXT)
+    machine = Machine(plan, 2)
+    machine.handle(Begun())
+    advance(machine, machine.handle(NodeReused("a", "it stands")), bad="fail")
+
+    assert states(machine, plan) == {
+        "a": State.REUSED,
+        "bad": State.FAILED,
+        "below": State.SKIPPED,
+        "other": State.SUCCEEDED,
+    }
+
+
+def test_a_node_is_reused_only_while_its_turn_is_open() -> None:
+    assert [state for state, after in TRANSITIONS.items() if State.REUSED in after] == [State.READY]
+    assert State.REUSED in FINAL and State.REUSED in DONE and not TRANSITIONS[State.REUSED]
+
+
 def test_an_impossible_move_tells_the_story_that_led_there() -> None:
     machine = Machine(plan_of({"a": ()}), slots=1)
     advance(machine, machine.handle(Begun()))
@@ -251,10 +309,11 @@ def test_every_run_ends_with_every_node_final_whatever_happens(
         if pending:
             action = pending.pop(0)
             match action:
-                case Bind(name) if data.draw(st.booleans()) or data.draw(st.booleans()):
-                    pending += machine.handle(NodeBound(name))
                 case Bind(name):
-                    pending += machine.handle(NodeUnbindable(name, Reason.INPUT, "gone"))
+                    answers = [NodeBound(name), NodeReused(name, "it stands")] * 2
+                    pending += machine.handle(
+                        data.draw(st.sampled_from([*answers, NodeUnbindable(name, Reason.INPUT, "gone")]))
+                    )
                 case Start(name):
                     running.add(name)
                     assert len(running) <= slots

@@ -180,10 +180,7 @@ def bound(planned: PlannedNode, resolved: Resolved, **fetched: tuple[InputFile, 
         planned,
         resolved,
         fetched,
-        id="id",
         snapshot="s",
-        identities={"VH_JOB_ID": "exec-id"},
-        documents={},
         network=Network.NONE,
     )
 
@@ -193,7 +190,8 @@ def test_a_job_has_the_filled_in_script_and_its_files() -> None:
     job = bound(planned, resolve(planned, {"make": LEFT}))
     assert job.script.items == ("use --n=12 --set=a",)
     assert job.inputs == (JobInput("data", (file("a.csv"),)),)
-    assert job.documents["parameters"] == {"n": 12, "set": "a"}
+    assert job.documents == {"parameters": {"n": 12, "set": "a"}}
+    assert job.id == ""
 
 
 def test_a_flag_that_nobody_set_is_false_in_the_documents_and_not_in_the_command() -> None:

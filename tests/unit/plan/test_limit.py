@@ -118,10 +118,7 @@ def test_limits_and_grants_reach_the_job() -> None:
         node,
         resolve(node, {}),
         {},
-        id="1",
         snapshot="0",
-        identities={},
-        documents={},
         network=Network.NONE,
         grant=Grant((mount,), {"nvidia.com/gpu": 1}, 9),
     )

@@ -341,7 +341,7 @@ def test_the_further_fields_of_a_pipeline_are_typed() -> None:
     assert (b.task, b.step, c.step) == ("sweep", None, None)
     assert (c.deployment, c.endpoints, c.aliases) == ("live", ("predict",), ("prod",))
     assert pipeline.reuse_executions is True
-    assert [name for name, _ in pipeline.ignored] == ["reuse-executions", "environment", "configuration"]
+    assert [name for name, _ in pipeline.ignored] == ["environment", "configuration"]
 
 
 def test_reuse_that_nobody_speaks_of_differs_from_reuse_refused() -> None:

@@ -12,7 +12,7 @@ from runner.errors import ExitCode, MlrunError
 from runner.store.catalog import data_of, read_listing, write_listing
 from runner.store.datum import Datum, datum_id
 from runner.store.identity import new_id
-from runner.store.index import MIGRATIONS
+from runner.store.migration import MIGRATIONS
 from runner.store.store import Store
 from runner.store.writer import RunWriter
 

@@ -35,6 +35,8 @@ EACH = {
     "unpinned": entries("unpinned", id=IDS),
     "tagged": entries("tagged", name="a", id=IDS, what="run", own=OWN),
     "untagged": entries("untagged", name="a", id=IDS, what="run", own=OWN),
+    "accepted": entries("accepted", name="a", code=WORDS, execution=IDS, run="r"),
+    "unaccepted": entries("unaccepted", name="a", code=WORDS),
     "name-kept": entries("name-kept", kind=KIND, name="a", head=st.just({"name": "a", "versions": [], "aliases": {}})),
 }
 
@@ -58,9 +60,9 @@ def test_whatever_happens_to_a_name_its_file_can_be_understood_and_a_change_told
 
 
 def test_a_name_that_means_something_else_for_each_kind_has_a_file_for_each() -> None:
-    keys = {key_of(dict.fromkeys(("id", "name"), "x") | {"type": type}) for type in ("alias-set", "pinned", "tagged")}
+    keys = {key_of(dict.fromkeys(("id", "name"), "x") | {"type": type}) for type in EACH}
     keys |= {key_of({"type": "version-made", "kind": kind, "name": "x"}) for kind in ("dataset", "model")}
-    assert len(keys) == 5
+    assert {folder for folder, _ in keys} == set(READERS)
 
 
 def a_version(name: str, size: int) -> dict[str, Any]:

@@ -17,12 +17,15 @@ from runner.store import database
 from runner.store.catalog import data_of, write_listing
 from runner.store.durable import disk_errors
 from runner.store.identity import new_id
-from runner.store.index import MIGRATIONS, Index
+from runner.store.index import Index
 from runner.store.lease import current_owner
+from runner.store.migration import MIGRATIONS
 from runner.store.store import Store
 from runner.store.trash import Trash
 
 from .conftest import INPUT, Header, answers, finish, killed, reader, tell, void, whole_run
+
+KEY = hash_bytes(b"all that it is made of")
 
 
 @pytest.mark.parametrize("harm", ["deleted", "emptied", "garbage", "truncated", "zero-page", "old-version"])
@@ -341,3 +344,81 @@ def test_an_index_of_every_version_before_is_brought_up_to_date(store: Store, he
         connection.execute(f"PRAGMA user_version = {version}")
     assert answers(store) == before
     assert list(store.layout.root.glob("*.damaged-*")) == []
+
+
+def tables_of(store: Store) -> dict[str, list[Any]]:
+    """All rows of all tables but the owners, which a rebuild reads from elsewhere."""
+    with closing(sqlite3.connect(store.layout.index)) as index:
+        names = [name for (name,) in index.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {name: sorted(index.execute(f"SELECT * FROM {name}").fetchall(), key=repr) for name in names}
+
+
+def stock_with_reuse(store: Store, header: Header) -> tuple[str, str, str]:
+    """A run of two executions of which one succeeded, and one that reused it: their ids and its id."""
+    good, bad = new_id(), new_id()
+    with store.begin_run(header("a", "b")) as first:
+        for id, node, state in ((good, "a", "succeeded"), (bad, "b", "failed")):
+            created = {"type": "execution-created", "id": id, "node": node, "counter": 1, "key": KEY, "job": {}}
+            first.append([created, {"type": "execution-finished", "id": id, "state": state}])
+        first.append([{"type": "run-finished", "state": "failed"}])
+    with store.begin_run(header("a")) as second:
+        reused = {"execution": good, "counter": 1, "run": first.id}
+        second.append([{"type": "node-moved", "node": "a", "state": "reused", "reused": reused}])
+        second.append([{"type": "run-finished", "state": "succeeded"}])
+    return first.id, second.id, good
+
+
+def test_only_what_succeeded_is_found_by_its_key_and_its_step(store: Store, header: Header) -> None:
+    first, second, good = stock_with_reuse(store, header)
+    assert store.with_key(KEY) == [(good, first)]
+    assert store.of_step("p1", "step a", 5) == [(good, first)]
+    assert store.of_step("p1", "step b", 5) == store.of_step("p2", "step a", 5) == []
+    assert store.links().reusers_of(good) == [second]
+
+
+def test_an_execution_is_found_by_its_key_while_its_run_goes_on(store: Store, header: Header) -> None:
+    with store.begin_run(header("a", "b")) as writer:
+        id = new_id()
+        writer.append([{"type": "execution-created", "id": id, "node": "a", "counter": 1, "key": KEY, "job": {}}])
+        assert store.with_key(KEY) == []
+        writer.append([{"type": "execution-finished", "id": id, "state": "succeeded"}])
+        assert store.with_key(KEY) == [(id, writer.id)]
+
+
+@pytest.mark.parametrize("version", [*range(len(MIGRATIONS)), "rebuilt"])
+def test_whatever_index_there_was_the_rows_are_those_of_the_journals(
+    store: Store, header: Header, version: int | str
+) -> None:
+    stock_with_reuse(store, header)
+    before = tables_of(store)
+    assert all(before[name] for name in ("keys", "steps", "reuses"))
+    if version == "rebuilt":
+        store.rebuild({"user": "me"})
+    else:
+        store.close()
+        store.layout.index.unlink()
+        with closing(sqlite3.connect(store.layout.index)) as connection:
+            for migration in MIGRATIONS[: int(version)]:
+                connection.executescript(migration)
+            connection.execute(f"PRAGMA user_version = {version}")
+        store.runs()
+        store.new_execution_counter("another")
+        before["counters"].append(("another", "execution", 1))
+    after = tables_of(store)
+    assert {name: after[name] for name in before} == {name: sorted(rows, key=repr) for name, rows in before.items()}
+
+
+def test_a_run_that_is_removed_is_found_by_nothing(store: Store, header: Header) -> None:
+    first, second, good = stock_with_reuse(store, header)
+    batch = Trash(store.layout).begin("rm", "me")
+    store.remove_run(second, batch)
+    assert store.links().reusers_of(good) == []
+    store.remove_run(first, batch)
+    assert store.with_key(KEY) == store.of_step("p1", "step a", 5) == []
+    assert not any(rows for name, rows in tables_of(store).items() if name in ("keys", "steps", "reuses"))
+
+
+def test_a_list_counts_the_nodes_that_were_reused(store: Store, header: Header) -> None:
+    stock_with_reuse(store, header)
+    assert [row["nodes"] for row in store.runs()] == [{"reused": 1}, {"waiting": 2}]
+    assert next(row["executions"] for row in store.runs()) == []

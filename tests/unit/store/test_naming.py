@@ -215,6 +215,28 @@ def test_a_tag_without_anything_left_has_no_file(refs: Refs) -> None:
     assert list((refs._root / "tag").iterdir()) == []
 
 
+def test_what_was_accepted_holds_for_one_state_of_the_code_until_it_is_taken_back(refs: Refs) -> None:
+    key, one, other = hash_bytes(b"key"), hash_bytes(b"one"), hash_bytes(b"other")
+    assert refs.accepted(key) == ()
+    with refs.changing(ME) as change:
+        change.accept(key, one, "e1", "r1")
+        change.accept(key, other, "e1", "r1")
+        change.accept(key, one, "e2", "r2")
+    assert [(one.code, one.execution, one.run) for one in refs.accepted(key)] == [
+        (other, "e1", "r1"),
+        (one, "e2", "r2"),
+    ]
+    assert refs.accepted(one) == ()
+    assert {one.execution for one in refs.acceptances()} == {"e1", "e2"}
+    with refs.changing(ME) as change:
+        change.unaccept(key, one)
+    assert [one.code for one in refs.accepted(key)] == [other]
+    with refs.changing(ME) as change:
+        change.unaccept(key, other)
+    assert refs.acceptances() == []
+    assert list((refs._root / "accepted").iterdir()) == []
+
+
 NAMES = st.sampled_from(["a", "b"])
 ENTRIES = st.one_of(
     st.fixed_dictionaries({"type": st.just("alias-set"), "name": NAMES, "datum": st.just(asdict(a_datum()))}),
@@ -230,6 +252,10 @@ ENTRIES = st.one_of(
             "own": st.booleans(),
         }
     ),
+    st.fixed_dictionaries(
+        {"type": st.just("accepted"), "name": NAMES, "code": NAMES, "execution": NAMES, "run": st.just("r")}
+    ),
+    st.fixed_dictionaries({"type": st.just("unaccepted"), "name": NAMES, "code": NAMES}),
 )
 
 
@@ -256,22 +282,24 @@ def fill(refs: Refs) -> object:
         change.remove_alias("one")
         change.pin("run", "r1")
         change.tag("run", "r1", "best", own=False)
+        change.accept(hash_bytes(b"key"), hash_bytes(b"code"), "e1", "r1")
     return everything(refs)
 
 
 def everything(refs: Refs) -> object:
-    return [refs.aliases(), refs.collections("dataset"), refs.collections("model"), refs.pins(), refs.tags()]
+    collections = [refs.collections("dataset"), refs.collections("model")]
+    return [refs.aliases(), collections, refs.pins(), refs.tags(), refs.acceptances()]
 
 
 def test_damaged_missing_and_old_files_are_put_together_again_from_the_log(refs: Refs) -> None:
     before = fill(refs)
     files = [path for path in refs._root.rglob("*") if path.is_file() and path.name != "log"]
-    assert len(files) == 4
+    assert len(files) == 5
     old = files[0].read_bytes()
-    for path, content in zip(files, (b"", b"{}", b"\xff", None), strict=True):
+    for path, content in zip(files, (b"", b"{}", b"\xff", None, b"x"), strict=True):
         path.write_bytes(content) if content is not None else path.unlink()
     (refs._root / "alias" / hash_bytes(b"one")).write_bytes(old)
-    assert refs.rebuild(ME) == 5
+    assert refs.rebuild(ME) == 6
     assert everything(refs) == before
     assert refs.rebuild(ME) == 0
 

@@ -8,7 +8,20 @@ import pytest
 
 from runner.digest import hash_bytes
 from runner.state import Reason, State
-from runner.store.record import BrokenJournal, Code, LogRef, OutputFile, Story, fold, interrupted, to_json
+from runner.store.record import (
+    UNWATCHED,
+    BrokenJournal,
+    Code,
+    LogRef,
+    OutputFile,
+    Reading,
+    Reused,
+    Story,
+    fold,
+    interrupted,
+    standing,
+    to_json,
+)
 from runner.store.recovery import last_entries
 from tests.cost import allocated, steps
 
@@ -95,6 +108,47 @@ def test_a_whole_story_is_told() -> None:
     assert to_json(run)["executions"]["e2"]["metrics"] == {"loss": 0.1}
 
 
+REUSED = {"execution": "e0", "counter": 3, "run": "r0"}
+
+
+def test_a_node_for_which_an_earlier_execution_stands_tells_which() -> None:
+    run = fold(
+        [
+            created("a", "b"),
+            moved("a", "reused", detail="execution 3 of run 1", reused=REUSED),
+            moved("b", "ready"),
+            {"type": "run-finished", "time": "t", "state": "succeeded"},
+        ]
+    )
+    node = run.nodes["a"]
+    assert (node.state, node.reused, node.detail) == (State.REUSED, Reused("e0", 3, "r0"), "execution 3 of run 1")
+    assert (node.executions, run.nodes["b"].reused, run.executions) == ((), None, {})
+    assert list(standing(run)) == [node.reused]
+    assert to_json(run)["nodes"]["a"]["reused"] == REUSED
+
+
+def test_an_execution_tells_its_key_and_what_it_opened() -> None:
+    read = {"code": ["a.py", "b.py"], "inputs": ["data/x"]}
+    entries = [created("a"), execution("a", "e") | {"key": hash_bytes(b"k")}, finished("e", read=read)]
+    one = fold(entries).executions["e"]
+    assert (one.key, one.read) == (hash_bytes(b"k"), Reading(("a.py", "b.py"), None, ("data/x",)))
+    doubtful = fold([*entries[:-1], finished("e", read={"code": None, "doubt": "too many"})]).executions["e"]
+    assert doubtful.read == Reading(None, "too many", None)
+
+
+def test_a_journal_from_before_there_was_reuse_is_told_as_one_of_which_nothing_is_known() -> None:
+    run = fold([created("a"), moved("a", "ready"), execution("a", "e"), finished("e"), moved("a", "succeeded")])
+    one = run.executions["e"]
+    assert (one.key, one.read, run.nodes["a"].reused, list(standing(run))) == (None, UNWATCHED, None, [])
+    assert UNWATCHED.code is None
+
+
+def test_an_interrupted_run_keeps_what_was_reused_before() -> None:
+    run = interrupted(fold([created("a", "b"), moved("a", "reused", reused=REUSED), moved("b", "ready")]))
+    assert (run.state, run.nodes["a"].state, run.nodes["b"].state) == ("interrupted", "reused", "skipped")
+    assert run.nodes["a"].reused == Reused("e0", 3, "r0")
+
+
 @pytest.mark.parametrize(
     "entries",
     [
@@ -104,6 +158,9 @@ def test_a_whole_story_is_told() -> None:
         [created("a"), moved("b", "ready")],
         [created("a"), moved("a", "asleep")],
         [created("a"), execution("b", "e")],
+        [created("a"), moved("a", "reused", reused={"execution": "e0"})],
+        [created("a"), moved("a", "reused", reused=None)],
+        [created("a"), execution("a", "e"), finished("e", read=["a.py"])],
         [created("a"), execution("a", "e"), execution("a", "e")],
         [created("a"), started("e")],
         [created("a"), finished("e")],

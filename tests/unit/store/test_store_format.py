@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from runner.store.claim import Claims
 from runner.store.head import REF_ENTRY_TYPES
 from runner.store.identity import new_id
 from runner.store.imported import Import, write_import
+from runner.store.migration import MIGRATIONS
 from runner.store.packed import Packed
 from runner.store.recipe import Piece, make_recipe
 from runner.store.record import ENTRY_TYPES
@@ -106,6 +108,30 @@ def test_another_program_can_read_a_run(store: Store, header: Header) -> None:
     with closing(sqlite3.connect(root / "index.sqlite")) as index:
         assert index.execute("SELECT id, counter, final FROM runs").fetchall() == [(writer.id, 1, 1)]
         assert index.execute("SELECT id, run, final FROM executions").fetchall() == [(id, writer.id, 1)]
+
+
+def test_another_program_can_tell_what_was_reused_and_what_was_read(store: Store, header: Header) -> None:
+    key = blake3(b"all that it is made of").hexdigest()
+    read = {"code": ["train.py"], "inputs": ["data/a.csv"]}
+    with store.begin_run(header("a")) as writer:
+        id = new_id()
+        created = {"type": "execution-created", "id": id, "node": "a", "counter": 1, "key": key, "job": {"image": "x"}}
+        writer.append([created, {"type": "execution-finished", "id": id, "state": "succeeded", "read": read}])
+        writer.append([{"type": "run-finished", "state": "succeeded"}])
+    earlier = writer.id
+    reused = {"execution": id, "counter": 1, "run": earlier}
+    with store.begin_run(header("a")) as writer:
+        writer.append([{"type": "node-moved", "node": "a", "state": "reused", "reused": reused}])
+        writer.append([{"type": "run-finished", "state": "succeeded"}])
+    runs = store.layout.root / "runs"
+    first, second = (second_reader(runs / run / "journal") for run in (earlier, writer.id))
+    assert [entry["key"] for entry in first if "key" in entry] == [key]
+    assert [entry["read"] for entry in first if "read" in entry] == [read]
+    assert [entry["reused"] for entry in second if "reused" in entry] == [reused]
+    with closing(sqlite3.connect(store.layout.index)) as index:
+        assert index.execute("SELECT base, execution FROM keys").fetchall() == [(bytes.fromhex(key), id)]
+        assert index.execute("SELECT project, step, execution FROM steps").fetchall() == [("p1", "step a", id)]
+        assert index.execute("SELECT execution, run FROM reuses").fetchall() == [(id, writer.id)]
 
 
 def test_another_program_can_read_the_names_and_knows_the_ids_of_data(store: Store, header: Header) -> None:
@@ -238,6 +264,7 @@ def test_every_object_is_named_by_its_hash(store: Store) -> None:
 
 def test_the_page_names_every_entry_state_reason_and_table() -> None:
     page = (Path(__file__).parents[3] / "docs" / "store-format.md").read_text(encoding="utf-8")
-    tables = ("counters", "runs", "executions", "data", "inputs")
-    for word in (*ENTRY_TYPES, *REF_ENTRY_TYPES, *REMOVAL_ENTRY_TYPES, *State, *Reason, *tables, "owner", "inbox"):
+    tables = re.findall(r"CREATE TABLE (\w+)", "".join(MIGRATIONS))
+    fields = ("reused", "key", "read", "doubt", "defaults", "owner", "inbox")
+    for word in (*ENTRY_TYPES, *REF_ENTRY_TYPES, *REMOVAL_ENTRY_TYPES, *State, *Reason, *tables, *fields):
         assert f"`{word}" in page, word

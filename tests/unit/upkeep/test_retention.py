@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.upkeep.retention import DEFAULT, Fact, Ground, Policy, Verdict, decide
+from runner.upkeep.retention import DEFAULT, Fact, Ground, Policy, Use, Verdict, decide
 
 MINUTE = "2026-01-01T00:{:02}:00.000000Z"
 
@@ -93,6 +93,35 @@ def test_a_name_keeps_what_is_left_of_one_that_lost_its_files() -> None:
     assert kept(judge([fact(1)], Policy(0, None), removed=["0001"], named={"0001": "pinned"})) == {1}
 
 
+def reused_at(minute: int, run: int = 7) -> Use:
+    """A use in a run that ended so many minutes after midnight."""
+    return Use(f"{minute:04}", run, MINUTE.format(minute))
+
+
+def test_one_that_was_reused_lately_is_as_young_as_that_run() -> None:
+    verdicts = judge([fact(1, use=reused_at(31)), fact(2, use=reused_at(29)), fact(3)], Policy(0, 60.0))
+    assert kept(verdicts) == {1}
+    assert verdicts["0001"] == (Ground.REUSED, "run 7 reused it, and is younger than 1 min")
+
+
+def test_one_that_was_reused_lately_is_among_the_newest_of_its_step() -> None:
+    facts = [fact(1, use=reused_at(9)), fact(2), fact(3), fact(4)]
+    assert kept(judge(facts, Policy(2, None))) == {1, 4}
+
+
+def test_a_run_that_is_pinned_or_under_way_keeps_what_stands_for_its_nodes() -> None:
+    why = "it stands for a node of run 7, which is pinned"
+    verdicts = judge([fact(1), fact(2), fact(3, got=got(2))], Policy(0, None), stands={"0001": why, "0003": why})
+    assert verdicts["0001"] == (Ground.REUSED, why)
+    # It is kept, and so is the maker of its input.
+    assert kept(verdicts) == {1, 2, 3}
+
+
+def test_a_reused_one_that_lost_its_files_before_is_young_in_vain() -> None:
+    verdicts = judge([fact(1, use=reused_at(50))], Policy(0, 60.0), removed=["0001"])
+    assert verdicts["0001"].ground is Ground.REMOVED
+
+
 @pytest.mark.parametrize(
     ("policy", "text"),
     [
@@ -108,14 +137,20 @@ def test_a_policy_says_what_it_keeps(policy: Policy, text: str) -> None:
 
 FACTS = st.lists(
     st.builds(
-        lambda number, step, succeeded, going, inputs: fact(
-            number, step=step, succeeded=succeeded, open=going, got=got(*inputs)
+        lambda number, step, succeeded, going, inputs, used: fact(
+            number,
+            step=step,
+            succeeded=succeeded,
+            open=going,
+            got=got(*inputs),
+            use=None if used is None else reused_at(used),
         ),
         st.integers(0, 59),
         st.sampled_from(["train", "clean"]),
         st.booleans(),
         st.booleans(),
         st.lists(st.integers(0, 59), max_size=2),
+        st.none() | st.integers(0, 59),
     ),
     max_size=20,
     unique_by=lambda one: one.id,

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from runner.digest import hash_bytes
 from runner.store.catalog import data_of
 from runner.store.record import Execution
 from runner.upkeep.tie import ties
+
+from .test_reuse import reuse
 
 Scene = Any
 
@@ -48,6 +51,17 @@ def test_an_execution_that_got_the_same_bytes_from_another_is_no_tie(scene: Scen
     scene.execute("evaluate", inputs=data_of(second))
     assert told(scene, first) == []
     assert len(told(scene, second)) == 1
+
+
+def test_other_runs_for_whose_nodes_it_stands_and_work_it_was_accepted_for_are_ties(scene: Scene) -> None:
+    execution = scene.execute(outputs={"model": b"m"})
+    other = reuse(scene, execution)
+    with scene.writing() as store, store.refs.changing({"user": "me"}) as change:
+        change.accept(hash_bytes(b"key"), hash_bytes(b"code"), execution.id, scene.run_of(execution).id)
+    assert told(scene, execution) == [
+        f"execution {execution.counter} stands for node `train` of run {other.counter} (train)",
+        f"execution {execution.counter} is accepted in the place of other work",
+    ]
 
 
 def test_names_of_files_cannot_steer_the_terminal(scene: Scene) -> None:

@@ -191,6 +191,7 @@ class Wrapped:
     """The fake executor with something else about it."""
 
     name: ClassVar[str] = "fake"
+    confines: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self.inner = FakeExecutor()

@@ -203,6 +203,11 @@ def test_the_environment_names_the_folders_and_nothing_overrides_them(stage: Sta
     assert staged.environment["PYTHONUNBUFFERED"] == "1"
 
 
+def test_the_variables_of_the_step_win_over_those_that_hold_results_still(stage: Stage, job: Job) -> None:
+    staged, _ = stage(replace(job, environment={"TZ": "Asia/Tokyo"}, defaults={"TZ": "UTC", "LC_ALL": "C.UTF-8"}))
+    assert (staged.environment["TZ"], staged.environment["LC_ALL"]) == ("Asia/Tokyo", "C.UTF-8")
+
+
 def test_any_user_may_write_where_a_step_writes_and_none_may_look_in_from_outside(stage: Stage, job: Job) -> None:
     before = os.umask(0o077)
     try:

@@ -1,0 +1,83 @@
+"""In what a machine and its programs are not those that an execution had. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One thing that is not as it was, with short texts for both; empty for what was not there or is gone."""
+
+    what: str
+    before: str
+    after: str
+
+
+_HOST = {
+    "machine": "architecture",
+    "processor": "processor",
+    "flags": "processor flags",
+    "processors": "processors",
+    "kernel": "kernel",
+    "distribution": "distribution",
+    "gpu": "GPU",
+    "gpu_driver": "GPU driver",
+}
+"""What of a machine may change results (`runner.provenance.host`), and its name for people."""
+
+_IDENTITY = {"version": "Python", "build": "build of Python", "platform": "platform", "engine": "engine"}
+_SETS = {"distributions": "package", "editable": "editable package"}
+
+
+def host_drift(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Drift]:
+    """Between two descriptions of machines; what either does not know is no difference."""
+    for key, what in _HOST.items():
+        if key in before and key in after and before[key] != after[key]:
+            yield from _change(what, before[key], after[key])
+
+
+def identity_drift(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Drift]:
+    """Between two records of what programs come from: the `id` and further facts. None for the same id."""
+    if before.get("id") == after.get("id"):
+        return
+    found = [*_details(before, after)]
+    yield from found or [Drift("programs", str(before.get("id", "")), str(after.get("id", "")))]
+
+
+def _details(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Drift]:
+    for key, what in _IDENTITY.items():
+        one, other = (_without_kernel(side.get(key)) for side in (before, after))
+        if key in before and key in after and one != other:
+            yield from _change(what, one, other)
+    for key, what in _SETS.items():
+        yield from _set_changes(what, before.get(key) or (), after.get(key) or ())
+    had, has = before.get("system_packages") or {}, after.get("system_packages") or {}
+    for path in sorted({*had, *has}):
+        if had.get(path) != has.get(path):
+            yield Drift(f"packages in `{path}`", str(had.get(path, ""))[:16], str(has.get(path, ""))[:16])
+
+
+def _without_kernel(value: Any) -> Any:
+    """A platform as `Linux-RELEASE-x86_64-with-LIBRARY`: the kernel is the machine's."""
+    return value.rpartition("-with-")[2] if isinstance(value, str) and "-with-" in value else value
+
+
+def _set_changes(what: str, before: Sequence[str], after: Sequence[str]) -> Iterator[Drift]:
+    """One per name of `name==version` texts."""
+    had, has = (dict(str(one).partition("==")[::2] for one in side) for side in (before, after))
+    for name in sorted({*had, *has}):
+        one, other = had.get(name), has.get(name)
+        if one != other:
+            yield Drift(f"{what} `{name}`", "" if one is None else one or name, "" if other is None else other or name)
+
+
+def _change(what: str, before: Any, after: Any) -> Iterator[Drift]:
+    if isinstance(before, list) and isinstance(after, list):
+        gone, new = (
+            [str(one) for one in side if one not in other] for side, other in ((before, after), (after, before))
+        )
+        if gone or new:
+            yield Drift(what, " ".join(gone), " ".join(new))
+    else:
+        yield Drift(what, "" if before is None else str(before), "" if after is None else str(after))

@@ -1,0 +1,137 @@
+"""What a run would do, in words and as JSON: the fate of each node with its reason, and what all is likely to take."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from runner.app.forecast import Asks, Depends, Estimate, Fails, Fate, Runs, Stands
+from runner.app.why import Outlook
+from runner.cli.cause import Evidence, summary, tell
+from runner.cli.cell import size_text
+from runner.cli.display import about, stand_words
+from runner.escape import printable
+from runner.reuse.decide import Miss
+from runner.spec.phrase import counted
+from runner.store.record import Execution, Run
+
+WORDS: Mapping[type[Fate], str] = {
+    Stands: "reused",
+    Runs: "runs",
+    Depends: "depends",
+    Asks: "asks",
+    Fails: "fails",
+}
+
+
+def fate_sentence(fate: Fate, outlook: Outlook) -> str:
+    """The fate of a node and its reason in one line."""
+    match fate:
+        case Stands(stand):
+            return f"reused: {stand_words(stand.detail, stand.age)}"
+        case Runs(miss):
+            said = summary(miss.causes, outlook.evidence(miss))
+            return f"runs: {said}" if said else "runs"
+        case Depends(upstream):
+            return f"depends on what {_joined(upstream)} {'writes' if len(upstream) == 1 else 'write'}"
+        case Asks(addresses):
+            return f"asks {', '.join(map(printable, addresses))}"
+        case Fails(error):
+            return f"fails: {printable(error.message)}"
+
+
+def _joined(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *first, last = map(printable, names)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def estimate_words(told: Estimate) -> str:
+    """What the nodes that may run are likely to take; empty where nothing is known or nothing runs."""
+    if told.reused == told.nodes:
+        return ""
+    pieces = [about(told.seconds)] if told.seconds is not None else []
+    pieces += [f"{size_text(told.memory)} of memory"] if told.memory is not None else []
+    pieces += [f"{size_text(told.output_bytes)} of outputs"] if told.output_bytes is not None else []
+    return ", ".join(pieces) + ", by what it took before" if pieces else ""
+
+
+def head_words(fates: Mapping[str, Fate]) -> str:
+    """How many nodes have which fate: `12 nodes would run`, or `12 nodes: 9 reused, 1 runs, 2 depend on others`."""
+    reused = sum(isinstance(fate, Stands) for fate in fates.values())
+    total = counted(len(fates), "node")
+    if not reused:
+        return f"{total} would run"
+    if reused == len(fates):
+        return f"{total}: all reused"
+    depends = sum(isinstance(fate, Depends | Asks) for fate in fates.values())
+    runs = len(fates) - reused - depends
+    pieces = [f"{reused} reused", f"{runs} {'runs' if runs == 1 else 'run'}"]
+    if depends:
+        pieces.append(f"{depends} {'depends' if depends == 1 else 'depend'} on others")
+    return f"{total}: {', '.join(pieces)}"
+
+
+# JSON ---------------------------------------------------------------------------------------------------------------
+
+
+def outlook_json(outlook: Outlook) -> dict[str, Any]:
+    """The whole outlook as JSON data."""
+    told = outlook.estimate
+    return {
+        "kind": outlook.plan.kind,
+        "name": outlook.plan.name,
+        "nodes": [node_json(name, outlook) for name in outlook.fates],
+        "estimate": {
+            "nodes": told.nodes,
+            "reused": told.reused,
+            "seconds": told.seconds,
+            "memory": told.memory,
+            "output_bytes": told.output_bytes,
+        },
+    }
+
+
+def node_json(name: str, outlook: Outlook) -> dict[str, Any]:
+    """One node of it."""
+    node, fate = outlook.plan.nodes[name], outlook.fates[name]
+    head = {"name": name, "step": node.step.name, "image": node.step.image, "fate": WORDS[type(fate)]}
+    return head | dict(_details(fate, outlook))
+
+
+def _details(fate: Fate, outlook: Outlook) -> Iterator[tuple[str, Any]]:
+    match fate:
+        case Stands(stand):
+            yield "execution", stand.reused.execution
+            yield "counter", stand.reused.counter
+            yield "run", stand.reused.run
+            yield "age", round(stand.age, 3)
+        case Runs(miss):
+            yield from miss_json(miss, outlook).items()
+        case Depends(upstream):
+            yield "upstream", list(upstream)
+        case Asks(addresses):
+            yield "addresses", list(addresses)
+        case Fails(error):
+            yield "error", error.message
+
+
+def miss_json(miss: Miss, outlook: Outlook) -> dict[str, Any]:
+    """The causes, and the execution that they are told against."""
+    nearest = miss.nearest
+    return {
+        "causes": causes_json(miss, outlook.evidence(miss)),
+        "nearest": execution_json(nearest, outlook.run_of(nearest)) if nearest else None,
+    }
+
+
+def causes_json(miss: Miss, evidence: Evidence | None) -> list[dict[str, Any]]:
+    """Each cause with its sentence, and the lines that show it."""
+    return [
+        {"kind": one.kind, "sentence": one.sentence} | ({"diff": list(one.diff)} if one.diff else {})
+        for one in tell(miss.causes, evidence)
+    ]
+
+
+def execution_json(execution: Execution, run: Run | None) -> dict[str, Any]:
+    """Which execution it is."""
+    owner = {"run": run.id, "run_counter": run.counter} if run is not None else {}
+    return {"id": execution.id, "counter": execution.counter} | owner

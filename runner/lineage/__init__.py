@@ -1,0 +1,1 @@
+"""What made a file, and what was made from it."""

@@ -1,0 +1,103 @@
+"""The same work that is asked for at the same time is done once, whatever becomes of who does it."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+SLOW = """\
+- step:
+    name: slow
+    image: busybox:1
+    command: |
+      touch {0}/started-$$
+      until test -e {0}/go; do sleep 0.05; done
+      echo done > /valohai/outputs/x
+- pipeline:
+    name: p
+    nodes: [{{name: slow, type: execution, step: slow}}]
+    edges: []
+- pipeline:
+    name: twins
+    nodes: [{{name: a, type: execution, step: slow}}, {{name: b, type: execution, step: slow}}]
+    edges: []
+"""
+
+
+@pytest.fixture
+def slow(made, tmp_path):
+    """A step that tells that it started and goes on when it may."""
+    signs = tmp_path / "signs"
+    signs.mkdir()
+    project = made(SLOW.format(signs), MLRUN_EXECUTOR="process")
+    return project, signs
+
+
+def started(signs: Path) -> list[str]:
+    return [name for name in os.listdir(signs) if name.startswith("started")]
+
+
+WAITS = "the same work is under way elsewhere"
+
+
+def test_the_same_work_asked_for_twice_at_once_is_done_once(slow):
+    project, signs = slow
+    first = project.start("pipeline", "p")
+    first.until("running")
+    second = project.start("pipeline", "p", "--json")
+    second.until(WAITS)
+    (signs / "go").touch()
+    assert first.end().code == 0
+    done = second.end()
+    assert done.code == 0, str(done)
+    assert json.loads(done.out)["nodes"]["slow"]["state"] == "reused"
+    assert len(started(signs)) == 1
+
+
+def test_who_waits_for_work_does_it_when_the_other_is_killed(slow, until):
+    project, signs = slow
+    first = project.start("pipeline", "p")
+    until(lambda: started(signs), "start")
+    second = project.start("pipeline", "p", "--json")
+    second.until(WAITS)
+    first.signal(signal.SIGKILL)
+    until(lambda: len(started(signs)) == 2, "second start")
+    (signs / "go").touch()
+    done = second.end()
+    assert done.code == 0, str(done)
+    assert json.loads(done.out)["nodes"]["slow"]["state"] == "succeeded"
+
+
+def test_who_waits_for_work_that_fails_does_it_too(slow, until):
+    project, signs = slow
+    first = project.start("pipeline", "p")
+    until(lambda: started(signs), "start")
+    second = project.start("pipeline", "p", "--json")
+    second.until(WAITS)
+    first.signal(signal.SIGINT)
+    until(lambda: len(started(signs)) == 2, "second start")
+    (signs / "go").touch()
+    assert second.end().code == 0
+    assert first.end().code == 130
+
+
+def test_who_waits_for_work_can_be_stopped(slow, until):
+    project, signs = slow
+    first = project.start("pipeline", "p")
+    until(lambda: started(signs), "start")
+    second = project.start("pipeline", "p")
+    second.until(WAITS)
+    second.signal(signal.SIGINT)
+    assert second.end().code == 130
+    (signs / "go").touch()
+    assert first.end().code == 0
+
+
+def test_two_nodes_of_one_pipeline_that_do_the_same_run_once(slow):
+    project, signs = slow
+    (signs / "go").touch()
+    done = project.succeeds("pipeline", "twins", "-j", "2", "--json").json()
+    assert sorted(node["state"] for node in done["nodes"].values()) == ["reused", "succeeded"]
+    assert len(started(signs)) == 1

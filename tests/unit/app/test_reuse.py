@@ -1,0 +1,195 @@
+"""What the store is asked for before a node runs: by records, never by the index alone."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.app.reuse import Proposal, Reuser
+from runner.app.wish import Globs, Wish
+from runner.digest import Digest, hash_bytes
+from runner.engine.entry import job_to_json
+from runner.job import HostMount, Identity, Job, Script
+from runner.reuse.decide import FactsDiffer, Hit, Miss, NothingEarlier, TooOld, Unreusable
+from runner.spec.model import Policy
+from runner.store.identity import new_id
+from runner.store.record import Code, OutputFile, ProjectRef, Reading
+from runner.store.store import Store
+from runner.store.tree import FILE, encode_tree
+
+ID = Identity("sha256:1", {})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "store", create=True) as store:
+        yield store
+
+
+def snapshot(store: Store, **files: str) -> Digest:
+    """The tree of these files, `_` in a name standing for a dot."""
+    told = []
+    for name, text in files.items():
+        told.append((name.replace("_", "."), FILE, store.objects.put_bytes(text.encode()), len(text)))
+    return store.objects.put_bytes(encode_tree(told))
+
+
+def job_of(tree: str, **changes: Any) -> Job:
+    return replace(Job("", "s", "i", Script(("true",)), tree, {}, (), {}), **changes)
+
+
+def execute(store: Store, job: Job, *, key: str | None = "", ends: bool = True) -> str:
+    """Record an execution of a run; its base key by the rule without a policy unless another is given."""
+    made = reuser(store, job).key("s", job) if key == "" else key
+    spec = store.objects.put_bytes(b"- step: {}")
+    plan = {"kind": "exec", "name": "s", "nodes": [{"name": "s", "step": "s"}]}
+    writer = store.begin_run(
+        {
+            "kind": "exec",
+            "name": "s",
+            "project": ProjectRef("p1", "p", "/p", "valohai.yaml"),
+            "title": None,
+            "tags": (),
+            "argv": (),
+            "code": Code(Digest(job.snapshot)),
+            "spec": spec,
+            "plan": plan,
+            "executor": "docker",
+            "host": {},
+            "version": "1",
+        }
+    )
+    id, output = new_id(), store.objects.put_bytes(b"output")
+    created = {"type": "execution-created", "id": id, "node": "s", "counter": writer.new_execution_counter()}
+    created |= {"job": job_to_json(job)} | ({"key": made} if made else {})
+    finished = {"type": "execution-finished", "id": id, "state": "succeeded", "reason": "exit", "exit_code": 0}
+    finished |= {"outputs": [asdict(OutputFile("x", output, 6))], "read": asdict(Reading(("a.py",)))}
+    identity = {"id": ID.id}
+    writer.append([created, {"type": "execution-started", "id": id, "executor": "docker", "identity": identity}])
+    writer.append([finished])
+    if ends:
+        writer.append([{"type": "run-finished", "state": "succeeded"}])
+    writer.close()
+    return id
+
+
+def reuser(store: Store, job: Job, wish: Wish | None = None, identity: Identity = ID) -> Reuser:
+    return Reuser(store, "p1", {job.image: identity}, "docker", Digest(job.snapshot), wish or Wish())
+
+
+def seek(store: Store, job: Job, wish: Wish | None = None, identity: Identity = ID) -> Any:
+    """The decision, which `stand` has to share."""
+    asked = reuser(store, job, wish, identity)
+    found = asked.seek("s", job)
+    stand = asked.stand("s", job)
+    assert isinstance(found, Hit) is (stand is not None)
+    return found
+
+
+def test_an_execution_made_of_the_same_stands(store: Store) -> None:
+    job = job_of(snapshot(store, a_py="1", b="1"))
+    assert seek(store, job) == Miss((NothingEarlier(),))
+    id = execute(store, job)
+    assert seek(store, job).execution.id == id
+    assert seek(store, job_of(snapshot(store, a_py="1", b="2"))).execution.id == id
+    assert isinstance(seek(store, job_of(snapshot(store, a_py="2", b="1"))), Miss)
+
+
+def test_a_tag_that_means_another_image_by_now_is_a_change(store: Store) -> None:
+    job = job_of(snapshot(store, a_py="1"))
+    execute(store, job)
+    found = seek(store, job, identity=Identity("sha256:2", {}))
+    assert isinstance(found.causes[0], FactsDiffer)
+    assert isinstance(seek(store, job, identity=Identity("sha256:1", {"tag": "moved"})), Hit)
+
+
+def test_what_sees_this_machine_stands_for_nothing_and_nothing_for_it(store: Store) -> None:
+    job = job_of(snapshot(store, a_py="1"))
+    mounted = replace(job, mounts=(HostMount("/data", "/data", True),))
+    key = reuser(store, job).key("s", job)
+    assert reuser(store, mounted).key("s", mounted) is None
+    # Even where its record claims the key of one that does not.
+    execute(store, mounted, key=key)
+    assert isinstance(seek(store, job), Miss)
+    execute(store, job)
+    assert isinstance(seek(store, mounted).causes[0], Unreusable)
+
+
+def test_a_record_that_claims_the_key_of_other_work_does_not_stand_for_that(store: Store) -> None:
+    job = job_of(snapshot(store, a_py="1"))
+    other = replace(job, parameters={"p": 1})
+    execute(store, other, key=reuser(store, job).key("s", job))
+    assert isinstance(seek(store, job), Miss)
+
+
+def test_a_run_that_goes_on_is_read_again_until_it_tells(store: Store) -> None:
+    job = job_of(snapshot(store, a_py="1"))
+    asked = reuser(store, job)
+    execute(store, replace(job, parameters={"p": 1}), ends=False)
+    assert asked.stand("s", job) is None
+    id = execute(store, job, ends=False)
+    stand = asked.stand("s", job)
+    assert stand is not None
+    assert stand.reused.execution == id
+
+
+def policy(**changes: Any) -> Wish:
+    return Wish(policies={"s": Policy("s", None, **changes)})  # type: ignore[arg-type]
+
+
+def test_what_was_recorded_by_another_rule_stands_by_the_rule_of_now(store: Store) -> None:
+    job = job_of(snapshot(store, a_py="1", b="1"))
+    id = execute(store, job)
+    more = job_of(snapshot(store, a_py="1", b="1", c="new"))
+    assert isinstance(seek(store, more), Miss)
+    assert seek(store, more, policy(code=("*.py",))).execution.id == id
+
+
+def test_policies_and_words_of_the_command_line_say_what_may_stand(store: Store) -> None:
+    job = job_of(snapshot(store, a_py="1"))
+    execute(store, job)
+    for wish in (policy(reuse=0.0), Wish(on=False), Wish(refresh=frozenset({"s"}))):
+        assert isinstance(seek(store, job, wish).causes[0], Unreusable)
+    assert isinstance(seek(store, job, policy(reuse=1e-9)).causes[0], TooOld)
+    assert isinstance(seek(store, job, policy(reuse=3600.0)), Hit)
+
+
+def test_patterns_that_are_the_same_count_the_same() -> None:
+    assert Globs(("a",)) == Globs(("a",)) != Globs(("b",))
+    assert hash(Globs(("a",))) == hash(Globs(("a",)))
+    assert Globs(("src/", "*.py"))("src/x") and not Globs(())("src/x")
+
+
+def test_an_output_that_is_gone_lets_it_run(store: Store) -> None:
+    job = job_of(snapshot(store, a_py="1"))
+    execute(store, job)
+    store.objects.path(hash_bytes(b"output")).unlink()
+    assert isinstance(seek(store, job), Miss)
+
+
+def test_what_was_accepted_stands_and_can_be_taken_back(store: Store) -> None:
+    id = execute(store, job_of(snapshot(store, a_py="1")))
+    job = job_of(snapshot(store, a_py="2"), parameters={"p": 1})
+    found = seek(store, job)
+    proposal = reuser(store, job).proposal("s", job, found.nearest)
+    assert isinstance(proposal, Proposal)
+    with store.refs.changing({"user": "me"}) as change:
+        change.accept(proposal.key, proposal.code, id, store.with_key(found.nearest.key)[0][1])
+    assert seek(store, job).accepted
+    assert isinstance(seek(store, job_of(snapshot(store, a_py="3"), parameters={"p": 1})), Miss)
+    assert isinstance(seek(store, job_of(snapshot(store, a_py="2"), parameters={"p": 2})), Miss)
+    (standing,) = reuser(store, job).standing_proposals("s", job)
+    assert (standing.key, standing.code) == (proposal.key, proposal.code)
+    with store.refs.changing({"user": "me"}) as change:
+        change.unaccept(standing.key, standing.code)
+    assert isinstance(seek(store, job), Miss)
+
+
+def test_an_execution_without_outputs_cannot_be_accepted_any_more(store: Store) -> None:
+    execute(store, job_of(snapshot(store, a_py="1")))
+    job = job_of(snapshot(store, a_py="2"))
+    nearest = seek(store, job).nearest
+    store.objects.path(hash_bytes(b"output")).unlink()
+    assert not isinstance(reuser(store, job).proposal("s", job, nearest), Proposal)
