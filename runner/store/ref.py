@@ -1,4 +1,4 @@
-"""Names that can be moved, and what is kept, marked or accepted: aliases, datasets and models, pins, tags and executions
+"""Names that can be moved, and what is kept, marked or accepted: aliases, datasets and models, pins, tags, and executions
 that stand for other work. Pure."""
 
 from collections.abc import Mapping
