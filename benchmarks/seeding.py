@@ -43,7 +43,7 @@ def seed(root: Path, project: ProjectRef, executions: int, *, nodes: int = 20) -
             folder.journal.write_bytes(_journal(id, number, counter, count, asdict(project), owner))
             counter += count
         os.sync()
-        store.rebuild()
+        store.rebuild({"user": "benchmark"})
 
 
 def _journal(id: str, number: int, counter: int, count: int, project: dict[str, str], owner: dict[str, Any]) -> bytes:
