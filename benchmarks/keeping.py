@@ -29,7 +29,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "gc": ("dvc", "≤ 0.25 ×"),
 }
 """What is timed, in its order, and what it is held against."""
-BARE: Mapping[str, str] = {"push": "cp and fsync", "checkout": "cp", "gc": "rm -r"}
+BARE: Mapping[str, str] = {"push": "cp and fsync", "checkout": "cp and fsync", "gc": "rm -r"}
 """What the commands of the system do for a verb; who checks files out does not wait for the disk, nobody does."""
 ROOM = 16
 """How many times the files all tools together keep of them, at the most."""
@@ -74,8 +74,8 @@ def measure(setting: Setting) -> Report:
         if shutil.disk_usage(setting.folder).free < ROOM * count * size:
             raise LeftOut(f"it needs {ROOM * count * size / 1e9:.0f} GB of disk")
         rows += _rows(title, _race(setting, lanes, count, size))
-    notes.append("what is added and pushed is on the disk when mlrun or `cp and fsync` ends, with dvc it may not be")
-    notes.append("nobody waits for the disk after a checkout; every round begins with another tool")
+    notes.append("what mlrun or `cp and fsync` has written is on the disk when it ends, with dvc it may not be")
+    notes.append("every round begins with another tool")
     return Report(rows, notes)
 
 
@@ -171,16 +171,13 @@ def _cp(folder: Path, make_files: Callable[[Path], None]) -> Mapping[str, Sequen
 
     def copy(name: str) -> None:
         run(["cp", "-r", "--reflink=never", data, folder / name])
-
-    def push() -> None:
-        copy("remote")
-        for path in (folder / "remote").iterdir():
+        for path in (folder / name).iterdir():
             fd = os.open(path, os.O_RDONLY)
             os.fsync(fd)
             os.close(fd)
 
     return {
-        "push": [push],
+        "push": [lambda: copy("remote")],
         "checkout": [lambda: copy("checkout")],
         "gc": [lambda: run(["rm", "-r", folder / "remote"])],
     }

@@ -52,11 +52,13 @@ def _trashed_run(folder: RunFolder, place: str) -> Iterator[Anomaly]:
 
 
 def _batch_problem(path: Path, id: str) -> str | None:
+    # The file is written before anything moves in, so it is looked for after what lies there: a batch that is begun
+    # meanwhile has it by then, and one with nothing in it was never begun.
+    begun = any(not name.startswith(NEW) for name in names(path))
     try:
         told: Any = unseal((path / "batch").read_bytes())
     except FileNotFoundError:
-        # The file is written first: a batch with nothing in it was never begun.
-        return "the file is missing" if any(not name.startswith(NEW) for name in names(path)) else None
+        return "the file is missing" if begun else None
     except (OSError, ValueError) as error:
         return str(error)
     if not isinstance(told, dict) or set(told) != {"id", "time", "why", "by"}:

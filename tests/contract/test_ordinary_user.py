@@ -30,8 +30,8 @@ def home() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="mlrun-user-"))
     shutil.copytree(ROOT / "runner", folder / "code/runner", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(HERE, folder / "code/tests/contract", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("conftest.py", "server.py"):
-        shutil.copy(ROOT / "tests" / name, folder / "code/tests")
+    for path in (ROOT / "tests").glob("*.py"):
+        shutil.copy(path, folder / "code/tests")
     shutil.copy(ROOT / "pyproject.toml", folder / "code")
     for name in NEEDED:
         for file in distribution(name).files or ():

@@ -9,10 +9,14 @@ import pytest
 
 from runner.digest import hash_bytes
 from runner.store.catalog import data_of
+from runner.store.identity import new_id
 from runner.store.removal import Removals
+from runner.store.sealed import seal
 from runner.store.trash import Trash
 from runner.upkeep.anomaly import Report
+from runner.upkeep.batch import trash_batches
 from runner.upkeep.check import Wish, check
+from runner.upkeep.disk import names
 
 
 def check_of(scene: Any, *, read_data: bool = False, writable: bool = True, seconds: float | None = None) -> Report:
@@ -192,6 +196,26 @@ def test_an_object_that_others_move_about_is_never_missing(scene: Any) -> None:
     finally:
         stop.set()
         mover.join()
+
+
+def test_a_batch_that_another_begins_at_this_moment_says_what_it_is(
+    scene: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = scene.layout.trash / new_id()
+    folder.mkdir(parents=True)
+
+    def listed(path: Path) -> list[str]:
+        if path == folder and not (folder / "batch").exists():
+            told = {"id": folder.name, "time": "2026-01-01T00:00:00.000Z", "why": "gc", "by": "me"}
+            (folder / "batch").write_bytes(seal(told))
+            (folder / "objects").mkdir()
+        return names(path)
+
+    monkeypatch.setattr("runner.upkeep.batch.names", listed)
+    assert list(trash_batches(scene.layout)) == []
+    (folder / "batch").unlink()
+    monkeypatch.undo()
+    assert [anomaly.code for anomaly in trash_batches(scene.layout)] == ["batch-unreadable"]
 
 
 @pytest.mark.usefixtures("bound")
