@@ -1,5 +1,5 @@
-"""Names that can be moved, and what is kept, marked or accepted: aliases, datasets and models, pins, tags, and executions
-that stand for other work. Pure."""
+"""Names that can be moved, and what is kept, marked or accepted: aliases, datasets and models, pins, tags, and
+executions that stand for other work. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -259,7 +259,7 @@ def test_stopping_kills_who_ignores_it(bench):
 def test_a_program_that_fails_before_it_is_asked_to_stop_has_failed(bench):
     def late(handle: Handle, chunk: LogChunk) -> None:
         end = time.monotonic() + 60
-        while b"\nexit 5\n" not in (staged.workspace.control / "report").read_bytes() and time.monotonic() < end:
+        while b"\nexit 5" not in (staged.workspace.control / "report").read_bytes() and time.monotonic() < end:
             time.sleep(0.001)
         handle.stop(20)
 
