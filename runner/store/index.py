@@ -173,14 +173,15 @@ class Index:
             )
         return {row["id"]: row for row in found}
 
-    def by_counter(self, kind: Kind, project: str, counter: int) -> list[Maker]:
-        """Id and run id of what has the counter in runs that have begun, newest first."""
+    def by_counter(self, kind: Kind, project: str | None, counter: int) -> list[Maker]:
+        """Id and run id of what has the counter in runs of a project, or of any, that have begun, newest first."""
         if counter > _LARGEST:
             return []
+        projects = "SELECT project FROM counters" if project is None else "?"
         return self._makers(
-            f"SELECT {_columns(kind)} FROM {_table(kind)} WHERE row IS NOT NULL AND project = ? AND counter = ? "
-            "ORDER BY id DESC",
-            (project, counter),
+            f"SELECT {_columns(kind)} FROM {_table(kind)} WHERE row IS NOT NULL AND project IN ({projects}) "
+            "AND counter = ? ORDER BY id DESC",
+            (counter,) if project is None else (project, counter),
         )
 
     def by_prefix(self, kind: Kind, prefix: str) -> list[Maker]:

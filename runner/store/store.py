@@ -214,7 +214,8 @@ class Store:
         return count_removed(self.layout, project_id)
 
     def find_run(self, project_id: str | None, text: str) -> Run:
-        """The run that a user names: `latest` or `3` in the project, or the beginning of an id.
+        """The run that a user names: `latest` or `3` in the project (without one, where it is the only one that has
+        it), or the beginning of an id.
 
         Raises MlrunError: USAGE when there is none or more than one, STORE when it cannot be read.
         """
@@ -225,8 +226,11 @@ class Store:
         return self._find("run", project_id, text)[1]
 
     def find_execution(self, project_id: str | None, text: str) -> tuple[Run, Execution]:
-        """The execution that a user names, with its run: `latest` or `12` in the project, or the beginning of
-        an id. Raises MlrunError: USAGE when there is none or more than one, STORE when its run cannot be read."""
+        """The execution that a user names, with its run: `latest` or `12` in the project (without one, where it is
+        the only one that has it), or the beginning of an id.
+
+        Raises MlrunError: USAGE when there is none or more than one, STORE when its run cannot be read.
+        """
         id, run_id = self._find("execution", project_id, text)
         run = self.run(run_id)
         if id not in run.executions:
@@ -279,18 +283,22 @@ class Store:
         if text == "latest":
             found = [_pair(kind, row) for row in self._rows(kind, project_id, 1)]
         elif text.isascii() and text.isdecimal():
+            found = self._by_counter(kind, project_id, int(text))
             if project_id is not None:
-                found = self._by_counter(kind, project_id, int(text))[:1]
-            elif len(text) < _LEAST_PREFIX:
-                hint = "go to the project's folder, or name it by its id"
-                raise usage_error(f"`{text}` needs a project", hint=hint)
+                found = found[:1]
+            elif len(found) > 1:
+                ids = ", ".join(f"`{id}`" for id, _ in found[:3])
+                raise usage_error(
+                    f"{len(found)} projects have {'an' if kind == 'execution' else 'a'} {kind} `{text}`",
+                    hint=f"go to the project's folder, or name it by its id: {ids}",
+                )
         if not found and len(text) >= _LEAST_PREFIX:
             found = self._by_prefix(kind, text.lower())
         if len(found) == 1:
             return found[0]
         raise self._not_found(kind, project_id, text, found)
 
-    def _by_counter(self, kind: Kind, project_id: str, counter: int) -> list[tuple[str, str]]:
+    def _by_counter(self, kind: Kind, project_id: str | None, counter: int) -> list[tuple[str, str]]:
         live = [_pair(kind, row) for row in self._live_rows(kind, project_id) if row["counter"] == counter]
         return live or self._index.by_counter(kind, project_id, counter)
 

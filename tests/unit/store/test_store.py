@@ -158,7 +158,7 @@ def test_an_execution_is_found_by_counter_latest_and_prefix(store: Store, header
         ("p1", "zzzzzz", "there is no execution", "the latest"),
         ("p1", "²", "there is no execution", "the latest"),
         ("none", "latest", "there is no execution `latest`", "nothing has been run"),
-        (None, "1", "`1` needs a project", "go to the project's folder"),
+        (None, "9", "there is no execution `9`", "the latest has the number 2"),
     ],
 )
 def test_what_is_not_there_is_said_with_a_hint(
@@ -170,6 +170,18 @@ def test_what_is_not_there_is_said_with_a_hint(
     assert caught.value.code is ExitCode.USAGE
     assert message in caught.value.message
     assert hint in (caught.value.hint or "")
+
+
+def test_a_number_is_enough_outside_a_project_while_one_alone_has_it(store: Store, header: Header) -> None:
+    first = whole_run(store, header(), "a", "b")
+    assert store.find_run(None, "1").id == first.id
+    assert store.find_execution(None, "2")[1].node == "b"
+
+    whole_run(store, header(project="p2"))
+    assert store.find_execution(None, "2")[1].node == "b"
+    with pytest.raises(MlrunError, match="2 projects have an execution `1`") as caught:
+        store.find_execution(None, "1")
+    assert all(row["id"] in (caught.value.hint or "") for row in store.executions() if row["counter"] == 1)
 
 
 def test_an_ambiguous_beginning_lists_the_ids(store: Store, header: Header) -> None:
