@@ -175,6 +175,7 @@ def test_new_flowers_are_named_by_the_inference_pipeline(trained, tmp_path):
     trained.succeeds(
         "pipeline",
         "Inference Pipeline",
+        "--no-reuse",
         "--validate.data",
         tmp_path / "data" / "new-flowers.csv",
         f"--validate.reference={tmp_path / 'data' / 'reference.csv'}",
