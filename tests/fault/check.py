@@ -165,9 +165,10 @@ def tables(index: Path) -> dict[str, set[Any]]:
     """Every row of an index that a query can reach; but the counters may be ahead of what was recorded."""
     with sqlite3.connect(index) as database:
         names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        living = "WHERE execution IN (SELECT id FROM executions)"
+        living = dict.fromkeys(("data", "inputs", "keys", "steps"), "WHERE execution IN (SELECT id FROM executions)")
+        living["reuses"] = "WHERE run IN (SELECT id FROM runs)"
         return {
-            name: set(database.execute(f"SELECT * FROM {name} {living if name in {'data', 'inputs'} else ''}"))
+            name: set(database.execute(f"SELECT * FROM {name} {living.get(name, '')}"))
             for name in names
             if name != "counters"
         }
