@@ -30,9 +30,10 @@ def chain_text(length: int, image: str = "busybox:1", command: str = "'true'") -
 
 
 def passing_text(length: int) -> str:
-    """A pipeline `chain` of `length` nodes, no two alike, each with the file that the one before has left."""
+    """A pipeline `chain` of `length` nodes, no two alike, nor like one of another length, each with the file that the
+    one before has left."""
     lines = ["- step:", "    name: pass", "    image: busybox:1"]
-    lines += ["    command: echo {parameter-value:number} > /valohai/outputs/file", "    parameters:"]
+    lines += [f"    command: echo {{parameter-value:number}} of {length} > /valohai/outputs/file", "    parameters:"]
     lines += ["      - {name: number, type: integer}", "    inputs:", "      - {name: above, optional: true}"]
     lines += ["- pipeline:", "    name: chain", "    nodes:"]
     for number in range(length):

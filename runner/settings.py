@@ -16,6 +16,7 @@ from runner.job import Network
 EXECUTOR_NAMES = ("auto", "docker", "sandbox", "process")
 CHECKSUM_NAMES = ("md5", "sha1", "sha256")
 CODE_KEY_NAMES = ("syntax", "bytes")
+REUSE_PULLED_NAMES = ("remotes", "all", "none")
 
 _AGES = {
     "s sec second seconds": 1,
@@ -47,7 +48,9 @@ class Settings:
     have, None for any number; `keep_last` and `keep_within` (seconds) say what `mlrun gc` keeps. `remotes` are
     addresses of remote stores by name, of which `default` is the one that is meant without a name.
     `reserve` is how many bytes of the store's disk stay free, 0 for none, None for one in a hundred, at most 1 GiB.
-    `code_key` says what of a Python file that a step read counts when it is asked whether the step has to run.
+    `code_key` says what of a Python file that a step read counts when it is asked whether the step has to run;
+    `reuse_pulled` whether what came from other stores may then stand for work of this one: only what was pulled from
+    the `remotes`, `all`, or `none`.
     """
 
     store: Path
@@ -64,6 +67,7 @@ class Settings:
     keep_within: float | None = None
     reserve: int | None = None
     code_key: str = "syntax"
+    reuse_pulled: str = "remotes"
     remotes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -125,6 +129,7 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         keep_within=_named(file, parse_age, written["keep-within"]) if "keep-within" in written else None,
         reserve=_named(file, parse_reserve, written["reserve"]) if "reserve" in written else None,
         code_key=_named(file, code_key_name, written.get("code-key", "syntax")),
+        reuse_pulled=_named(file, reuse_pulled_name, written.get("reuse-pulled", "remotes")),
         remotes=_table(written, "remotes", file),
     )
 
@@ -177,6 +182,13 @@ def code_key_name(value: object) -> str:
     if value in CODE_KEY_NAMES:
         return str(value)
     raise usage_error(f"there is no code key `{value}`", hint="write `syntax` or `bytes`")
+
+
+def reuse_pulled_name(value: object) -> str:
+    """`value` if it says which pulled runs may be reused. Raises MlrunError (code USAGE)."""
+    if value in REUSE_PULLED_NAMES:
+        return str(value)
+    raise usage_error(f"`reuse-pulled` cannot be `{value}`", hint="write `remotes`, `all` or `none`, as a text")
 
 
 def open_door(text: object) -> Door:

@@ -17,7 +17,7 @@ from runner.job import Job
 from runner.plan.bind import Left
 from runner.plan.model import PlannedNode
 from runner.provenance.host import user_name
-from runner.reuse.decide import CodeDiffers, FactsDiffer, Miss, NamesDiffer
+from runner.reuse.decide import CodeDiffers, FactsDiffer, Miss, NamesDiffer, Unreusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,13 @@ def accept(found: Acceptable) -> Proposal:
         raise usage_error(f"nothing can stand for node `{name}`", hint=f"`mlrun why {name}` says why")
     proposal = found.reuser.proposal(found.name, found.job, nearest)
     if not isinstance(proposal, Proposal):
+        why = (
+            printable(proposal.why)
+            if isinstance(proposal, Unreusable)
+            else "it is too old for the policy, or has lost outputs"
+        )
         raise usage_error(
-            f"execution {nearest.counter} cannot stand for node `{name}`: it did not succeed, is too old for the "
-            "policy, or has lost outputs",
+            f"execution {nearest.counter} cannot stand for node `{name}`: {why}",
             hint=f"run the node again: `mlrun why {name}` says what differs",
         )
     store, execution = found.ground.store, proposal.execution

@@ -17,6 +17,7 @@ from runner.escape import printable
 from runner.provenance.git import Repository
 from runner.provenance.log import CommitInfo, FileStat, changed_files, commit_info, first_parents
 from runner.spec.condition import Lookup
+from runner.spec.phrase import counted
 from runner.state import DONE, State
 from runner.store.record import Execution, Run
 from runner.store.store import Store
@@ -105,6 +106,11 @@ def line_of(repository: Repository, good: str | None, bad: str) -> list[str]:
     if oldest == newest:
         raise usage_error(f"`{printable(good)}` and `{printable(bad)}` are the same commit")
     if oldest not in line:
+        if newest in first_parents(repository.root, oldest):
+            raise usage_error(
+                f"`{printable(good)}` is newer than `{printable(bad)}`",
+                hint="`--good` is the older one; the opposite condition in `--metric` finds what mended it",
+            )
         raise usage_error(
             f"`{printable(good)}` is not among the first parents of `{printable(bad)}`",
             hint=f"`git log --first-parent {printable(bad)}` shows those that can be named",
@@ -143,14 +149,21 @@ def bisect(
             case Unfit(at, wanted):
                 raise _unfit(trials[at], wanted)
             case AllBad():
-                raise usage_error(
-                    f"no commit back to {line[-1][:10]} is good",
-                    hint="a shallow clone does not reach back: `git fetch --unshallow`; or it never was good",
-                )
+                raise _all_bad(line[-1], sum(one is Judgement.SKIPPED for one in judged.values()))
 
 
 def _suspect(root: Path, commit: str, before: str) -> Suspect:
     return Suspect(commit_info(root, commit), changed_files(root, before, commit))
+
+
+def _all_bad(oldest: str, skipped: int) -> MlrunError:
+    message = f"no commit back to {oldest[:10]} is good"
+    if skipped:
+        hint = "the reasons are told above; `--good` names a commit that can be judged"
+        return usage_error(f"{message}, and nothing can be said of {counted(skipped, 'commit')}", hint=hint)
+    return usage_error(
+        message, hint="a shallow clone does not reach back: `git fetch --unshallow`; or it never was good"
+    )
 
 
 def _unfit(trial: Trial, wanted: Judgement) -> MlrunError:

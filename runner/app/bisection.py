@@ -2,12 +2,13 @@
 
 Positions count from the newest commit, 0, which is bad, back to older ones. Somewhere behind it is a good one; the
 newest good one and the oldest bad one before it close in on each other. Where nobody says how far back to look, the
-steps backwards double until something is good. What cannot be judged is passed over, and its neighbours are asked.
+steps backwards double until something is good. What cannot be judged is passed over, and others in reach are asked.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 
 class Judgement(StrEnum):
@@ -74,21 +75,31 @@ def next_step(count: int, judged: Mapping[int, Judgement], *, bounded: bool) -> 
 
 
 def _go_back(count: int, bad: int, judged: Mapping[int, Judgement]) -> Step:
-    """Twice as far back as is known to be bad, or the nearest to that which is not judged yet."""
-    target = min(max(1, 2 * bad), count - 1)
+    """Twice as far back as is known to be bad, or anywhere behind that once something could not be judged."""
     open_ones = [at for at in range(bad + 1, count) if at not in judged]
     if not open_ones:
         return AllBad()
-    return Ask(next((at for at in open_ones if at >= target), open_ones[-1]), None)
+    if len(open_ones) == count - bad - 1:
+        return Ask(min(max(1, 2 * bad), count - 1), None)
+    return Ask(_middle(open_ones, (bad,), len(judged)), None)
 
 
 def _close_in(bad: int, good: int, judged: Mapping[int, Judgement]) -> Step:
-    """The middle between an end that is bad and one that is good, or the nearest to it."""
+    """In the middle between an end that is bad and one that is good."""
     open_ones = [at for at in range(bad + 1, good) if at not in judged]
     if not open_ones:
         return Narrowed(bad, good)
-    middle = (bad + good) // 2
-    return Ask(min(open_ones, key=lambda at: (abs(at - middle), at)), _questions(len(open_ones) + 1) - 1)
+    return Ask(_middle(open_ones, (bad, good), len(judged)), _questions(len(open_ones) + 1) - 1)
+
+
+def _middle(open_ones: list[int], ends: tuple[int, ...], judged: int) -> int:
+    """The middle of the longest row without a gap, by turns of all and of those that touch an end: where what cannot be
+    judged lies together, the latter find its edge soon, and where it is scattered, the former halve what is left."""
+    edges = [0, *(at for at in range(1, len(open_ones)) if open_ones[at] != open_ones[at - 1] + 1), len(open_ones)]
+    rows = [open_ones[start:end] for start, end in pairwise(edges)]
+    touching = [row for row in rows if row[0] - 1 in ends or row[-1] + 1 in ends]
+    row = max(touching if touching and judged % 2 else rows, key=len)
+    return row[(len(row) - 1) // 2]
 
 
 def _questions(candidates: int) -> int:

@@ -4,7 +4,6 @@ Beside runs, objects and manifests it may hold `names/DIGEST`, what the run and 
 `images/ID.DIGEST`, a container image as its engine saved it. Everything is named by the digest of its content.
 """
 
-import errno
 import json
 import os
 import re
@@ -27,7 +26,7 @@ from runner.remote.pull import Pulled, pull
 from runner.remote.push import push
 from runner.remote.remote import read_whole
 from runner.remote.shape import Each, Shape, misfit
-from runner.store.durable import sync_folder, temporary_name
+from runner.store.durable import name_once, sync_folder, temporary_name
 from runner.store.reach import FILES
 from runner.store.record import Run
 from runner.store.store import Store
@@ -62,25 +61,27 @@ class Names:
 class Bundled:
     """What a new bundle holds besides the wanted run: ids of those `along` whose executions stand for nodes, and of
     those `left_behind` that are gone here; `objects`, and how many more are `absent`, having been given up; `images`
-    by their names; `size` of the file in bytes."""
+    by their names, and those `without` which it is; `size` of the file in bytes."""
 
     along: tuple[str, ...]
     left_behind: tuple[str, ...]
     objects: int
     absent: int
     images: tuple[str, ...]
+    without: tuple[str, ...]
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
     """What came out of a bundle: the ids of its runs, the one that it was made for first, and what a pull says of
-    them; `images` that were loaded, by the names of the jobs that had them."""
+    them; `images` that were loaded, by the names of the jobs that had them, and those that the bundle is `without`."""
 
     runs: tuple[str, ...]
     pulled: Pulled
     names: Names
     images: tuple[str, ...]
+    without: tuple[str, ...]
 
 
 def write_bundle(store: Store, run: Run, path: Path, meter: Meter, *, images: Images | None = None) -> Bundled:
@@ -100,30 +101,22 @@ def write_bundle(store: Store, run: Run, path: Path, meter: Meter, *, images: Im
             runs = [run, *map(store.run, pushed.along)]
             _put_names(bundle, _names(store, runs, bundle))
             saved = tuple(_put_images(bundle, runs, images)) if images is not None else ()
+            without = tuple(sorted(images_of(runs).values())) if images is None else ()
             bundle.settle()
             objects = sum(name.startswith("objects/") for name, _ in bundle.members())
-        _name(temporary, path)
+        name_once(temporary, path)
         sync_folder(path.parent)
         size = path.stat().st_size
     except FileExistsError:
         raise _there_already(path) from None
     except OSError as error:
-        raise MlrunError(f"cannot write `{path}`: {error.strerror}", code=write_code(error)) from error
+        hint = "name another file with `-o PATH`"
+        raise MlrunError(f"cannot write `{path}`: {error.strerror}", code=write_code(error), hint=hint) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
     along, behind = tuple(pushed.along), tuple(pushed.left_behind)
-    return Bundled(along, behind, objects, pushed.absent, saved, size)
-
-
-def _name(temporary: Path, path: Path) -> None:
-    """Unlike rename(2), link(2) fails when somebody made a file of this name meanwhile; not every disk has links."""
-    try:
-        os.link(temporary, path)
-    except OSError as error:
-        if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}:
-            raise
-        temporary.rename(path)
+    return Bundled(along, behind, objects, pushed.absent, saved, without, size)
 
 
 def _there_already(path: Path) -> MlrunError:
@@ -186,18 +179,18 @@ def open_bundle(store: Store, path: Path, meter: Meter, *, images: Images | None
     """
     with closing(Bundle(path, str(path))) as bundle:
         depot = Depot(bundle)
-        depot.check()
         runs, archives = _members(bundle)
+        depot.check()
+        names = _read_names(bundle)
         wanted: dict[str, list[str]] = {}
         for id, project in runs.items():
             wanted.setdefault(project, []).append(id)
         pulled = pull(store, depot, wanted, meter, FILES)
-        names = _read_names(bundle)
-        loaded: tuple[str, ...] = ()
-        if images is not None and archives:
-            taken = [store.run(id) for id in (*pulled.new, *pulled.known, *pulled.restored)]
-            loaded = tuple(_load(bundle, archives, images_of(taken), images))
-        return Opened(tuple(reversed(runs)), pulled, names, loaded)
+        pulled.refused = {id: _untaken(error) for id, error in pulled.refused.items()}
+        wanted_images = images_of(store.run(id) for id in (*pulled.new, *pulled.known, *pulled.restored))
+        loaded = () if images is None else tuple(_load(bundle, archives, wanted_images, images))
+        without = tuple(sorted(name for id, name in wanted_images.items() if id not in archives))
+        return Opened(tuple(reversed(runs)), pulled, names, loaded, without)
 
 
 def _members(bundle: Bundle) -> tuple[dict[str, str], dict[str, str]]:
@@ -205,6 +198,8 @@ def _members(bundle: Bundle) -> tuple[dict[str, str], dict[str, str]]:
     those. Raises MlrunError (STORE)."""
     runs: dict[str, str] = {}
     archives: dict[str, str] = {}
+    if next(bundle.members(), ("", None))[0] != "format":
+        raise _refused(bundle, "it does not begin with its format")
     for name, _ in bundle.members():
         found = _MEMBER.fullmatch(name)
         if found is None:
@@ -219,17 +214,28 @@ def _members(bundle: Bundle) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _read_names(bundle: Bundle) -> Names:
-    """What is told of names; nothing where that cannot be believed, for it decides nothing."""
+    """What is told of names; nothing where nothing of that kind is, for it decides nothing. Raises MlrunError (STORE)
+    for other bytes than were written."""
     for name, place in bundle.members():
         if not name.startswith("names/") or place.size > _MOST_NAMES:
             continue
         data = read_whole(bundle, name, place.size)
+        if hash_bytes(data) != name[-64:]:
+            raise _refused(bundle, f"its `{name}` has other content than its name says")
         with suppress(ValueError, RecursionError):
             told: Any = json.loads(data)
-            if hash_bytes(data) == Digest(name[-64:]) and misfit(told, _NAMES, "") is None:
+            if misfit(told, _NAMES, "") is None:
                 tags = {id: tuple(words) for id, words in told["tags"].items()}
                 return Names(told["aliases"], tuple(told["datasets"]), tuple(told["models"]), tags)
     return Names()
+
+
+def _untaken(error: MlrunError) -> MlrunError:
+    """Why a run was refused, with what helps where it came in a file."""
+    if error.code is not ExitCode.STORE:
+        return error
+    hint = "nothing of this run was taken; whoever made the file can export it again"
+    return MlrunError(error.message, code=error.code, hint=hint)
 
 
 def _load(bundle: Bundle, archives: Mapping[str, str], wanted: Mapping[str, str], images: Images) -> Iterator[str]:

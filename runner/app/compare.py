@@ -4,7 +4,6 @@ What counts for reuse is told by the same walk that decides about it (`runner.re
 it show everything that differs, whether it counts or not.
 """
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from runner.app.reuse import Sight
 from runner.app.why import Evidence
 from runner.comparison.content import Content, compare_contents
 from runner.comparison.finding import Finding
+from runner.comparison.patch import added_and_removed, text_of, unified
 from runner.comparison.tolerance import EXACT
 from runner.digest import Digest
 from runner.engine.entry import job_from_json
@@ -184,7 +184,7 @@ def _settings(side: Side) -> dict[str, Any]:
 
 def _command(side: Side) -> str:
     script = side.execution.job.get("script") or {}
-    return "\n".join(map(str, script.get("items", ())))
+    return "".join(f"{item}\n" for item in script.get("items", ()))
 
 
 def _variables(side: Side) -> dict[str, Any]:
@@ -228,8 +228,8 @@ def _against(store: Store, sight: Sight, base: Side, side: Side) -> Against:
 
 
 def _changed(base: Side, side: Side) -> Iterator[str]:
-    was, now = (_command(one).splitlines() for one in (base, side))
-    return (line for line in list(difflib.unified_diff(was, now, n=0, lineterm=""))[2:] if not line.startswith("@@"))
+    patch = unified(_command(base), _command(side), "command")
+    return (line for line in patch[2:] if line.startswith(("-", "+")))
 
 
 def _made(sight: Sight, side: Side, snapshot: Digest) -> Made | None:
@@ -265,24 +265,11 @@ def _file(evidence: Evidence, path: str, opened: set[str] | None) -> FileChange:
     entries = evidence.entries(path)
     modes = (None if entries[0] is None else entries[0].mode, None if entries[1] is None else entries[1].mode)
     read = None if opened is None else path in opened
-    texts = [_lines(text) for text in evidence.texts(path)]
+    texts = [text_of(text) for text in evidence.texts(path)]
     if texts[0] is None or texts[1] is None:
         return FileChange(path, *modes, None, None, read)
-    patch = tuple(difflib.unified_diff(texts[0], texts[1], f"a/{path}", f"b/{path}", lineterm=""))
-    added = sum(line.startswith("+") for line in patch[2:])
-    removed = sum(line.startswith("-") for line in patch[2:])
-    return FileChange(path, *modes, added, removed, read, patch)
-
-
-_MOST_LINES = 20_000
-"""Lines of a file beyond which nobody looks for those that differ: the time grows with their square."""
-
-
-def _lines(data: bytes | None) -> list[str] | None:
-    """The lines of a text; None for what is none, or too long."""
-    if data is None or b"\0" in data or data.count(b"\n") > _MOST_LINES:
-        return None
-    return data.decode("utf-8", "replace").splitlines()
+    patch = unified(texts[0], texts[1], path)
+    return FileChange(path, *modes, *added_and_removed(patch), read, patch)
 
 
 # Outputs ------------------------------------------------------------------------------------------------------------

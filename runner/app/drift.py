@@ -27,6 +27,9 @@ _HOST = {
 """What of a machine may change results (`runner.provenance.host`), and its name for people."""
 
 _IDENTITY = {"version": "Python", "build": "build of Python", "platform": "platform", "engine": "engine"}
+_SHOWN = 21
+"""Digits of an id for people, with what stands before them."""
+
 _SETS = {"distributions": "package", "editable": "editable package"}
 
 
@@ -42,7 +45,14 @@ def identity_drift(before: Mapping[str, Any], after: Mapping[str, Any]) -> Itera
     if before.get("id") == after.get("id"):
         return
     found = [*_details(before, after)]
-    yield from found or [Drift("programs", str(before.get("id", "")), str(after.get("id", "")))]
+    yield from found or [Drift(_unnamed(after), str(before.get("id", ""))[:_SHOWN], str(after.get("id", ""))[:_SHOWN])]
+
+
+def _unnamed(after: Mapping[str, Any]) -> str:
+    """What must have changed where all names and versions are the same."""
+    if folders := after.get("editable"):
+        return f"files of an editable package ({', '.join(f'`{one}`' for one in folders)})"
+    return "files of a package, its version is the same" if after.get("distributions") else "programs"
 
 
 def _details(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Drift]:

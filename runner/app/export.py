@@ -15,12 +15,12 @@ from typing import IO
 
 from runner.app.signing import sealed
 from runner.digest import Digest
-from runner.errors import ExitCode, MlrunError, is_full, no_room
+from runner.errors import ExitCode, MlrunError, is_full, no_room, write_code
 from runner.escape import printable
 from runner.export import FORMATS
 from runner.export.document import Document, Folder, Stored
 from runner.export.subject import Subject, parts_of
-from runner.store.durable import create, sync_folder, temporary_name
+from runner.store.durable import create, name_once, sync_folder, temporary_name
 from runner.store.imported import read_import
 from runner.store.record import Execution, Run
 from runner.store.removal import Removals
@@ -123,7 +123,7 @@ def export(store: Store, run: Run, chosen: Execution | None, form: str, *, metad
 
 def write_folder(store: Store, folder: Folder, target: Path) -> None:
     """Write the files to `target`, a new folder or archive that is seen only when it is whole. Raises MlrunError:
-    OUTPUT when it is there already or cannot be made, DISK when there is no room."""
+    OUTPUT when it is there already, USAGE when it cannot be made, DISK when there is no room."""
     if os.path.lexists(target):
         raise MlrunError(
             f"`{printable(str(target))}` is there already",
@@ -136,9 +136,10 @@ def write_folder(store: Store, folder: Folder, target: Path) -> None:
         try:
             if target.suffix.lower() == ARCHIVE:
                 _archive(store, folder, beside)
+                name_once(beside, target)
             else:
                 _fill(store, folder, beside)
-            _name(beside, target)
+                beside.rename(target)
             sync_folder(target.parent)
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
@@ -149,22 +150,9 @@ def write_folder(store: Store, folder: Folder, target: Path) -> None:
             raise no_room(str(target.parent)) from error
         raise MlrunError(
             f"cannot write `{printable(str(target))}`: {os.strerror(error.errno or errno.EIO)}",
-            code=ExitCode.OUTPUT,
+            code=write_code(error),
             hint="name another place with `-o PATH`",
         ) from error
-
-
-def _name(beside: Path, target: Path) -> None:
-    """A file: unlike rename(2), link(2) fails when somebody made the target meanwhile; not every disk has links."""
-    try:
-        if not beside.is_dir():
-            os.link(beside, target)
-            beside.unlink()
-            return
-    except OSError as error:
-        if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}:
-            raise
-    beside.rename(target)
 
 
 def _fill(store: Store, folder: Folder, top: Path) -> None:

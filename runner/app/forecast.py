@@ -1,27 +1,28 @@
 """What a run would do, node by node, as far as it can be known before it starts: for which nodes an earlier execution
 stands, which run and why, and how long that took before.
 
-A node below one that runs depends on what that writes: if it comes out the same, the node is reused after all. Other
-machines are asked for inputs and images when a node's turn comes, not here.
+A node below one that runs depends on what that writes: if it comes out the same, the node is reused after all, unless
+something else is in the way, which is looked for as if it did. Other machines are asked for inputs and images when a
+node's turn comes, not here.
 """
 
 import heapq
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from statistics import median
 
 from runner.app.binding import Drafter
 from runner.app.ground import Ground
 from runner.app.input import make_fetcher
 from runner.app.request import Request
-from runner.app.reuse import Reuser
+from runner.app.reuse import Reuser, left_by
 from runner.engine.callback import Stand
 from runner.errors import MlrunError
 from runner.job import Job
 from runner.plan.address import public, scheme
+from runner.plan.bind import Left
 from runner.plan.model import Plan, PlannedNode
-from runner.reuse.decide import Decision, Miss, Unreusable
+from runner.reuse.decide import Decision, Hit, Miss, Unreusable
 from runner.store.store import Store
 
 _HERE = frozenset({"", "file", "datum", "dataset", "model"})
@@ -46,9 +47,11 @@ class Runs:
 
 @dataclass(frozen=True, slots=True)
 class Depends:
-    """It is reused if what these nodes write comes out as it was."""
+    """It is reused if what these nodes write comes out as it was. With `besides` that would not do: it is in the way,
+    too."""
 
     upstream: tuple[str, ...]
+    besides: Miss | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ def forecast(
     seek = reuser.seek if explain else partial(_seek_stand, reuser)
     fates: dict[str, Fate] = {}
     renaming: set[str] = set()
+    supposed: dict[str, Left] = {}
     for node in plan.nodes.values():
         if only is None or node.name in only:
             fate = fates[node.name] = _fate(node, fates, renaming, drafter, reuser, asker, seek)
@@ -109,6 +113,8 @@ def forecast(
                 not renaming.isdisjoint(node.upstream) or reuser.moves_names(fate.stand.reused)
             ):
                 renaming.add(node.name)
+            if explain:
+                fates[node.name] = _suppose(node, fate, supposed, renaming, drafter, reuser, asker)
     return fates
 
 
@@ -151,6 +157,34 @@ def _fate(
     if isinstance(found, Miss):
         return Runs(found)
     return Stands(found if isinstance(found, Stand) else reuser.stand_for(job, found))
+
+
+def _suppose(
+    node: PlannedNode,
+    fate: Fate,
+    supposed: dict[str, Left],
+    renaming: Collection[str],
+    drafter: Drafter,
+    reuser: Reuser,
+    asker: Asker,
+) -> Fate:
+    """The fate with what else is in the way if all above comes out as it was: `supposed` has what that left, and gets
+    what this node would."""
+    if isinstance(fate, Stands):
+        supposed[node.name] = fate.stand.left
+        return fate
+    is_known = all(name in supposed and name not in renaming for name in node.upstream)
+    if not isinstance(fate, Runs | Depends) or not is_known or any(asker(node)):
+        return fate
+    try:
+        job = drafter(node, {name: supposed[name] for name in node.upstream})
+        found = reuser.seek(node.name, job) if isinstance(fate, Depends) else fate.miss
+        like = found.execution if isinstance(found, Hit) else found.nearest or reuser.like(node.name, job)
+    except MlrunError:
+        return fate
+    if like is not None:
+        supposed[node.name] = left_by(job, like)
+    return Depends(fate.upstream, found) if isinstance(fate, Depends) and isinstance(found, Miss) else fate
 
 
 # What it costs ------------------------------------------------------------------------------------------------------
@@ -207,6 +241,9 @@ def _cost(rows: list[dict[str, object]]) -> Cost | None:
     took = [row["duration"] for row in rows if isinstance(row["duration"], int | float)]
     if not took:
         return None
+    # Not at the top: it brings fractions and decimals along, and a run that reuses everything asks for no median.
+    from statistics import median
+
     peaks = [peak for row in rows if isinstance(peak := row.get("peak_memory"), int)]
     sizes = [size for row in rows if isinstance(size := row["output_bytes"], int)]
     return Cost(median(took), int(median(peaks)) if peaks else None, int(median(sizes)))

@@ -155,12 +155,14 @@ def _last_of(run: Run, node: NodeRecord | None) -> Maker | None:
 
 
 def data_subject(shown: str, data: Sequence[Datum]) -> Subject:
-    """Data by their names: their makers are those that are meant."""
+    """Data by their names: their makers are those that are meant. A digest means content, whoever left it."""
+    word = shown.removeprefix(SCHEME).lower()
+    named = (datum for datum in data if datum.execution and not datum.digest.startswith(word))
     return Subject(
         "data",
         shown,
         tuple((datum.name, datum.digest) for datum in data),
-        meant=frozenset(datum.execution for datum in data if datum.execution),
+        meant=frozenset(datum.execution for datum in named),
     )
 
 

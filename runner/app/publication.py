@@ -14,7 +14,7 @@ from runner.errors import MlrunError
 from runner.escape import printable
 from runner.job import Job
 from runner.state import State
-from runner.store.catalog import Catalog, data_of, outputs_as_data, write_listing
+from runner.store.catalog import Catalog, outputs_as_data, write_listing
 from runner.store.change import Change
 from runner.store.datum import Datum
 from runner.store.record import Execution
@@ -69,14 +69,14 @@ def publish_again(store: Store, user: str, execution: Execution, since: str | No
     something else by now. With `since`, a moment, names that were set after it stay. Never raises MlrunError."""
     told: list[str] = []
     with suppress(MlrunError):
-        moved = _moved(store, _asked(data_of(execution)), since)
+        moved = _moved(store, _asked_by(execution), since)
         told += _publish(store, user, execution.id, moved, succeeded=True)
     return told
 
 
 def would_move(store: Store, execution: Execution) -> bool:
     """Whether names would come to mean something else if the execution stood for another. Raises MlrunError."""
-    aliases, versions = _moved(store, _asked(data_of(execution)), None)
+    aliases, versions = _moved(store, _asked_by(execution), None)
     return bool(aliases or versions)
 
 
@@ -124,7 +124,7 @@ def catch_up(store: Store, user: str, run_ids: Iterable[str]) -> Sequence[str]:
                     told += publish_again(store, user, stands, run.created)
             for execution in run.executions.values():
                 if execution.state is State.SUCCEEDED and execution.id not in done:
-                    aliases, versions = _asked(data_of(execution))
+                    aliases, versions = _asked_by(execution)
                     since = {name for name in aliases if _is_newer(store.refs.alias(name), execution.finished)}
                     aliases = {name: data for name, data in aliases.items() if name not in since}
                     told += _publish(store, user, execution.id, (aliases, versions), succeeded=True)
@@ -177,6 +177,11 @@ def version_data(catalog: Catalog, version: VersionRequest, data: Sequence[Datum
                 by_name[datum.name] = datum
     by_name |= {datum.name: datum for datum in data}
     return tuple(by_name[name] for name in sorted(by_name))
+
+
+def _asked_by(execution: Execution) -> _Asked:
+    """What the outputs of a recorded execution ask for, which only those with properties can."""
+    return _asked(outputs_as_data(execution.id, (file for file in execution.outputs if file.metadata)))
 
 
 def _asked(data: Sequence[Datum]) -> _Asked:

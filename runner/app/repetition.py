@@ -43,7 +43,7 @@ from runner.worker.tree import remove_tree
 NOT_ITS_OWN = frozenset({Reason.START, Reason.IMAGE, Reason.INPUT, Reason.OUTPUT, Reason.DISK, Reason.RUNTIME})
 """Ends that tell of the machine, not of the program."""
 
-_NEEDS = {Reason.IMAGE: Need.IMAGE, Reason.INPUT: Need.INPUT}
+_NEEDS = {Reason.IMAGE: Need.IMAGE, Reason.INPUT: Need.INPUT, Reason.DISK: Need.DISK}
 
 
 class Missing(Exception):
@@ -162,7 +162,7 @@ class Preparer:
             hint = f"`docker pull {digests[0]}` brings it"
             if recorded is not None and not recorded.get("repo_digests"):
                 hint = "it was never in a registry: `docker load` it from where it was saved, or build it again"
-            raise Missing(Lack(Need.IMAGE, id, f"missing image {id} (`{printable(image)}`)", hint))
+            raise Missing(Lack(Need.IMAGE, id, f"the engine does not have it; it was `{printable(image)}`", hint))
         return executor, found
 
     def _find_interpreter(

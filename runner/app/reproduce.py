@@ -10,9 +10,10 @@ newest makers of the very files that they confirm, and stand for other execution
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Lock
 
 from runner.app.interrupt import catching_signals
@@ -28,8 +29,9 @@ from runner.app.reproduction import (
     find_causes,
     judge,
 )
-from runner.app.result import Result, compare_results, without_values
+from runner.app.result import Open, Result, compare_results, without_values
 from runner.app.scratch import scratch_folder
+from runner.app.watch import Over, watched
 from runner.comparison.tolerance import Tolerance
 from runner.errors import MlrunError, usage_error
 from runner.escape import printable
@@ -39,10 +41,14 @@ from runner.settings import Settings
 from runner.state import FINAL, State
 from runner.store.record import Execution, OutputFile, Run
 from runner.store.store import Store
+from runner.worker.mask import Mask
 from runner.worker.stopper import Stopper
 
 TakeOutputs = Callable[[Repeated, Overlay, tuple[OutputFile, ...]], None]
 """Does something with what the repetition of an execution left, before it is thrown away. Called by any thread."""
+
+
+_LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +144,13 @@ def _prepare(preparer: Preparer, task: _Task, wanted: Wanted) -> tuple[Repeated,
     return told, ready
 
 
+def _wait(arrived: SimpleQueue[int]) -> int:
+    """The next note. Looks up from time to time: a signal that another thread was given does not wake this one."""
+    while True:
+        with suppress(Empty):
+            return arrived.get(timeout=_LOOK_SECONDS)
+
+
 class _Crew:
     """Runs repetitions on threads of their own and ends them when this process is asked to end."""
 
@@ -160,7 +173,7 @@ class _Crew:
                 for future in futures:
                     future.add_done_callback(lambda _: arrived.put(0))
                 for _ in range(len(futures)):
-                    while (signals := arrived.get()) > 0:
+                    while (signals := _wait(arrived)) > 0:
                         self._stop(0 if signals > 1 else self._wanted.settings.grace)
                 return tuple(future.result() for future in futures), caught[0] if caught else None
             except BaseException:
@@ -183,6 +196,8 @@ class _Crew:
         trials: list[Trial] = []
         try:
             return self._compare(node, ready, trials)
+        except Over:
+            return replace(node, note="stopped")
         finally:
             for trial in trials:
                 trial.discard()
@@ -195,11 +210,12 @@ class _Crew:
         if (lack := first.lack(ready.execution)) is not None:
             return cannot_run(node, lack)
         tolerance = self._wanted.tolerance
-        before = Result.recorded(ready.execution, opener(self._store))
-        result = Result.repeated(first.finished, first.objects.open)
+        before = Result.recorded(ready.execution, self._watching(opener(self._store)))
+        result = Result.repeated(first.finished, self._watching(first.objects.open))
         parts = compare_results(before, result, tolerance)
         if ready.job.secrets:
-            parts = tuple(map(without_values, parts))
+            mask = Mask({name: self._wanted.secrets[name] for name in ready.job.secrets})
+            parts = tuple(without_values(part, mask.text) for part in parts)
         told = replace(node, verdict=judge(parts), parts=parts)
         if self._wanted.take is not None:
             self._wanted.take(told, first.objects, first.finished.outputs)
@@ -209,8 +225,13 @@ class _Crew:
         second = self._repeat(ready, trials)
         if second is None or second.lack(ready.execution) is not None:
             return told
-        again = compare_results(result, Result.repeated(second.finished, second.objects.open), tolerance)
+        latest = Result.repeated(second.finished, self._watching(second.objects.open))
+        again = compare_results(result, latest, tolerance)
         return replace(told, causes=find_causes(parts, again))
+
+    def _watching(self, open: Open) -> Open:
+        """Opens the same, as long as nobody has asked for the end: to compare large files may take minutes."""
+        return lambda digest: watched(open(digest), lambda: self._over)
 
     def _repeat(self, ready: Ready, trials: list[Trial]) -> Trial | None:
         """One repetition; None if it was stopped."""

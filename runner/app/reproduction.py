@@ -44,6 +44,7 @@ class Need(StrEnum):
     SECRET = "secret"
     PERMISSION = "permission"
     ENVIRONMENT = "environment"
+    DISK = "disk"
 
 
 @dataclass(frozen=True, slots=True)

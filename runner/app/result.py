@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, BinaryIO
 
 from runner.comparison.content import Content, compare_contents
-from runner.comparison.finding import IDENTICAL, Finding, Likeness, different, worst
+from runner.comparison.finding import IDENTICAL, Difference, Finding, Likeness, different, is_cut, worst
 from runner.comparison.log import compare_logs
 from runner.comparison.tolerance import Tolerance
 from runner.comparison.value import compare_values
@@ -89,12 +89,17 @@ def likeness(parts: tuple[Part, ...]) -> Likeness:
     return worst(*(part.likeness for part in parts if part.kind is not Kind.LOG))
 
 
-def without_values(part: Part) -> Part:
-    """The same, with nothing of what stands at the first difference: of a step that had secrets it might be one."""
+def without_values(part: Part, hide: Callable[[str], str]) -> Part:
+    """The same, with nothing of what stands at the first difference: of a step that had secrets it might be one.
+
+    `hide` blots them out of the place, where the step may have made a name of one; a place that was cut off says
+    nothing, because half a secret is not found.
+    """
     place = part.finding.difference
     if place is None:
         return part
-    return replace(part, finding=replace(part.finding, difference=replace(place, before="", after="")))
+    where = "content" if is_cut(place) else hide(place.where)
+    return replace(part, finding=replace(part.finding, difference=Difference(where, "", "")))
 
 
 def compare_results(before: Result, after: Result, tolerance: Tolerance) -> tuple[Part, ...]:
@@ -132,27 +137,29 @@ def _compare_files(
 
 
 def _compare_metrics(before: Result, after: Result, tolerance: Tolerance) -> Finding:
-    """The last values, then every event in order."""
+    """The last values, then every event in order, as far as both can still be had."""
     last = compare_values(dict(before.metrics), dict(after.metrics), tolerance)
     if last.difference is not None:
         return last
     had, has = _events(before), _events(after)
+    if had is None or has is None:
+        return IDENTICAL if before.metrics == after.metrics else last
     found = compare_values(had, has, tolerance)
     if found.likeness is Likeness.DIFFERENT:
         return found
     return IDENTICAL if before.metrics == after.metrics and had == has else found
 
 
-def _events(result: Result) -> list[Any]:
-    """The values of every event; empty where they cannot be had."""
+def _events(result: Result) -> list[Any] | None:
+    """The values of every event; None where they cannot be had."""
     if result.metric_log is None:
-        return []
+        return None
     try:
         with result.open(result.metric_log) as file:
             data = file.read(_MOST_EVENTS + 1)
-        return [json.loads(line)["values"] for line in data.splitlines()] if len(data) <= _MOST_EVENTS else []
+        return [json.loads(line)["values"] for line in data.splitlines()] if len(data) <= _MOST_EVENTS else None
     except (MlrunError, OSError, ValueError, KeyError, TypeError):
-        return []
+        return None
 
 
 def _log_parts(before: Result, after: Result) -> Iterator[Part]:

@@ -61,9 +61,9 @@ def run_plan(request: Request, emit: Listener) -> Ended:
     loop = make_loop(request, ground, writer, Callbacks(binder, work, leave, publish, stands, republish), emit)
     with stopped_by_signals(loop) as caught, closing(chance.flights):
         end = loop.run()
+    run = writer.run()
     writer.close()
     reuser.sight.contents.keep()
-    run = store.run(writer.id)
     store.close()
     emit(RunEnded(run.id, run.counter, end.state, end.reason, run.duration or 0.0))
     return Ended(run, exit_code(end.state, caught, loop))
@@ -117,6 +117,7 @@ def _header(request: Request, ground: Ground) -> dict[str, Any]:
         "executor": ground.executor.name,
         "host": describe_host(),
         "version": __version__,
+        "reuse": request.reuse.wanted(),
     }
 
 

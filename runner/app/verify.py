@@ -19,6 +19,7 @@ from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
 from runner.export import slsa
 from runner.export.dsse import Envelope, decode_envelope
+from runner.export.telling import file_path
 from runner.remote.shape import Each, Shape, misfit
 from runner.store.durable import disk_errors
 from runner.store.reach import Kind, Named, named_by
@@ -163,7 +164,8 @@ def open_statement(data: bytes, shown: str, key: PublicKey) -> Statement:
     try:
         envelope = decode_envelope(data)
     except ValueError as error:
-        raise _untrue(shown, f"is no signed envelope: {error}") from None
+        hint = "`mlrun open` checks a bundle" if data[257:262] == b"ustar" else None
+        raise _untrue(shown, f"is no signed envelope: {error}", hint) from None
     _check_signature(envelope, shown, key)
     if envelope.payload_type != slsa.PAYLOAD_TYPE:
         raise _untrue(shown, f"is signed, but carries `{envelope.payload_type}` and not an in-toto statement")
@@ -277,7 +279,7 @@ def _find(folder: Path, name: str) -> Path:
     """With or without the folder of its node; `folder` itself may be the only file."""
     if os.path.isfile(folder):
         return folder
-    parts = [part for part in name.split("/") if part not in {"", ".", ".."}]
+    parts = [part for part in file_path(name).split("/") if part not in {"", ".", ".."}]
     whole, short = folder.joinpath(*parts), folder.joinpath(*parts[1:])
     return whole if os.path.exists(whole) or not os.path.exists(short) else short
 

@@ -7,7 +7,6 @@ same decision, asked again of the executions that were older.
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from runner.app.binding import make_drafter
 from runner.app.forecast import Estimate, Fate, Runs, estimate, forecast, make_asker
@@ -165,9 +164,28 @@ class Standing:
     read: int | None
 
 
-def look_back(store: Store, run: Run, execution: Execution) -> Hindsight:
-    """Why an execution ran, by the executions before it. Raises MlrunError."""
-    policies, asked = _policies(store, run), _not_asked(run, execution.node)
+class Past:
+    """Looks back at one run: what it was told, every other run and every snapshot are read once for all its nodes."""
+
+    def __init__(self, store: Store, run: Run) -> None:
+        self._store = store
+        self._run = run
+        self._wish = _wish(store, run)
+        self._sight = Sight(store, self._wish.code_key)
+
+    def why(self, execution: Execution) -> Hindsight:
+        """Why an execution of the run ran, by the executions before it. Raises MlrunError."""
+        return _look_back(self._store, self._run, execution, self._wish, self._sight)
+
+    def standing(self, node: NodeRecord) -> Standing | None:
+        """Which execution stands for a node of the run; None where none does, or where it is gone. Raises
+        MlrunError."""
+        found = self._sight.execution(node.reused.execution, node.reused.run) if node.reused is not None else None
+        return Standing(self._run, node, *found, *_sameness(found[1])) if found is not None else None
+
+
+def _look_back(store: Store, run: Run, execution: Execution, wish: Wish, sight: Sight) -> Hindsight:
+    asked = _not_asked(run, execution.node)
     try:
         job = job_from_json(execution.id, execution.job)
     except (KeyError, TypeError, ValueError):
@@ -175,30 +193,17 @@ def look_back(store: Store, run: Run, execution: Execution) -> Hindsight:
     if execution.identity is None or execution.executor is None:
         return Hindsight(run, execution, Miss((Unreusable("it never started"),)), asked, None, None)
     identity = Identity(str(execution.identity["id"]), execution.identity)
-    wish = Wish(code_key=_code_key(run), policies=policies)
     snapshot, images = Digest(job.snapshot), {job.image: identity}
-    reuser = Reuser(store, run.project.id, images, execution.executor, snapshot, wish, before=execution.id)
-    if reuser.sight.code(snapshot) is None:
+    reuser = Reuser(store, run.project.id, images, execution.executor, snapshot, wish, execution.id, sight)
+    if sight.code(snapshot) is None:
         gone = Unreusable("the code that it ran is not in the store any more")
         return Hindsight(run, execution, Miss((gone,)), asked, None, None)
     decision = reuser.seek(execution.node, job)
     nearest = decision.execution if isinstance(decision, Hit) else decision.nearest
     if nearest is None:
         return Hindsight(run, execution, decision, asked, None, None)
-    evidence = _evidence(reuser.sight, store, nearest, snapshot, identity)
-    return Hindsight(run, execution, decision, asked, evidence, reuser.sight.run_of(nearest))
-
-
-def look_at_standing(store: Store, run: Run, node: NodeRecord) -> Standing | None:
-    """Which execution stands for a node of a run; None where none does, or where it is gone. Raises MlrunError."""
-    if node.reused is None:
-        return None
-    with suppress(MlrunError):
-        earlier = store.run(node.reused.run)
-        execution = earlier.executions.get(node.reused.execution)
-        if execution is not None:
-            return Standing(run, node, earlier, execution, *_sameness(execution))
-    return None
+    evidence = _evidence(sight, store, nearest, snapshot, identity)
+    return Hindsight(run, execution, decision, asked, evidence, sight.run_of(nearest))
 
 
 def _sameness(execution: Execution) -> tuple[dict[Kind, int], int | None]:
@@ -225,24 +230,21 @@ def _policies(store: Store, run: Run) -> Mapping[str, Policy]:
     return {}
 
 
-def _options(run: Run, name: str) -> list[str]:
-    """The values that the command line of a run gave an option of ours."""
-    words = list(run.argv)
-    apart = [value for word, value in pairwise(words) if word == name]
-    return apart + [word.partition("=")[2] for word in words if word.startswith(f"{name}=")]
-
-
-def _code_key(run: Run) -> CodeKey:
-    said = _options(run, "--code-key")
-    return CodeKey(said[-1]) if said and said[-1] in set(CodeKey) else CodeKey.SYNTAX
+def _wish(store: Store, run: Run) -> Wish:
+    """What a run was told about reuse, but for what must run in any case: what is asked is in what it differs."""
+    policies, told = _policies(store, run), run.reuse
+    if told is None:
+        return Wish(policies=policies)
+    code_key = CodeKey(told.code_key) if told.code_key in set(CodeKey) else CodeKey.SYNTAX
+    return Wish(code_key=code_key, policies=policies, sources=None if told.sources is None else frozenset(told.sources))
 
 
 def _not_asked(run: Run, node: str) -> str | None:
-    """Why nothing was to stand for a node of a run, by its command line."""
-    if run.kind == "exec":
-        return None if "--reuse" in run.argv else "`mlrun exec` looks for nothing to reuse without `--reuse`"
-    if "--no-reuse" in run.argv:
-        return "`--no-reuse` was given"
-    if {node, "*"} & {*_options(run, "--refresh")}:
+    """Why nothing was to stand for a node of a run; None where something was, or nobody knows."""
+    if run.reuse is None or (run.reuse.on and node not in run.reuse.refresh):
+        return None
+    if run.reuse.on:
         return "`--refresh` named it"
-    return None
+    if run.kind == "exec":
+        return "`mlrun exec` looks for nothing to reuse without `--reuse`"
+    return "reuse was off, by `--no-reuse` or by `reuse-executions: false`"

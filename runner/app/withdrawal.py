@@ -37,7 +37,7 @@ def withdraw(settings: Settings, ids: Sequence[str], *, force: bool) -> list[Wit
         publication.catch_up(store, user_name(), store.reconcile())
         with alone(store.layout):
             Removals(store.layout).check_whole()
-            chosen = [_checked(store, id, force=force) for id in ids]
+            chosen = [_checked(store, id, ids, force=force) for id in ids]
             with disk_errors(store.layout.trash):
                 batch = Trash(store.layout).begin("rm", user_name())
             for one in chosen:
@@ -45,7 +45,7 @@ def withdraw(settings: Settings, ids: Sequence[str], *, force: bool) -> list[Wit
     return chosen
 
 
-def _checked(store: Store, id: str, *, force: bool) -> Withdrawn:
+def _checked(store: Store, id: str, ids: Sequence[str], *, force: bool) -> Withdrawn:
     withdrawal.check_ended(store.layout, id)
     try:
         run = store.run(id)
@@ -53,12 +53,13 @@ def _checked(store: Store, id: str, *, force: bool) -> Withdrawn:
         if not force:
             raise
         return Withdrawn(id, None, ())
-    found = list(ties(store, run))
+    found = list(ties(store, run, ids))
     if found and not force:
         raise MlrunError(
             f"run {run.counter} is needed: {found[0]}" + (f", and {len(found) - 1} more" if len(found) > 1 else ""),
             code=ExitCode.POLICY,
-            hint="`mlrun pin --remove`, `mlrun alias --remove` take a tie away; `--force` removes it all the same",
+            hint="`mlrun pin --remove`, `mlrun alias --remove` take a tie away, and runs that need it can go with it; "
+            "`--force` removes it all the same",
         )
     return Withdrawn(id, run, found)
 

@@ -44,10 +44,12 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """The lines of a page, and how many executions are further away than it reaches."""
+    """The lines of a page, how many executions it does not tell of, and whether some of them are further away
+    than it reaches."""
 
     lines: list[str]
     hidden: int
+    is_cut: bool
 
 
 def render(
@@ -61,7 +63,7 @@ def render(
 ) -> Drawn:
     """The page of a graph, `depth` executions deep; None chooses a depth. Lines are cut at `width` columns."""
     trees = _Tree(graph, depth or 1, up=up, down=down)
-    while depth is None and trees.hidden and trees.depth < DEEPEST:
+    while depth is None and trees.is_cut and trees.depth < DEEPEST:
         deeper = _Tree(graph, trees.depth + 1, up=up, down=down)
         if deeper.size > PAGE:
             break
@@ -69,7 +71,7 @@ def render(
     lines = [line for branch in trees.branches for line in _laid_out(branch, width, paint)]
     while lines and not lines[0]:
         del lines[0]
-    return Drawn(lines, trees.hidden)
+    return Drawn(lines, trees.hidden, trees.is_cut)
 
 
 def _laid_out(branch: Branch, width: int | None, paint: Paint) -> Iterator[str]:
@@ -93,9 +95,11 @@ class _Tree:
     def __init__(self, graph: Graph, depth: int, *, up: bool, down: bool) -> None:
         self.depth = depth
         self._graph = graph
-        self._hidden: set[str] = set()
+        self._cut: set[str] = set()
+        """Executions that are too far away."""
         self._seen: set[str] = set()
-        self._further: set[str] = set()
+        self._told: set[str] = set()
+        """Those that were seen in the other direction."""
         self._codes: set[str] = set()
         self.branches = list(self._sections(up=up, down=down))
 
@@ -106,8 +110,13 @@ class _Tree:
 
     @property
     def hidden(self) -> int:
-        """How many executions are not shown because they are too far away."""
-        return len(self._further | (self._hidden - self._seen))
+        """How many executions are not told of, or only named."""
+        return len(self._graph.activities.keys() - self._seen - self._told)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether some are not told because they are too far away."""
+        return not self._cut <= self._seen | self._told
 
     def _sections(self, *, up: bool, down: bool) -> Iterator[Branch]:
         graph, subject = self._graph, self._graph.subject
@@ -119,7 +128,7 @@ class _Tree:
             yield from _title("made by" if subject.data else "made from")
             yield from self._origins()
         if down:
-            self._further, self._hidden, self._seen = self._hidden - self._seen, set(), set()
+            self._told, self._seen = self._seen, set()
             yield from _title("made from it")
             yield from self._results()
 
@@ -195,7 +204,7 @@ class _Tree:
             branch.lines.append((f"{_name(activity)}, told already{note}", _DIM))
             return None
         if level > self.depth:
-            self._hidden.add(id)
+            self._cut.add(id)
             branch.lines.append((f"{_name(activity)} …{note}", _DIM))
             return None
         self._seen.add(id)
@@ -327,13 +336,13 @@ def _head(data: Data, name: str) -> Iterator[tuple[str, str]]:
     if data.names:
         yield _joined(map(printable, data.names)), ""
     if data.presence is not Presence.PRESENT:
-        yield f"{data.presence}: {printable(data.note)}", _RED
+        yield printable(data.note), _RED
 
 
 def _data_words(data: Data) -> str:
     size = "" if data.size is None else f"{size_text(data.size)}  "
     called = f"  {_joined(map(printable, data.names))}" if data.names else ""
-    gone = "" if data.presence is Presence.PRESENT else f"  [{data.presence}: {printable(data.note)}]"
+    gone = "" if data.presence is Presence.PRESENT else f"  [{printable(data.note)}]"
     return f"{size}{data.digest[:_DIGITS]}{called}{gone}"
 
 

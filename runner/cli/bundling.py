@@ -6,7 +6,7 @@ from runner.app.bundle import Bundled, write_bundle
 from runner.app.container import Images
 from runner.app.executor import open_site
 from runner.cli.cell import size_text
-from runner.cli.terminal import say
+from runner.cli.terminal import say, show_hint
 from runner.cli.transfer import Ticker
 from runner.errors import usage_error
 from runner.escape import printable
@@ -36,6 +36,9 @@ def export_bundle(run: Run, output: str | None, *, with_image: bool) -> None:
         finally:
             ticker.clear()
     say(_sentence(done, path))
+    if done.without:
+        names = ", ".join(f"`{printable(name)}`" for name in done.without)
+        show_hint(f"to repeat it needs the image {names}, which `--with-image` puts into the file, too")
 
 
 def _sentence(done: Bundled, path: Path) -> str:

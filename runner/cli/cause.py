@@ -3,12 +3,15 @@
 Pure but for what the evidence reads. What comes from files and records is made harmless here.
 """
 
-import difflib
+import re
+import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from runner.cli.cell import age_text, exact_text
+from runner.comparison.patch import added_and_removed, text_of, unified
 from runner.escape import printable, printable_lines
 from runner.reuse.decide import (
     Cause,
@@ -24,11 +27,8 @@ from runner.reuse.fact import Difference, Fact, Kind
 from runner.spec.phrase import counted
 from runner.store.tree import EXECUTABLE, LINK, TreeEntry
 
-_MOST_LINES = 20_000
-"""Lines of a file beyond which nobody looks for those that differ."""
 _SHOWN = 3
 """Files of an input, or packages, that one line names."""
-_CONTEXT = 3
 _DIGITS = 19
 """Characters of the id of an image: those of `sha256:` and twelve digits."""
 _NAMED = ("version", "platform", "executable", "interpreter")
@@ -72,7 +72,7 @@ def tell(causes: Sequence[Cause], evidence: Evidence | None) -> Iterator[Told]:
             case Unreusable(why):
                 yield Told("policy", printable(why))
             case NothingEarlier():
-                yield Told("nothing-earlier", "no execution of the step has succeeded before")
+                yield Told("nothing-earlier", "no earlier execution of the step that succeeded is recorded")
             case OutputsGone(name):
                 yield Told("output", f"its output {printable(name)} is gone or damaged")
             case TooOld(age, bound):
@@ -96,25 +96,44 @@ def summary(causes: Sequence[Cause], evidence: Evidence | None, most: int = 2) -
 
 
 def _follows(one: Told, causes: Sequence[Cause]) -> bool:
-    """Whether a command differs only where it has the values of parameters that differ."""
+    """Whether a command differs only in words that have a name or a value of parameters that differ."""
     if one.kind != Kind.COMMAND:
         return False
-    facts = [difference for cause in causes if isinstance(cause, FactsDiffer) for difference in cause.differences]
-    pairs = [
-        (_word(difference.before), _word(difference.after))
-        for difference in facts
+    parameters = [
+        difference
+        for cause in causes
+        if isinstance(cause, FactsDiffer)
+        for difference in cause.differences
         if difference.fact.kind is Kind.PARAMETER
     ]
-    removed = " ".join(line[1:] for line in one.diff[2:] if line.startswith("-")).split()
-    added = " ".join(line[1:] for line in one.diff[2:] if line.startswith("+")).split()
-    return len(removed) == len(added) and all(
-        was == now or any(old and was.replace(old, new) == now for old, new in pairs)
-        for was, now in zip(removed, added, strict=True)
+    was, now = _words(one.diff, "-"), _words(one.diff, "+")
+    lost, new = was - now, now - was
+    return bool(lost or new) and all(
+        any(_tells(word, fact) for fact in facts)
+        for words, facts in (
+            (lost, [difference.before for difference in parameters]),
+            (new, [difference.after for difference in parameters]),
+        )
+        for word in words
     )
 
 
-def _word(fact: Fact | None) -> str:
-    return "" if fact is None else exact_text(fact.value)
+def _words(diff: Sequence[str], sign: str) -> Counter[str]:
+    """The words of a shell that lines of a diff have."""
+    lines = [line[1:] for line in diff[2:] if line.startswith(sign)]
+    try:
+        return Counter(word for line in lines for word in shlex.split(line))
+    except ValueError:
+        return Counter(word for line in lines for word in line.split())
+
+
+def _tells(word: str, fact: Fact | None) -> bool:
+    """Whether a word of a command has the name of a parameter, or one of its values, and no more of their kind."""
+    if fact is None:
+        return False
+    values = fact.value if isinstance(fact.value, list) else [fact.value]
+    told = [fact.name, *(exact_text(value) for value in values)]
+    return any(text and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", word) for text in told)
 
 
 # Code ---------------------------------------------------------------------------------------------------------------
@@ -137,31 +156,20 @@ def _entry_text(entry: TreeEntry | None) -> str:
 
 
 def _file(path: str, evidence: Evidence | None) -> Told:
-    before, after = evidence.texts(path) if evidence is not None else (None, None)
-    lines = _as_lines(before), _as_lines(after)
-    if lines[0] is None or lines[1] is None:
+    before, after = map(text_of, evidence.texts(path)) if evidence is not None else (None, None)
+    if before is None or after is None:
         return Told("code", f"{printable(path)} changed")
-    diff = tuple(_unified(lines[0], lines[1], path))
+    diff = _diff(before, after, path)
     return Told("code", f"{printable(path)} changed ({counted(_changed(diff), 'line')})", diff)
 
 
-def _as_lines(data: bytes | None) -> list[str] | None:
-    """The lines of a text; None for what is none, or too long."""
-    if data is None or b"\0" in data or data.count(b"\n") > _MOST_LINES:
-        return None
-    return data.decode("utf-8", "replace").split("\n")
-
-
-def _unified(before: Sequence[str], after: Sequence[str], name: str) -> Iterator[str]:
-    for line in difflib.unified_diff(before, after, f"a/{name}", f"b/{name}", n=_CONTEXT, lineterm=""):
-        yield printable_lines(line)
+def _diff(before: str, after: str, name: str) -> tuple[str, ...]:
+    return tuple(map(printable_lines, unified(before, after, name)))
 
 
 def _changed(diff: Sequence[str]) -> int:
     """How many lines a diff changes: one that is another now counts once."""
-    added = sum(line.startswith("+") for line in diff[2:])
-    removed = sum(line.startswith("-") for line in diff[2:])
-    return max(added, removed)
+    return max(added_and_removed(diff))
 
 
 # Facts --------------------------------------------------------------------------------------------------------------
@@ -201,17 +209,18 @@ def _order(fact: Fact | None) -> str:
 
 def _command(before: Fact | None, after: Fact | None) -> Told:
     was, now = (_script(before), _script(after))
-    diff = tuple(_unified(was[0], now[0], "command"))
+    diff = _diff(was[0], now[0], "command")
     if not diff:
         return Told(Kind.COMMAND, "command: " + ("--keep-going is gone" if now[1] else "--keep-going is new"))
     return Told(Kind.COMMAND, f"command changed ({counted(_changed(diff), 'line')})", diff)
 
 
-def _script(fact: Fact | None) -> tuple[list[str], bool]:
+def _script(fact: Fact | None) -> tuple[str, bool]:
+    """The text of a command, and whether the first failure ends it."""
     if fact is None or not isinstance(fact.value, list):
-        return [], True
+        return "", True
     items, stop_at_failure = fact.value
-    return "\n".join(map(str, items)).split("\n"), bool(stop_at_failure)
+    return "".join(f"{item}\n" for item in items), bool(stop_at_failure)
 
 
 def _files(before: Fact | None, after: Fact | None) -> str:

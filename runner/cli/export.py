@@ -9,19 +9,24 @@ import typer
 
 from runner.app.export import export, write_folder
 from runner.cli.bundling import SUMMARY, export_bundle
-from runner.cli.subject import SUBJECT_HELP, find
+from runner.cli.subject import SUBJECT_HELP, Found, find
 from runner.cli.terminal import say
 from runner.errors import ExitCode, MlrunError, did_you_mean, usage_error, write_code
 from runner.escape import printable
 from runner.export import FORMATS
 from runner.export.document import Folder
+from runner.settings import load_settings
 from runner.spec.phrase import counted
+from runner.state import FINAL
 from runner.store.durable import replace_file
+from runner.store.store import Store
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 BUNDLE = "bundle"
 """No document, but the run itself."""
+SIGNED = "slsa"
+"""What is compared with the record again, word by word."""
 
 _LIST = "; ".join([*(f"{name}: {form.summary}" for name, form in FORMATS.items()), f"{BUNDLE}: {SUMMARY}"])
 
@@ -67,12 +72,12 @@ def export_run(
     if form == BUNDLE:
         if metadata_only:
             raise usage_error("a bundle is the files themselves", hint="leave `--metadata-only` out")
-        export_bundle(find(subject).run, output, with_image=with_image)
+        export_bundle(_ended(subject).run, output, with_image=with_image)
         return ExitCode.OK
     if form not in FORMATS:
         what = f"there is no format `{printable(form)}`" if form else "`--format` is missing"
         raise usage_error(what, hint=did_you_mean(form, [*FORMATS, BUNDLE]))
-    found = find(subject)
+    found = _ended(subject) if form == SIGNED else find(subject)
     made = export(found.store, found.run, found.chosen, form, metadata_only=metadata_only)
     if isinstance(made, Folder):
         if output == "-":
@@ -89,13 +94,24 @@ def export_run(
     return ExitCode.OK
 
 
+def _ended(subject: str) -> Found:
+    """What is named; the end of a run that lost its runner is written down first, for a copy has to say when it was."""
+    found = find(subject)
+    if found.run.state in FINAL and found.run.finished is None:
+        with Store.open(load_settings().store, create=True) as store:
+            store.reconcile()
+        return find(subject)
+    return found
+
+
 def _write(path: Path, content: bytes) -> None:
     try:
         if path.exists() and not path.is_file():
             # A pipe or a device, whose name stays what it is.
             path.write_bytes(content)
         else:
-            replace_file(path.resolve(), content, 0o666)
+            # Through links: what they lead to is replaced.
+            replace_file(Path(os.path.realpath(path)), content, 0o666)
     except OSError as error:
         raise MlrunError(
             f"cannot write `{printable(str(path))}`: {os.strerror(error.errno or 0)}",

@@ -9,6 +9,7 @@ from runner.cli.cause import Evidence, summary, tell
 from runner.cli.cell import size_text
 from runner.cli.display import about, stand_words
 from runner.escape import printable
+from runner.plan.address import public
 from runner.reuse.decide import Miss
 from runner.spec.phrase import counted
 from runner.store.record import Execution, Run
@@ -30,12 +31,18 @@ def fate_sentence(fate: Fate, outlook: Outlook) -> str:
         case Runs(miss):
             said = summary(miss.causes, outlook.evidence(miss))
             return f"runs: {said}" if said else "runs"
-        case Depends(upstream):
-            return f"depends on what {_joined(upstream)} {'writes' if len(upstream) == 1 else 'write'}"
+        case Depends(upstream, besides):
+            said = summary(besides.causes, outlook.evidence(besides)) if besides is not None else ""
+            return depends_words(upstream) + (f"; besides, {said}" if said else "")
         case Asks(addresses):
             return f"asks {', '.join(map(printable, addresses))}"
         case Fails(error):
             return f"fails: {printable(error.message)}"
+
+
+def depends_words(upstream: Sequence[str]) -> str:
+    """What a node waits for before its fate is known."""
+    return f"depends on what {_joined(upstream)} {'writes' if len(upstream) == 1 else 'write'}"
 
 
 def _joined(names: Sequence[str]) -> str:
@@ -57,17 +64,40 @@ def estimate_words(told: Estimate) -> str:
 def head_words(fates: Mapping[str, Fate]) -> str:
     """How many nodes have which fate: `12 nodes would run`, or `12 nodes: 9 reused, 1 runs, 2 depend on others`."""
     reused = sum(isinstance(fate, Stands) for fate in fates.values())
+    depends = sum(isinstance(fate, Depends | Asks) for fate in fates.values())
+    runs = len(fates) - reused - depends
     total = counted(len(fates), "node")
-    if not reused:
+    if runs == len(fates):
         return f"{total} would run"
     if reused == len(fates):
         return f"{total}: all reused"
-    depends = sum(isinstance(fate, Depends | Asks) for fate in fates.values())
-    runs = len(fates) - reused - depends
-    pieces = [f"{reused} reused", f"{runs} {'runs' if runs == 1 else 'run'}"]
-    if depends:
-        pieces.append(f"{depends} {'depends' if depends == 1 else 'depend'} on others")
+    pieces = [f"{reused} reused"] if reused else []
+    pieces += [f"{runs} {'runs' if runs == 1 else 'run'}"] if runs else []
+    pieces += [f"{depends} {'depends' if depends == 1 else 'depend'} on others"] if depends else []
     return f"{total}: {', '.join(pieces)}"
+
+
+def outlook_text(outlook: Outlook) -> str:
+    """What would run, one node per paragraph, in order."""
+    plan = outlook.plan
+    lines = [f"{plan.kind} `{printable(plan.name)}`: {head_words(outlook.fates)}"]
+    for node in plan.nodes.values():
+        after = f" after {', '.join(node.upstream)}" if node.upstream else ""
+        lines.append(printable(f"  {node.name}: step `{node.step.name}` in `{node.step.image}`{after}"))
+        lines += [f"    {fate_sentence(outlook.fates[node.name], outlook)}"] if outlook.reuser else []
+        lines += [printable(f"    {name} = {value}") for name, value in node.parameters.items()]
+        lines += [printable(f"    {name} is a secret") for name in node.secrets]
+        lines += [
+            printable(f"    {name} ← {public(source.uri)}")
+            for name, sources in node.inputs.items()
+            for source in sources
+        ]
+        lines += [
+            printable(f"    {name} ← {public(file.origin)}") for name, files in node.files.items() for file in files
+        ]
+        lines += [printable(f"    {edge.target.key} ← {edge.source}") for edge in node.edges]
+    lines += [words] if (words := estimate_words(outlook.estimate)) else []
+    return "\n".join(lines)
 
 
 # JSON ---------------------------------------------------------------------------------------------------------------
@@ -106,8 +136,10 @@ def _details(fate: Fate, outlook: Outlook) -> Iterator[tuple[str, Any]]:
             yield "age", round(stand.age, 3)
         case Runs(miss):
             yield from miss_json(miss, outlook).items()
-        case Depends(upstream):
+        case Depends(upstream, besides):
             yield "upstream", list(upstream)
+            if besides is not None:
+                yield from miss_json(besides, outlook).items()
         case Asks(addresses):
             yield "addresses", list(addresses)
         case Fails(error):

@@ -1,11 +1,12 @@
 """What the verbs that run steps share: their common options, the run itself on a display, and how its end is told."""
 
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Self, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeVar
 
 import typer
 
@@ -15,7 +16,7 @@ from runner.app.place import Place, locate
 from runner.app.request import Request, open_project
 from runner.app.run import Ended, run_plan
 from runner.app.secret import Secrets, load_secrets
-from runner.app.wish import Wish
+from runner.app.wish import Wish, believed_sources
 from runner.cli.board import Board
 from runner.cli.display import Display, PlainDisplay, ended_sentence, failures, final_table, notice_sentence
 from runner.cli.option import OwnOption, Parsed, Table, parse
@@ -38,10 +39,7 @@ from runner.settings import (
 )
 from runner.spec.model import Pipeline, Project, Step
 from runner.state import State
-from runner.store.record import to_json
-
-if TYPE_CHECKING:
-    from runner.app.why import Outlook
+from runner.store.record import Run, to_json
 
 Image = Annotated[str | None, typer.Option("--image", metavar="I", help="Run in this image instead of the file's.")]
 ExecutorOption = Annotated[
@@ -305,7 +303,8 @@ def _wish(project: Project, plan: Plan, options: Options, settings: Settings) ->
     asked = frozenset(options.refresh or ())
     for name in sorted(asked - nodes - {"*"}):
         raise usage_error(f"there is no node `{printable(name)}` to refresh", hint=did_you_mean(name, nodes))
-    return Wish(on, nodes if "*" in asked else asked, CodeKey(settings.code_key), project.policies)
+    refresh = nodes if "*" in asked else asked
+    return Wish(on, refresh, CodeKey(settings.code_key), project.policies, believed_sources(settings))
 
 
 def launch(
@@ -351,16 +350,24 @@ def _tell_end(ended: Ended, board: Board, options: Options) -> None:
         put(final_table(board), sys.stdout)
     if board.ended:
         put(ended_sentence(board.ended, run.kind), sys.stderr)
-    if run.state is State.SUCCEEDED and any(execution.outputs for execution in run.executions.values()):
-        last = list(run.executions.values())[-1]
-        say(f"outputs: `mlrun outputs {last.counter}` lists them, `-d DIR` copies them out")
+    if run.state is State.SUCCEEDED and (words := _outputs_of(run)):
+        say(f"outputs: `mlrun outputs {words}` lists them, `-d DIR` copies them out")
+
+
+def _outputs_of(run: Run) -> str:
+    """What names the last outputs of a run: its own execution, or else the node for which an earlier one stands; empty
+    where there are none."""
+    if any(execution.outputs for execution in run.executions.values()):
+        return str(list(run.executions.values())[-1].counter)
+    reused = [node.name for node in run.nodes.values() if node.reused is not None]
+    return f"run:{run.counter} --node {printable(shlex.quote(reused[-1]))}" if reused else ""
 
 
 def _tell_outlook(request: Request, *, json: bool) -> int:
     """Say what would happen; nothing does."""
     # Not at the top: a run that is no dry one does without.
     from runner.app.why import look_ahead
-    from runner.cli.fate import outlook_json
+    from runner.cli.fate import outlook_json, outlook_text
 
     with look_ahead(request, tell_notice) as outlook:
         if json:
@@ -374,28 +381,3 @@ def tell_notice(event: Event) -> None:
     """Say what the user should know; the rest of what happens is nobody's business here."""
     if isinstance(event, Noticed):
         say(notice_sentence(event))
-
-
-def outlook_text(outlook: "Outlook") -> str:
-    """What would run, one node per paragraph, in order."""
-    from runner.cli.fate import estimate_words, fate_sentence, head_words
-
-    plan = outlook.plan
-    lines = [f"{plan.kind} `{printable(plan.name)}`: {head_words(outlook.fates)}"]
-    for node in plan.nodes.values():
-        after = f" after {', '.join(node.upstream)}" if node.upstream else ""
-        lines.append(printable(f"  {node.name}: step `{node.step.name}` in `{node.step.image}`{after}"))
-        lines += [f"    {fate_sentence(outlook.fates[node.name], outlook)}"] if outlook.reuser else []
-        lines += [printable(f"    {name} = {value}") for name, value in node.parameters.items()]
-        lines += [f"    {name} is a secret" for name in node.secrets]
-        lines += [
-            printable(f"    {name} ← {public(source.uri)}")
-            for name, sources in node.inputs.items()
-            for source in sources
-        ]
-        lines += [
-            printable(f"    {name} ← {public(file.origin)}") for name, files in node.files.items() for file in files
-        ]
-        lines += [printable(f"    {edge.target.key} ← {edge.source}") for edge in node.edges]
-    lines += [words] if (words := estimate_words(outlook.estimate)) else []
-    return "\n".join(lines)

@@ -1,6 +1,7 @@
 """`mlrun lineage`: what made a file, and what was made from it."""
 
 import os
+import stat
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -39,7 +40,7 @@ EXAMPLES = """Examples:
 
 SUBJECT_HELP = (
     "A file, wherever it lies now; an execution, `run:N`, `latest`; EXECUTION/FILE, the id of a datum, an alias, a "
-    "digest, `dataset://NAME/VERSION`."
+    "digest, or the start of one; `dataset://NAME/VERSION`."
 )
 
 
@@ -93,10 +94,11 @@ def show(
 
 def find_subject(store: Store, text: str) -> Subject:
     """What a word means: a file that is there, else a run, an execution, or data. Raises MlrunError: USAGE or INPUT."""
-    if "://" not in text and (file := Path(text)).is_file():
-        return _file_subject(file)
-    if "://" not in text and "/" in text and Path(text).is_dir():
-        raise usage_error(f"`{printable(text)}` is a folder, and this needs a file", hint="name a file in it")
+    mode = _mode_of(text) if "://" not in text else None
+    if mode is not None and stat.S_ISREG(mode):
+        return _file_subject(Path(text))
+    if mode is not None and "/" in text:
+        raise _no_regular_file(text, mode)
     if text.startswith(RUN_PREFIX):
         return _found_subject(find(text))
     if store.refs.alias(text) is not None or "://" in text:
@@ -109,11 +111,30 @@ def find_subject(store: Store, text: str) -> Subject:
         # A number or `latest` can mean nothing else.
         if refusal.code is not ExitCode.USAGE or text.isdecimal() or text == LATEST:
             raise
-        return _data_instead(text, refusal)
+        return _data_instead(text, refusal, mode)
+
+
+def _mode_of(path: str) -> int | None:
+    """What lies at a path, links followed; None where nothing does. Raises MlrunError (INPUT) where nobody may look."""
+    try:
+        return os.stat(path).st_mode
+    except PermissionError as error:
+        raise _unreadable(path, error) from None
+    except (OSError, ValueError):
+        return None
+
+
+def _no_regular_file(text: str, mode: int) -> MlrunError:
+    if stat.S_ISDIR(mode):
+        return usage_error(f"`{printable(text)}` is a folder, and this needs a file", hint="name a file in it")
+    return usage_error(f"`{printable(text)}` is no regular file", hint="copy what it gives into a file first")
 
 
 def _output_subject(text: str) -> Subject:
     """`EXECUTION/FILE`, where no file has this path."""
+    if text.startswith(("/", "./", "../", "~")):
+        hint = _dangling(text) or "a copy of it will do, wherever that lies"
+        raise usage_error(f"there is no file `{printable(text)}`", hint=hint)
     try:
         return data_subject(text, find_data(text))
     except MlrunError as error:
@@ -122,19 +143,26 @@ def _output_subject(text: str) -> Subject:
         raise usage_error(f"there is no file `{printable(text)}`, and {error.message}", error.hint) from None
 
 
-def _data_instead(text: str, refusal: MlrunError) -> Subject:
-    """Data by an id, the start of one, or a digest; what names nothing is told as a file that is not there."""
+def _dangling(text: str) -> str | None:
+    return "it is a link to what is not there" if os.path.islink(text) else None
+
+
+def _data_instead(text: str, refusal: MlrunError, mode: int | None) -> Subject:
+    """Data by an id, a digest, or the start of one; what names nothing is told as what lies there, or as a file that is
+    not there."""
     try:
         return data_subject(text, find_data(text))
     except MlrunError as error:
         if error.code is not ExitCode.INPUT:
             raise
+        if mode is not None:
+            raise _no_regular_file(text, mode) from None
         if is_id(text):
             raise refusal from None
         raise MlrunError(
             f"there is no file, execution, run or datum `{printable(text)}`",
             code=ExitCode.USAGE,
-            hint=error.hint,
+            hint=_dangling(text) or error.hint,
         ) from None
 
 
@@ -151,10 +179,13 @@ def _file_subject(file: Path) -> Subject:
     try:
         digest = hash_file(file)
     except OSError as error:
-        raise MlrunError(
-            f"`{printable(str(file))}` cannot be read: {os.strerror(error.errno or 0)}", code=ExitCode.INPUT
-        ) from None
+        raise _unreadable(str(file), error) from None
     return Subject("file", str(file), ((file.name, digest),))
+
+
+def _unreadable(path: str, error: OSError) -> MlrunError:
+    reason = os.strerror(error.errno or 0)
+    return MlrunError(f"`{printable(path)}` cannot be read: {reason}", code=ExitCode.INPUT)
 
 
 def _check_known(graph: Graph) -> None:
@@ -180,4 +211,5 @@ def _print(graph: Graph, depth: int | None, *, up: bool, down: bool) -> None:
     page = render(graph, depth, up=up, down=down, width=terminal_width(sys.stdout), paint=painted)
     print("\n".join(page.lines))
     if page.hidden:
-        say(f"{counted(page.hidden, 'execution')} further away: `--depth N` shows more, `--format json` everything")
+        more = "`--depth N` tells more, " if page.is_cut else ""
+        say(f"{counted(page.hidden, 'execution')} not told here: {more}`--format json` has all")

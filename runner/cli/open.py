@@ -63,7 +63,8 @@ def open_file(
     opened, first = _take(Path(file), root, settings, images=not no_image)
     if json:
         names = {key: value for key, value in asdict(opened.names).items() if value}
-        print_json({"runs": opened.runs, **pulled_document(opened.pulled), "names": names, "images": opened.images})
+        images = {"images": opened.images, "images_lacking": opened.without}
+        print_json({"runs": opened.runs, **pulled_document(opened.pulled), "names": names, **images})
     _tell(opened, first, root, elsewhere=store is not None)
     code = show_refused(opened.pulled.refused)
     if code or not run or first is None:
@@ -95,6 +96,8 @@ def _engine(settings: Settings, store: Store) -> Images | None:
 
 def _tell(opened: Opened, first: Run | None, root: Path, *, elsewhere: bool) -> None:
     pulled, names = opened.pulled, opened.names
+    if not (pulled.new or pulled.known or pulled.restored):
+        return
     sentence = counted(len(pulled.new), "new run")
     if known := len(pulled.known) + len(pulled.restored):
         sentence += f", {known:,} known before"
@@ -104,6 +107,9 @@ def _tell(opened: Opened, first: Run | None, root: Path, *, elsewhere: bool) -> 
     say(sentence)
     if opened.images:
         say("image " + ", ".join(f"`{printable(name)}`" for name in opened.images) + " is on this machine")
+    if opened.without:
+        lacking = ", ".join(f"`{printable(name)}`" for name in opened.without)
+        say(f"image {lacking} is not in the bundle: to repeat the run needs it on this machine")
     called = [f"alias `{printable(name)}`" for name in names.aliases]
     called += [f"dataset `{printable(name)}`" for name in names.datasets]
     called += [f"model `{printable(name)}`" for name in names.models]

@@ -12,8 +12,8 @@ from runner.store.ref import KINDS, LATEST, Author
 from runner.store.store import Store
 
 REFERENCE_HELP = (
-    "EXECUTION/FILE (such as `12/model.pkl` or `latest/*.csv`), the id of a datum or the start of one, an alias, a "
-    "digest, or `dataset://NAME/VERSION`."
+    "EXECUTION/FILE (such as `12/model.pkl` or `latest/*.csv`), an alias, the id of a datum, a digest, or the start of "
+    "one, or `dataset://NAME/VERSION`."
 )
 
 _LEAST_PREFIX = 4

@@ -51,6 +51,8 @@ _COLOURS = {
     Verdict.CANNOT_RUN: "33",
     Verdict.NEVER_RAN: "2",
 }
+_MOST_IDENTICAL = 50
+"""Files that are named one by one though nothing is to be said of them; `--json` names all."""
 _WIDEST = 48
 """Columns that names of files get, at most, before their verdicts."""
 
@@ -166,6 +168,10 @@ def _node_lines(node: Repeated) -> Iterator[str]:
     for lack in node.lacks:
         yield from _lack_lines(lack)
     shown = [part for part in node.parts if part.kind is not Kind.END or part.likeness is not Likeness.IDENTICAL]
+    same = [part for part in shown if part.kind is Kind.FILE and part.likeness is Likeness.IDENTICAL]
+    if len(same) > _MOST_IDENTICAL:
+        shown = [part for part in shown if part.kind is not Kind.FILE or part.likeness is not Likeness.IDENTICAL]
+        yield f"  {len(same):,} files are identical"
     names = [printable(_part_name(part)) for part in shown]
     room = min(max(map(display_width, names), default=0), _WIDEST)
     for name, part in zip(names, shown, strict=True):

@@ -46,9 +46,10 @@ def rm(
 ) -> int:
     """Remove the record of runs: their journal, logs under way and kept work folders.
 
-    Refused for a run that is under way or pinned, or whose files have an alias, are in a dataset or model, or were the
-    input of another run. Its number is never given out again. The files that it left stay in the store until
-    `mlrun gc` finds that nothing needs them. `mlrun gc --undo` brings it all back for a week.
+    Refused for a run that is under way or pinned, whose files have an alias, are in a dataset or model, or were the
+    input of another run, or whose executions stand for nodes of another run. Runs that need each other go together.
+    Its number is never given out again. The files that it left stay in the store until `mlrun gc` finds that nothing
+    needs them. `mlrun gc --undo` brings it all back for a week.
     """
     ids = list(dict.fromkeys(_run_id(text, force=force) for text in runs))
     removed = withdraw(load_settings(), ids, force=force)

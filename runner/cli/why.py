@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,11 +13,11 @@ from runner.app.forecast import Asks, Depends, Fails, Fate, Runs, Stands
 from runner.app.place import Place, locate
 from runner.app.request import open_project
 from runner.app.reuse import ACCEPTED
-from runner.app.why import Hindsight, Outlook, Standing, look_ahead, look_at_standing, look_back
+from runner.app.why import Hindsight, Outlook, Past, Standing, look_ahead
 from runner.cli import launch
 from runner.cli.cause import Evidence, Told, summary, tell
 from runner.cli.cell import ago, now, seconds_between
-from runner.cli.fate import WORDS, causes_json, execution_json, fate_sentence, node_json
+from runner.cli.fate import WORDS, causes_json, depends_words, execution_json, fate_sentence, node_json
 from runner.cli.launch import Options
 from runner.cli.option import Parsed
 from runner.cli.subject import RUN_PREFIX, Found, find, find_execution, node_of
@@ -33,7 +33,7 @@ from runner.spec.model import Pipeline, Project
 from runner.spec.phrase import counted
 from runner.spec.project import select_pipeline
 from runner.state import State
-from runner.store.record import Execution, Run
+from runner.store.record import Execution, NodeRecord, Run
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -162,9 +162,14 @@ def _future_lines(name: str, outlook: Outlook) -> Iterator[str]:
             yield _BY_WORD if stand.detail.endswith(ACCEPTED) else "nothing that counts is different"
         case Runs(miss):
             yield from cause_lines(miss, outlook.evidence(miss))
-        case Depends():
-            yield "it is reused if that comes out as it was; above it:"
-            yield from (f"  {printable(one)} {fate_sentence(outlook.fates[one], outlook)}" for one in _roots(outlook))
+        case Depends(_, besides):
+            if besides is None:
+                yield "it is reused if that comes out as it was; above it:"
+            else:
+                yield from cause_lines(besides, outlook.evidence(besides))
+                yield "above it:"
+            roots = (one for one in _roots(outlook) if one != name)
+            yield from (f"  {printable(one)} {fate_sentence(outlook.fates[one], outlook)}" for one in roots)
         case Asks():
             yield "it is reused if what is there is what it was"
         case Fails(error):
@@ -172,8 +177,12 @@ def _future_lines(name: str, outlook: Outlook) -> Iterator[str]:
 
 
 def _roots(outlook: Outlook) -> Iterator[str]:
-    """The nodes on which others depend and that depend on none."""
-    return (name for name, fate in outlook.fates.items() if not isinstance(fate, Stands | Depends))
+    """The nodes on which others depend, and that would run whatever those above them write."""
+    return (
+        name
+        for name, fate in outlook.fates.items()
+        if not isinstance(fate, Stands) and not (isinstance(fate, Depends) and fate.besides is None)
+    )
 
 
 def _would(fate: Fate, outlook: Outlook) -> str:
@@ -184,6 +193,11 @@ def _would(fate: Fate, outlook: Outlook) -> str:
             return f"would run: the nearest is {_nearest(miss.nearest, outlook.run_of(miss.nearest))}"
         case Runs():
             return "would run"
+        case Depends(upstream, Miss() as besides) if besides.nearest is not None:
+            earlier = _nearest(besides.nearest, outlook.run_of(besides.nearest))
+            return f"{depends_words(upstream)}, and would run if that came out as it was: the nearest is {earlier}"
+        case Depends(upstream):
+            return depends_words(upstream)
         case _:
             return fate_sentence(fate, outlook)
 
@@ -238,27 +252,36 @@ def _tell_past_instead(subject: str, refusal: MlrunError, *, json: bool) -> int:
         raise (refusal if error.code is ExitCode.USAGE else error) from None
 
 
-Answer = Hindsight | Standing | tuple[Run, str]
-"""Why an execution ran, what stands for a node, or a sentence on a node for which there is neither."""
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """A node of a run for which nothing ran and nothing stands, or nothing that is recorded, in a sentence."""
+
+    run: Run
+    node: NodeRecord
+    sentence: str
+
+
+Answer = Hindsight | Standing | Idle
 
 
 def _answers(found: Found, node: str | None) -> Sequence[Answer]:
+    past = Past(found.store, found.run)
     if found.chosen is not None:
-        return [look_back(found.store, found.run, found.execution)]
+        return [past.why(found.execution)]
     names = [node_of(found.run, node).name] if node is not None else list(found.run.nodes)
-    return [_answer(found, name) for name in names]
+    return [_answer(found.run, past, name) for name in names]
 
 
-def _answer(found: Found, name: str) -> Answer:
-    run, record = found.run, found.run.nodes[name]
+def _answer(run: Run, past: Past, name: str) -> Answer:
+    record = run.nodes[name]
     if record.executions:
-        return look_back(found.store, run, run.executions[record.executions[-1]])
-    standing = look_at_standing(found.store, run, record)
+        return past.why(run.executions[record.executions[-1]])
+    standing = past.standing(record)
     if standing is not None:
         return standing
     said = f": {printable(record.detail)}" if record.detail else ""
     gone = ", whose record is gone" if record.state is State.REUSED else ""
-    return run, f"node {printable(name)} of run {run.counter} was {record.state}{said}{gone}"
+    return Idle(run, record, f"node {printable(name)} of run {run.counter} was {record.state}{said}{gone}")
 
 
 def _past_lines(answer: Answer, *, long: bool) -> Iterator[str]:
@@ -267,8 +290,8 @@ def _past_lines(answer: Answer, *, long: bool) -> Iterator[str]:
             yield from _hindsight_lines(answer, long=long)
         case Standing():
             yield from _standing_lines(answer, long=long)
-        case (_, sentence):
-            yield sentence
+        case Idle():
+            yield answer.sentence
 
 
 def _hindsight_lines(told: Hindsight, *, long: bool) -> Iterator[str]:
@@ -296,8 +319,13 @@ def _standing_lines(told: Standing, *, long: bool) -> Iterator[str]:
         yield _BY_WORD
     elif long:
         facts = ", ".join(_same_words(kind, count) for kind, count in told.same.items() if kind in _SAME)
-        files = "every file of the code" if told.read is None else f"the {counted(told.read, 'file')} that it had read"
-        yield f"the same as for it were {facts}; and of the code its names and {files}"
+        yield f"the same as for it were {facts}; and of the code its names{_same_files(told.read)}"
+
+
+def _same_files(read: int | None) -> str:
+    if read is None:
+        return " and every file"
+    return f" and the {counted(read, 'file')} that it had read" if read else ", and it had read no file"
 
 
 def _same_words(kind: Kind, count: int) -> str:
@@ -346,5 +374,13 @@ def _document(answer: Answer) -> dict[str, Any]:
                 "same": dict(same),
                 "read": read,
             }
-        case (run, sentence):
-            return {"subject": "node", "run": run.id, "run_counter": run.counter, "fate": None, "sentence": sentence}
+        case Idle(run, node, sentence):
+            return {
+                "subject": "node",
+                "node": node.name,
+                "step": node.step,
+                "run": run.id,
+                "run_counter": run.counter,
+                "fate": None,
+                "sentence": sentence,
+            }

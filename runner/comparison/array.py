@@ -5,6 +5,7 @@ Python literal, and the elements.
 """
 
 import ast
+import lzma
 import math
 import re
 import struct
@@ -25,8 +26,21 @@ _TYPE = re.compile(r"([<>|=])([biufcSUmM])([0-9]{1,7})(?:\[.*\])?")
 _FLOATS = {("f", 2): "e", ("f", 4): "f", ("f", 8): "d", ("c", 8): "f", ("c", 16): "d"}
 """How `struct` reads a floating-point number, or one half of a complex one."""
 
+_BAD_ARCHIVE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    struct.error,
+    ValueError,
+)
+"""What `zipfile` raises for archives that are damaged, encrypted, or of a kind that it cannot read."""
+
 _STRIP = 512
-"""Elements that are compared as bytes before one by one: most are the same."""
+"""Elements that are compared as bytes before they are unpacked: most are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +67,18 @@ class _Layout:
             found.append(rest)
         return f"index [{', '.join(map(str, found if self.fortran else reversed(found)))}]"
 
+    def numbers(self, data: bytes) -> tuple[float, ...] | None:
+        """The floating-point numbers of some elements, two of each complex one; None for other kinds."""
+        letter = _FLOATS.get((self.kind, self.size))
+        if letter is None:
+            return None
+        sign = ">" if self.order == ">" else "<"
+        return struct.unpack(f"{sign}{len(data) // struct.calcsize(letter)}{letter}", data)
+
     def value(self, data: bytes) -> object:
         """One element, for people."""
         order = "big" if self.order == ">" else "little"
-        if (letter := _FLOATS.get((self.kind, self.size))) is not None:
-            numbers = struct.unpack(f"{_sign(self.order)}{self.size // struct.calcsize(letter)}{letter}", data)
+        if (numbers := self.numbers(data)) is not None:
             return complex(*numbers) if len(numbers) == 2 else numbers[0]
         if self.kind in "iumM":
             return int.from_bytes(data, order, signed=self.kind != "u")  # type: ignore[arg-type]
@@ -79,11 +100,13 @@ def compare_arrays(before: BinaryIO, after: BinaryIO, tolerance: Tolerance) -> F
         raise Misnamed("the elements are in another order")
     greatest, number = 0.0, 0
     for first, second in _pieces(before, after, one):
-        for place, (element, new) in _unlike(first, second, one.size):
-            deviation = _deviation(one, element, new, tolerance)
-            if deviation is None:
-                return different(one.index(number + place), one.value(element), one.value(new))
-            greatest = max(greatest, deviation)
+        for start, strip, new in _unlike(first, second, _STRIP * one.size):
+            deviations = _deviations(one, strip, new, tolerance)
+            if None in deviations:
+                at = deviations.index(None)
+                values = (one.value(side[at * one.size : (at + 1) * one.size]) for side in (strip, new))
+                return different(one.index(number + start // one.size + at), *values)
+            greatest = max(greatest, *cast(list[float], deviations))
         number += len(first) // one.size
     return equal(greatest)
 
@@ -93,7 +116,12 @@ def compare_archives(before: BinaryIO, after: BinaryIO, tolerance: Tolerance) ->
     try:
         with zipfile.ZipFile(before) as one, zipfile.ZipFile(after) as other:
             return _compare_members(one, other, tolerance)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _BAD_ARCHIVE as error:
+        raise Misnamed(str(error)) from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # Not the disk but `bz2` speaks: the data is damaged.
         raise Misnamed(str(error)) from error
 
 
@@ -166,30 +194,25 @@ def _pieces(before: BinaryIO, after: BinaryIO, layout: _Layout) -> Iterator[tupl
         raise Misnamed("something follows the array")
 
 
-def _unlike(one: bytes, other: bytes, size: int) -> Iterator[tuple[int, tuple[bytes, bytes]]]:
-    """The elements whose bytes differ, with their places."""
+def _unlike(one: bytes, other: bytes, size: int) -> Iterator[tuple[int, bytes, bytes]]:
+    """The strips of so many bytes that differ, with their offsets."""
     if one == other:
         return
-    strip = _STRIP * size
-    for start in range(0, len(one), strip):
-        if one[start : start + strip] != other[start : start + strip]:
-            for at in range(start, min(start + strip, len(one)), size):
-                element, new = one[at : at + size], other[at : at + size]
-                if element != new:
-                    yield at // size, (element, new)
+    for start in range(0, len(one), size):
+        strip, new = one[start : start + size], other[start : start + size]
+        if strip != new:
+            yield start, strip, new
 
 
-def _deviation(layout: _Layout, element: bytes, new: bytes, tolerance: Tolerance) -> float | None:
-    letter = _FLOATS.get((layout.kind, layout.size))
-    if letter is None:
-        return None
-    form = f"{_sign(layout.order)}{layout.size // struct.calcsize(letter)}{letter}"
-    found = [
-        tolerance.deviation(one, other)
-        for one, other in zip(struct.unpack(form, element), struct.unpack(form, new), strict=True)
-    ]
-    return None if None in found else max(cast(list[float], found))
+def _deviations(layout: _Layout, strip: bytes, new: bytes, tolerance: Tolerance) -> list[float | None]:
+    """How far each element of a strip lies from what it was, None where that is too far."""
+    one, other = layout.numbers(strip), layout.numbers(new)
+    if one is None or other is None:
+        size = layout.size
+        return [0.0 if strip[at : at + size] == new[at : at + size] else None for at in range(0, len(strip), size)]
+    found = [*map(tolerance.deviation, one, other)]
+    return found if layout.kind == "f" else [*map(_farther, found[::2], found[1::2])]
 
 
-def _sign(order: str) -> str:
-    return ">" if order == ">" else "<"
+def _farther(real: float | None, imaginary: float | None) -> float | None:
+    return None if real is None or imaginary is None else max(real, imaginary)

@@ -1,14 +1,16 @@
 """Two files of one name: by their bytes, and where these differ by what the name says they are."""
 
+import gzip
 import io
 import re
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, cast
 
 from runner.comparison.array import compare_archives, compare_arrays
-from runner.comparison.finding import IDENTICAL, Finding
+from runner.comparison.finding import IDENTICAL, Finding, different, equal
 from runner.comparison.kind import Misnamed
 from runner.comparison.raw import compare_bytes
 from runner.comparison.table import compare_tables
@@ -45,12 +47,51 @@ def compare_contents(name: str, before: Content, after: Content, tolerance: Tole
     """How like two versions of a file are; `name~2` is a version of `name`. Raises OSError and what `open` raises."""
     if before.digest == after.digest:
         return IDENTICAL
+    if ending(name) == "gz":
+        try:
+            return _compare_packed(name[: name.rindex(".")], before, after, tolerance)
+        except Misnamed:
+            pass
+    return _compare_plain(name, before, after, tolerance)
+
+
+def _compare_plain(name: str, before: Content, after: Content, tolerance: Tolerance) -> Finding:
     if (compare := KINDS.get(ending(name))) is not None:
         try:
             return _both(before, after, lambda one, other: compare(one, other, tolerance))
         except Misnamed:
             pass
     return _both(before, after, compare_bytes)
+
+
+def _compare_packed(name: str, before: Content, after: Content, tolerance: Tolerance) -> Finding:
+    """What two files of gzip hold, never as identical: their heads have a time. Raises Misnamed."""
+    one, other = (replace(side, open=_unpacking(side.open)) for side in (before, after))
+    try:
+        found = _compare_plain(name, one, other, tolerance)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise Misnamed(str(error)) from error
+    if found.difference is not None:
+        place = found.difference
+        return different(f"unpacked, {place.where}", place.before, place.after)
+    return equal(found.deviation)
+
+
+def _unpacking(open: Callable[[], BinaryIO]) -> Callable[[], BinaryIO]:
+    return lambda: cast(BinaryIO, _Unpacked(open()))
+
+
+class _Unpacked(gzip.GzipFile):
+    """What a packed file holds; closes that file with itself."""
+
+    def __init__(self, packed: BinaryIO) -> None:
+        self._packed = packed
+        super().__init__(fileobj=packed, mode="rb")
+
+    def close(self) -> None:
+        """See `io.IOBase`."""
+        super().close()
+        self._packed.close()
 
 
 def ending(name: str) -> str:

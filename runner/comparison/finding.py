@@ -46,8 +46,14 @@ def equal(deviation: float) -> Finding:
 
 
 def different(where: str, before: object, after: object) -> Finding:
-    """Not the same; `before` and `after` become short texts."""
-    return Finding(Likeness.DIFFERENT, Difference(where, short(before), short(after)))
+    """Not the same; all three become short texts, of the place its end, which says the most."""
+    place = where if len(where) <= LONGEST_PLACE else f"…{where[1 - LONGEST_PLACE :]}"
+    return Finding(Likeness.DIFFERENT, Difference(place, short(before), short(after)))
+
+
+def is_cut(difference: Difference) -> bool:
+    """Whether its place was too long to be told whole."""
+    return "…" in difference.where
 
 
 def worst(*found: Likeness) -> Likeness:
@@ -55,10 +61,14 @@ def worst(*found: Likeness) -> Likeness:
     return max(found, key=_ORDER.__getitem__, default=Likeness.IDENTICAL)
 
 
-_LONGEST = 80
+LONGEST = 80
+"""Letters of a value."""
+
+LONGEST_PLACE = 160
+"""Letters of a place: a path through JSON, or the name of a column, may be as long as the file."""
 
 
 def short(value: object) -> str:
-    """A value in at most 80 letters."""
+    """A value in as many letters at most."""
     text = str(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

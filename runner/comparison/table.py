@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -11,9 +12,11 @@ from runner.comparison.finding import Finding, different, equal
 from runner.comparison.kind import Misnamed
 from runner.comparison.tolerance import Tolerance
 
-_WHOLE = re.compile(r"\s*[+-]?[0-9]+\s*")
+_WHOLE = re.compile(r"\s*[+-]?(?:0|[1-9][0-9]*)\s*")
 _NUMBER = re.compile(
-    r"\s*[+-]?(?:[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|inf(?:inity)?|nan)\s*", re.IGNORECASE
+    # Written so that no text is gone over twice: a cell may have a hundred thousand digits. `007` is no number.
+    r"\s*[+-]?(?:(?P<digits>(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf(?:inity)?|nan)\s*",
+    re.IGNORECASE,
 )
 _MOST_DIGITS = 400
 _SEPARATORS = ",;\t|"
@@ -57,9 +60,18 @@ def _deviation(cell: str | None, new: str | None, tolerance: Tolerance) -> float
         return None
     if _WHOLE.fullmatch(cell) and _WHOLE.fullmatch(new):
         return 0.0 if int(cell) == int(new) else None
-    if _NUMBER.fullmatch(cell) and _NUMBER.fullmatch(new):
-        return tolerance.deviation(float(cell), float(new))
-    return None
+    one, other = _number(cell), _number(new)
+    return None if one is None or other is None else tolerance.deviation(one, other)
+
+
+def _number(cell: str) -> float | None:
+    """What a cell says as a number; None for what is none, or far too large or small: `12e4567` is a name."""
+    found = _NUMBER.fullmatch(cell)
+    if found is None:
+        return None
+    value, digits = float(cell), found["digits"]
+    is_lost = digits is not None and (math.isinf(value) or (value == 0 and digits.strip("0.") != ""))
+    return None if is_lost else value
 
 
 def _name(names: list[str], column: int) -> str:

@@ -1,19 +1,21 @@
 """Two JSON values, and files that hold them: the path of the first value that differs. Pure."""
 
 import json
+import math
 from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any, BinaryIO
 
-from runner.comparison.finding import Finding, different, equal
+from runner.comparison.finding import LONGEST, Finding, different, equal
 from runner.comparison.kind import Misnamed
 from runner.comparison.tolerance import Tolerance
 
-_MOST_BYTES = 256 << 20
-"""Of a document: Python's objects for it take some ten times as much."""
+_MOST_BYTES = 64 << 20
+"""Of a document: Python's objects for it take ten times as much and more."""
 
 _MOST_LINE = 16 << 20
 _NOTHING = object()
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 _Step = tuple[str, Any, Any]
 """A part of a path, and the two values there."""
@@ -95,7 +97,7 @@ def _parse(data: bytes) -> Any:
     if len(data) > _MOST_BYTES:
         raise Misnamed("it is too large")
     try:
-        return json.loads(data, object_pairs_hook=_unique)
+        return json.loads(data, object_pairs_hook=_unique, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise Misnamed(str(error)) from error
 
@@ -104,6 +106,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("a key stands there twice")
+    return found
+
+
+def _finite(number: str) -> float:
+    found = float(number)
+    if math.isinf(found):
+        raise ValueError("a number is too large")
     return found
 
 
@@ -119,4 +128,10 @@ def _line(data: bytes | None) -> str:
 
 
 def _text(value: Any) -> str:
-    return "" if value is _NOTHING else json.dumps(value, ensure_ascii=False)
+    """The beginning of a value, which may be all of a large file, and as deep as the stack."""
+    text = ""
+    for piece in () if value is _NOTHING else _ENCODER.iterencode(value):
+        text += piece
+        if len(text) > LONGEST:
+            break
+    return text

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from runner.digest import Digest
 from runner.export.document import Stored
 from runner.export.subject import Subject
-from runner.export.telling import clean, portable
+from runner.export.telling import clean, file_name, portable
 from runner.state import DONE, FINAL
 from runner.store.record import Execution, Run
 from runner.store.tree import LINK
@@ -93,7 +93,7 @@ class Payload:
         described = self._graph.add(
             local(id) if absent else quote(where),
             "File",
-            name=clean(name),
+            name=file_name(name),
             contentSize=None if size is None else str(size),
             encodingFormat=mimetypes.guess_type(where)[0] or "application/octet-stream",
             identifier=f"blake3:{digest}",
@@ -122,13 +122,13 @@ class Payload:
         id = local("code", code.snapshot) if absent else place
         if self._graph.has(id):
             return self._graph.add(id, "Dataset")
-        notes = [f"not captured: {clean(path)}" for path in code.not_captured]
+        notes = [f"not captured: {file_name(path)}" for path in code.not_captured]
         if gone is None and not absent:
             for entry in self._subject.contents.tree(code.snapshot):
                 if entry.mode == LINK:
-                    notes.append(f"symbolic link: {clean(entry.path)} → {clean(entry.content)}")
+                    notes.append(f"symbolic link: {file_name(entry.path)} → {file_name(entry.content)}")
                 elif reason := self._subject.contents.gone(Digest(entry.content)):
-                    notes.append(f"{clean(entry.path)} {clean(reason)}")
+                    notes.append(f"{file_name(entry.path)} {clean(reason)}")
                 else:
                     kept = Stored(Digest(entry.content), executable=entry.mode == "100755")
                     self.files[place + portable(entry.path)] = kept

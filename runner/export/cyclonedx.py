@@ -1,7 +1,8 @@
 """CycloneDX 1.6 (ECMA-424) as JSON: models with hashes and cards, data, the interpreter's distributions, and how all of
 it came about. Pure.
 
-The schema: https://cyclonedx.org/schema/bom-1.6.schema.json.
+Between many outputs and many files stand one component for each execution and one for each of its inputs, so that the
+document grows with the record and not with its square. The schema: https://cyclonedx.org/schema/bom-1.6.schema.json.
 """
 
 import json
@@ -19,6 +20,7 @@ from runner.export.telling import (
     code_uri,
     command,
     distributions,
+    file_name,
     flat,
     got,
     image_digest,
@@ -42,6 +44,8 @@ _MODEL_PROPERTY = "valohai.model-versions"
 """The property by which a step says that an output is of a model."""
 
 _Json = dict[str, Any]
+_Users = dict[str, list[Execution]]
+"""Who got a datum, by its id."""
 
 
 class CycloneDX:
@@ -53,10 +57,13 @@ class CycloneDX:
         """Valid for every run; one without outputs has no models."""
         run, what = subject.run, subject.chosen or subject.run
         components: dict[str, _Json] = {}
-        for find in (_outputs, _ingredients):
-            for _, execution in subject.executions():
-                for component in find(subject, execution):
-                    components.setdefault(component["bom-ref"], component)
+        users = _users(subject)
+        for _, execution in subject.each_execution():
+            for component in _outputs(subject, execution, users):
+                components[component["bom-ref"]] = component
+        for made_by, execution in subject.each_execution():
+            for component in _ingredients(subject, made_by, execution):
+                components.setdefault(component["bom-ref"], component)
         bom: _Json = {
             "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
             "bomFormat": "CycloneDX",
@@ -107,27 +114,49 @@ def _project(subject: Subject) -> _Json:
     return component
 
 
-def _outputs(subject: Subject, execution: Execution) -> Iterator[_Json]:
+def _users(subject: Subject) -> _Users:
+    users: _Users = {}
+    for _, execution in subject.each_execution():
+        for datum in dict.fromkeys(one.datum for one in got(execution) if one.datum is not None):
+            users.setdefault(datum, []).append(execution)
+    return users
+
+
+def _outputs(subject: Subject, execution: Execution, users: _Users) -> Iterator[_Json]:
+    datasets = [{"ref": ref} for ref in _inputs(execution).values()]
     for id, output in left(execution):
         told = {"execution": execution.id, "step": execution.step}
         file = _file(subject, f"datum:{id}", output.name, output.digest, output.size, told)
         if is_model(output):
-            card = _card(subject, execution, id)
+            card = _card(execution, id, datasets, users.get(id, ()))
             file = {key: one for key, one in file.items() if key != "data"}
             file |= {"type": "machine-learning-model", "version": f"execution-{execution.counter}", "modelCard": card}
         yield file
 
 
-def _ingredients(subject: Subject, execution: Execution) -> Iterator[_Json]:
+def _ingredients(subject: Subject, run: Run, execution: Execution) -> Iterator[_Json]:
+    told = _properties(execution=execution.id, run=run.id, code=f"blake3:{run.code.snapshot}")
+    version = f"execution-{execution.counter}"
+    yield {"type": "application", "bom-ref": _step_ref(execution), "name": clean(execution.step),
+           "version": version, "properties": told}  # fmt: skip
+    for name, ref in _inputs(execution).items():
+        yield {"type": "data", "bom-ref": ref, "name": name, "data": [{"type": "dataset", "name": name}]}
     for one in got(execution):
-        yield _file(subject, _input_ref(one), one.file.name, one.digest, one.file.size, {"origin": one.file.origin})
-    if digest := image_digest(execution):
-        image = clean(str(execution.job.get("image", "")))
-        hashes = [{"alg": "SHA-256", "content": digest.removeprefix("sha256:")}]
-        yield {"type": "container", "bom-ref": f"image:{digest}", "name": image, "version": digest, "hashes": hashes}
+        yield _file(subject, _file_ref(one), one.file.name, one.digest, one.file.size, {"origin": one.source})
+    if place := _environment_ref(execution):
+        yield _environment(execution, place)
     for name, version in distributions(execution):
         purl = _library_ref(name, version)
         yield {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
+
+
+def _environment(execution: Execution, ref: str) -> _Json:
+    """The image, or else what the step's programs came from."""
+    name = clean(str(execution.job.get("image", "")))
+    if (digest := image_digest(execution)) is None:
+        return {"type": "platform", "bom-ref": ref, "name": name or "this machine"}
+    hashes = [{"alg": "SHA-256", "content": digest.removeprefix("sha256:")}]
+    return {"type": "container", "bom-ref": ref, "name": name, "version": digest, "hashes": hashes}
 
 
 def is_model(output: OutputFile) -> bool:
@@ -141,24 +170,21 @@ def _file(subject: Subject, ref: str, name: str, digest: Digest, size: int, told
     return {
         "type": "data",
         "bom-ref": ref,
-        "name": clean(name),
+        "name": file_name(name),
         "hashes": _hashes(digest),
-        "data": [{"type": "dataset", "name": clean(name)}],
+        "data": [{"type": "dataset", "name": file_name(name)}],
         "properties": _properties(size=str(size), gone=gone, **told),
     }
 
 
-def _card(subject: Subject, execution: Execution, id: str) -> _Json:
-    """What the model was made from and how good it is: by who made it and by those who got it."""
-    measured = [execution]
-    measured += [other for _, other in subject.executions() if any(one.datum == id for one in got(other))]
+def _card(execution: Execution, id: str, datasets: list[_Json], users: Iterable[Execution]) -> _Json:
+    """What the model was made from and how good it is: by who made it and by its users."""
     metrics = [
         {"type": name, "value": text_of(value), "slice": clean(one.step)}
-        for one in measured
+        for one in (execution, *users)
         for name, value in flat(one.metrics)
     ]
     parts: _Json = {"bom-ref": f"card:{id}"}
-    datasets = _distinct({"ref": _input_ref(one)} for one in got(execution))
     if datasets:
         parts["modelParameters"] = {"datasets": datasets}
     if metrics:
@@ -170,17 +196,21 @@ def _card(subject: Subject, execution: Execution, id: str) -> _Json:
 
 
 def _dependencies(subject: Subject, components: Iterable[str]) -> list[_Json]:
-    """Each output comes from the code, the inputs and the programs of its execution."""
+    """An output comes from its execution; that from the code, its inputs and the programs; an input from its files."""
     depends: dict[str, dict[str, None]] = {ref: {} for ref in components}
-    for part, execution in subject.executions():
-        ours = part.run.code.snapshot == subject.run.code.snapshot
-        needed = [_code_ref(subject.run)] if ours else []
-        needed += [_input_ref(one) for one in got(execution)]
-        if digest := image_digest(execution):
-            needed.append(f"image:{digest}")
-        needed += [_library_ref(name, version) for name, version in distributions(execution)]
+    for run, execution in subject.each_execution():
+        step, inputs = depends[_step_ref(execution)], _inputs(execution)
+        if run.code.snapshot == subject.run.code.snapshot:
+            step[_code_ref(run)] = None
+        step |= dict.fromkeys(inputs.values())
+        for one in got(execution):
+            depends[inputs[clean(one.input)]][_file_ref(one)] = None
+        libraries = dict.fromkeys(_library_ref(name, version) for name, version in distributions(execution))
+        if ref := _environment_ref(execution):
+            step[ref] = None
+            depends[ref] |= libraries
         for id, _ in left(execution):
-            depends[f"datum:{id}"] |= dict.fromkeys(needed)
+            depends[f"datum:{id}"][_step_ref(execution)] = None
     return [{"ref": ref, "dependsOn": list(on)} if on else {"ref": ref} for ref, on in depends.items()]
 
 
@@ -200,7 +230,9 @@ def _workflow(subject: Subject) -> _Json:
 
 def _task(subject: Subject, part: Part) -> _Json:
     execution = part.execution
-    id = execution.id if execution else f"{subject.run.id}:{quote(part.node.name, safe='')}"
+    # An execution that stands for the node may be another node's, too.
+    is_own = execution is not None and not part.is_reused
+    id = execution.id if execution and is_own else f"{subject.run.id}:{quote(clean(part.node.name), safe='')}"
     task: _Json = {
         "bom-ref": f"task:{id}",
         "uid": id,
@@ -220,7 +252,7 @@ def _task(subject: Subject, part: Part) -> _Json:
     if ran:
         commands = [{"executed": item} for item in ran if item]
         task["steps"] = [{"name": clean(execution.step), "commands": commands}]
-    inputs: list[_Json] = _distinct({"resource": {"ref": _input_ref(one)}} for one in got(execution))
+    inputs: list[_Json] = [{"resource": {"ref": ref}} for ref in _inputs(execution).values()]
     values = [{"name": name, "value": text_of(value)} for name, value in parameters(execution).items()]
     inputs += [{"parameters": values}] if values else []
     told: list[Any] = [{"name": name, "value": value} for name, value in variables(execution).items()]
@@ -249,7 +281,24 @@ def _library_ref(name: str, version: str) -> str:
     return f"pkg:pypi/{quote(name.lower().replace('_', '-'), safe='.-')}@{quote(version, safe='.')}"
 
 
-def _input_ref(one: Got) -> str:
+def _step_ref(execution: Execution) -> str:
+    return f"step:{execution.id}"
+
+
+def _inputs(execution: Execution) -> dict[str, str]:
+    """References of the inputs that have files, by name."""
+    names = dict.fromkeys(clean(one.input) for one in got(execution))
+    return {name: f"input:{execution.id}/{quote(name, safe='')}" for name in names}
+
+
+def _environment_ref(execution: Execution) -> str | None:
+    if digest := image_digest(execution):
+        return f"image:{digest}"
+    identity = (execution.identity or {}).get("id")
+    return f"environment:{quote(clean(str(identity)), safe=':')}" if identity else None
+
+
+def _file_ref(one: Got) -> str:
     return f"content:{one.digest}" if one.datum is None else f"datum:{clean(one.datum)}"
 
 

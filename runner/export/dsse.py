@@ -63,9 +63,10 @@ def decode_envelope(data: bytes) -> Envelope:
         raise ValueError("its type is no text, or its signatures are no list")
     if len(signatures) > MOST_SIGNATURES:
         raise ValueError(f"it has more than {MOST_SIGNATURES} signatures")
-    return Envelope(
-        _bytes(document["payload"], "payload"), document["payloadType"], tuple(_signature(one) for one in signatures)
-    )
+    kind = document["payloadType"]
+    if any("\ud800" <= character <= "\udfff" for character in kind):
+        raise ValueError("its type is no Unicode")
+    return Envelope(_bytes(document["payload"], "payload"), kind, tuple(_signature(one) for one in signatures))
 
 
 def _signature(value: Any) -> Signature:

@@ -49,7 +49,9 @@ _LOCAL = 4
 _BAD = re.compile(r"[^\w.\- /]")
 """What MLflow has not in names of parameters, metrics and tags."""
 _LONGEST_NAME = 200
-_LONGEST_PARAMETER = 6000
+"""Bytes of a name, which is also one of a file."""
+_LONGEST_PARAMETER, _LONGEST_TAG = 6000, 8000
+"""Characters of a value, as MLflow's own validation has it."""
 _Item = TypeVar("_Item")
 _STEPS = ("step", "epoch", "iteration")
 """Keys of an event that say which step it tells of."""
@@ -117,8 +119,8 @@ def _of_run(subject: Subject) -> _Told:
 def _of_execution(subject: Subject, part: Part, execution: Execution) -> _Told:
     told = _begin(part.run, execution, clean(execution.step))
     if part.is_reused:
-        # It is a run of another parent, too, and may come to the same store with it.
-        told.id = uuid.uuid5(uuid.UUID(subject.run.id), execution.id).hex
+        # It is a run of another parent, too, or of another node, and may come to the same store with it.
+        told.id = uuid.uuid5(uuid.UUID(subject.run.id), f"{execution.id} {clean(part.node.name)}").hex
     if subject.chosen is None:
         told.tags["mlflow.parentRunId"] = _hexadecimal(subject.run.id)
     elif subject.tags:
@@ -177,7 +179,7 @@ def _metrics(subject: Subject, execution: Execution) -> dict[str, list[tuple[int
     found: dict[str, list[tuple[int, float, int]]] = {}
     for time, values in _events(subject, execution):
         numbers = {name: number for name, one in flat(values) if (number := _number(one)) is not None}
-        step = next((int(numbers[name]) for name in _STEPS if numbers.get(name, 0.5).is_integer()), None)
+        step = next((int(numbers[name]) for name in _STEPS if _is_step(numbers.get(name))), None)
         for name, number in numbers.items():
             history = found.setdefault(name, [])
             history.append((time, number, len(history) if step is None else step))
@@ -191,6 +193,11 @@ def _events(subject: Subject, execution: Execution) -> Iterator[tuple[int, Mappi
     for line in subject.contents.read(execution.metric_log).splitlines():
         event = json.loads(line)
         yield int(event["time"]) // 1_000_000, event["values"]
+
+
+def _is_step(number: float | None) -> bool:
+    """A whole number that a column of MLflow's database holds."""
+    return number is not None and number.is_integer() and abs(number) < 1 << 63
 
 
 def _number(value: Any) -> float | None:
@@ -229,7 +236,7 @@ def _files(told: _Told, place: str, experiment: str) -> Iterator[tuple[str, byte
     for name, text in _named(told.parameters):
         yield f"{here}/params/{name}", clean(text)[:_LONGEST_PARAMETER].encode()
     for name, text in _named(told.tags):
-        yield f"{here}/tags/{name}", clean(text).encode()
+        yield f"{here}/tags/{name}", clean(text)[:_LONGEST_TAG].encode()
     for name, history in _named(told.metrics):
         lines = (f"{time} {value!r} {step}\n" for time, value, step in history)
         yield f"{here}/metrics/{name}", "".join(lines).encode()
@@ -245,9 +252,10 @@ def _named(items: Mapping[str, _Item]) -> Iterator[tuple[str, _Item]]:
         safe = _BAD.sub("_", clean(name))
         above = {safe[:place] for place, char in enumerate(safe) if char == "/"}
         parts = {"", ".", ".."}.intersection(safe.split("/"))
-        if parts or len(safe) > _LONGEST_NAME or safe in files | folders or above & files:
-            own = hash_bytes(name.encode("utf-8", "surrogatepass"))[:8]
-            safe, above = f"{safe.replace('/', '.').strip('.')[:_LONGEST_NAME]}-{own}", set()
+        if parts or len(safe.encode()) > _LONGEST_NAME or safe in files or safe in folders or above & files:
+            own = hash_bytes(name.encode("utf-8", "surrogatepass"))[:16]
+            start = safe.replace("/", ".").strip(".").encode()[:_LONGEST_NAME].decode(errors="ignore")
+            safe, above = f"{start}-{own}", set()
         files.add(safe)
         folders |= above
         yield safe, item

@@ -6,11 +6,10 @@ https://openlineage.io/spec/2-0-2/OpenLineage.json.
 
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from runner.digest import Digest
 from runner.export.document import Document, json_lines
-from runner.export.subject import Part, Subject
+from runner.export.subject import Subject
 from runner.export.telling import (
     PRODUCER,
     Got,
@@ -18,6 +17,7 @@ from runner.export.telling import (
     clean,
     code_uri,
     failure,
+    file_name,
     got,
     left,
     names_of_secrets,
@@ -67,11 +67,11 @@ class OpenLineage:
 
     def document(self, subject: Subject) -> Document:
         """Events in the order of time; what goes on has a START only."""
-        made = {id: _output_name(execution, output.name) for _, execution in subject.executions()
+        made = {id: _output_name(execution, output.name) for _, execution in subject.each_execution()
                 for id, output in left(execution)}  # fmt: skip
         events = [] if subject.chosen else list(_run_events(subject))
-        for part, execution in subject.executions():
-            events += _execution_events(subject, part, execution, made)
+        for run, execution in subject.each_execution():
+            events += _execution_events(subject, run, execution, made)
         # An event of the run comes before those of its executions at the same time, and its end after theirs.
         order = {"START": 0, "COMPLETE": 2, "FAIL": 2, "ABORT": 2}
         events.sort(key=lambda event: (event["eventTime"], order[event["eventType"]]))
@@ -98,8 +98,7 @@ def _run_events(subject: Subject) -> Iterator[_Json]:
     yield from _events(run, run, _job(run, None), facets, [], [])
 
 
-def _execution_events(subject: Subject, part: Part, execution: Execution, made: Mapping[str, str]) -> Iterator[_Json]:
-    run = part.run
+def _execution_events(subject: Subject, run: Run, execution: Execution, made: Mapping[str, str]) -> Iterator[_Json]:
     facets = _run_facets(run, execution)
     parent = {"run": {"runId": run.id}, "job": _name(run, None)}
     facets |= _facet(run, "parent", parent | {"root": parent})
@@ -188,12 +187,12 @@ def _input(subject: Subject, run: Run, one: Got, made: Mapping[str, str]) -> _Js
     if one.datum is not None:
         name = made.get(one.datum) or f"datum/{clean(one.datum)}"
         return _dataset(subject, run, _project(run), name, one.digest, one.datum) | statistics
-    parts = urlsplit(clean(one.file.origin))
-    if parts.scheme and parts.netloc:
-        namespace, name = f"{parts.scheme}://{parts.netloc}", parts.path.lstrip("/") or "/"
-    else:
-        namespace, name = "file", clean(one.file.origin)
-    return _dataset(subject, run, namespace, name, one.digest, None) | statistics
+    namespace, name = "file", one.source
+    if not one.is_local:
+        place, mark, rest = one.source.partition("://")
+        host, _, name = rest.partition("/")
+        namespace = f"{place}{mark}{host}"
+    return _dataset(subject, run, namespace, name or "/", one.digest, None) | statistics
 
 
 def _dataset(subject: Subject, run: Run, namespace: str, name: str, digest: Digest, datum: str | None) -> _Json:
@@ -207,7 +206,7 @@ def _dataset(subject: Subject, run: Run, namespace: str, name: str, digest: Dige
 
 
 def _output_name(execution: Execution, name: str) -> str:
-    return f"{clean(execution.step)}/{clean(name)}"
+    return f"{clean(execution.step)}/{file_name(name)}"
 
 
 def _facet(run: Run, name: str, content: _Json) -> _Json:

@@ -15,6 +15,7 @@ from runner.export.telling import (
     clean,
     code_uri,
     command,
+    file_name,
     flat,
     got,
     left,
@@ -66,8 +67,13 @@ class _Teller:
     def tell(self) -> None:
         """All of the subject."""
         self._runs()
+        for run, execution in self._subject.each_execution():
+            self._execution(run, execution)
         for part, execution in self._subject.executions():
-            self._execution(part, execution)
+            if part.is_reused:
+                self._relate("wasInfluencedBy", influencee=f"mlrun:run-{self._subject.run.id}",
+                             influencer=f"mlrun:execution-{execution.id}",
+                             label=f"node {clean(part.node.name)} was reused")  # fmt: skip
         for part in self._subject.parts:
             if part.execution is None:
                 self._node(part)
@@ -134,7 +140,7 @@ class _Teller:
             ),
         )
 
-    def _execution(self, part: Part, execution: Execution) -> None:
+    def _execution(self, made_by: Run, execution: Execution) -> None:
         attributes: _Json = {
             "prov:label": f"execution {execution.counter} of {clean(execution.step)}",
             "prov:type": _type("Execution"),
@@ -155,14 +161,11 @@ class _Teller:
         attributes |= {f"variable:{_local(name)}": one for name, one in variables(execution).items()}
         attributes |= {f"metric:{_local(name)}": _value(one) for name, one in flat(execution.metrics)}
         activity = self._add("activity", f"mlrun:execution-{execution.id}", _present(attributes))
-        run = f"mlrun:run-{part.run.id}"
-        if part.is_reused:
-            self._relate("wasInfluencedBy", influencee=f"mlrun:run-{self._subject.run.id}", influencer=activity,
-                         label=f"node {clean(part.node.name)} was reused")  # fmt: skip
+        run = f"mlrun:run-{made_by.id}"
         self._relate("wasStartedBy", activity=activity, starter=run, time=execution.started or execution.created)
-        self._relate("used", activity=activity, entity=self._code(part.run), role="code")
+        self._relate("used", activity=activity, entity=self._code(made_by), role="code")
         for one in got(execution):
-            entity = self._content(one.digest, label=clean(one.file.name), size=one.file.size)
+            entity = self._content(one.digest, label=file_name(one.file.name), size=one.file.size)
             if one.datum is not None:
                 entity = self._datum(clean(one.datum), one.file.name, one.digest, one.file.size)
             self._relate("used", activity=activity, entity=entity, role=clean(one.input))
@@ -196,7 +199,7 @@ class _Teller:
     def _datum(self, id: str, name: str, digest: Digest, size: int) -> str:
         attributes = {
             "prov:type": _type("Datum"),
-            "prov:label": clean(name),
+            "prov:label": file_name(name),
             "mlrun:blake3": digest,
             "mlrun:size": size,
         }

@@ -18,6 +18,7 @@ from runner.export.telling import (
     code_uri,
     command,
     failure,
+    file_name,
     flat,
     got,
     image_digest,
@@ -40,6 +41,9 @@ _PROFILES = {
 }
 _PROCESS, _WORKFLOW, _PROVENANCE, _WORKFLOW_CRATE = _PROFILES
 _METADATA = "ro-crate-metadata.json"
+_SPEC = "valohai.yaml"
+_OURS = frozenset({_METADATA, "", "code", "inputs", "outputs", "logs"})
+"""Names that the YAML file cannot have in a crate."""
 _BIOSCHEMAS = "https://bioschemas.org/profiles"
 _YAML = "https://docs.valohai.com/hc/en-us/articles/18704302494481-valohai-yaml"
 
@@ -58,6 +62,13 @@ class ROCrate:
         what = subject.chosen or subject.run
         files = {_METADATA: metadata, **crate.payload.files}
         return Folder(f"ro-crate-{what.id}", files, tuple(crate.payload.folders))
+
+
+def _plan(run: Run) -> bytes:
+    """What the YAML file said of the pipeline, without the values of variables and the places of files."""
+    keys = ("name", "step", "upstream")
+    nodes = [{key: node[key] for key in keys if key in node} for node in run.plan["nodes"]]
+    return json_bytes(clean_value({"kind": run.kind, "name": run.name, "nodes": nodes}))
 
 
 class _Crate:
@@ -111,13 +122,13 @@ class _Crate:
         run = self.subject.run
         if self.subject.contents.gone(run.spec) and not self.subject.metadata_only:
             return None
-        name = basename(run.project.file) or "valohai.yaml"
-        return self.payload.file(name, f"spec-{run.spec}", name, run.spec)
+        name = basename(run.project.file)
+        place = _SPEC if name in _OURS else name
+        return self.payload.file(place, f"spec-{run.spec}", name, run.spec)
 
     def _tell_pipeline(self) -> None:
         run, graph = self.subject.run, self.graph
-        plan = json_bytes(clean_value(run.plan))
-        workflow = self._spec() or self.payload.text("plan.json", plan, encodingFormat="application/json")
+        workflow = self._spec() or self.payload.text("plan.json", _plan(run), encodingFormat="application/json")
         workflow["@type"] = ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"]
         workflow |= {
             "name": clean(run.name),
@@ -172,12 +183,13 @@ class _Crate:
         return step
 
     def _tool(self, part: Part) -> Entity:
-        """A step of the code of one run."""
+        """A step of the code of one run; the one that ran may have another name than that of the node it stands for."""
         code = part.run.code
+        name = part.node.step if part.execution is None else part.execution.step
         tool = self.graph.add(
-            local("step", part.node.step, code.snapshot[:16]),
+            local("step", name, code.snapshot[:16]),
             "SoftwareSourceCode",
-            name=clean(part.node.step),
+            name=clean(name),
             version=code.identifier,
             codeRepository=repository(code),
             identifier=code_uri(code),
@@ -208,7 +220,7 @@ class _Crate:
             self._example(formal, file)
             graph.link(action, "object", file)
         for id, output in left(execution):
-            formal = self._formal(tool, "output", "output", output.name, "File")
+            formal = self._formal(tool, "output", "output", file_name(output.name), "File")
             file = self.payload.file(
                 f"outputs/{place}/{output.name}", f"datum-{id}", output.name, output.digest, output.size
             )

@@ -9,6 +9,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -17,8 +18,10 @@ from runner.errors import ExitCode, MlrunError, usage_error
 from runner.export.document import Document
 from runner.export.subject import Contents, Part, Subject
 from runner.export.telling import (
+    Got,
     clean,
     command,
+    file_name,
     got,
     image_digest,
     names_of_secrets,
@@ -26,7 +29,6 @@ from runner.export.telling import (
     repository,
     variables,
 )
-from runner.plan.address import scheme
 from runner.state import FINAL
 from runner.store.record import Execution, Run
 
@@ -57,11 +59,12 @@ class Slsa:
 def statement(subject: Subject) -> dict[str, Any]:
     """The statement as JSON data. Raises MlrunError for a run that goes on or left nothing."""
     run = subject.run
-    if run.state not in FINAL:
+    if run.state not in FINAL or run.finished is None:
+        # The end of a run that lost its runner may not be written down yet; then its time would be another one later.
         raise usage_error(f"run {run.counter} is {run.state}", hint="wait for its end: only then its outputs are known")
     labelled = list(_labelled(subject))
     subjects = [
-        _descriptor(subject.contents, f"{label}/{output.name}", output.digest)
+        _descriptor(subject.contents, f"{label}/{file_name(output.name)}", output.digest)
         for label, _, execution in labelled
         for output in execution.outputs
     ]
@@ -93,11 +96,12 @@ def statement(subject: Subject) -> dict[str, Any]:
 
 def _labelled(subject: Subject) -> Iterator[Labelled]:
     times = Counter(part.node.name for part in subject.parts)
-    seen: Counter[str] = Counter()
+    numbers = {name: count(1) for name in times}
     for part, execution in subject.executions():
-        name = part.node.name
-        seen[name] += 1
-        yield clean(name if times[name] == 1 else f"{name}.{seen[name]}"), part, execution
+        name = label = part.node.name
+        while times[name] > 1 and label in times:
+            label = f"{name}.{next(numbers[name])}"
+        yield file_name(label), part, execution
 
 
 def _external(subject: Subject, labelled: Iterable[Labelled]) -> dict[str, Any]:
@@ -158,8 +162,8 @@ def _dependencies(subject: Subject, labelled: list[Labelled]) -> Iterator[dict[s
     yield _descriptor(contents, run.project.file, run.spec)
     for label, _, execution in labelled:
         for given in got(execution):
-            told = _descriptor(contents, f"{label}/{given.input}/{given.file.name}", Digest(given.file.digest))
-            yield {**told, **_origin(given.file.origin)}
+            name = f"{label}/{given.input}/{file_name(given.file.name)}"
+            yield {**_descriptor(contents, name, given.digest), **_origin(given)}
     seen: set[str] = set()
     for _, _, execution in labelled:
         identity = str((execution.identity or {}).get("id") or "")
@@ -175,11 +179,9 @@ def _commit(run: Run) -> dict[str, Any]:
     return {"name": "commit", **told, "digest": {"gitCommit": run.code.commit}, **dirty}
 
 
-def _origin(origin: str) -> dict[str, str]:
-    """Where a file came from; a path of somebody's machine is nobody else's business, nor is what signs an address."""
-    if scheme(origin) in {"", "file"}:
-        return {}
-    return {"uri": quote(clean(origin.partition("?")[0]), safe="%/:@#[]!$&'()*+,;=~")}
+def _origin(given: Got) -> dict[str, str]:
+    """The address that a file came from; a path is none."""
+    return {} if given.is_local else {"uri": quote(given.source, safe="%/:@#[]!$&'()*+,;=~")}
 
 
 def _environment(execution: Execution, identity: str) -> dict[str, Any]:

@@ -81,3 +81,7 @@ class Subject:
     def executions(self) -> Iterator[tuple[Part, Execution]]:
         """The parts that have an execution, with it."""
         return ((part, part.execution) for part in self.parts if part.execution is not None)
+
+    def each_execution(self) -> Iterator[tuple[Run, Execution]]:
+        """Every execution once, with its run: the same one may stand for several nodes."""
+        yield from {one.id: (part.run, one) for part, one in self.executions()}.values()

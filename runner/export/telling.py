@@ -10,7 +10,7 @@ from urllib.parse import quote
 from runner.digest import Digest, hash_bytes
 from runner.escape import printable
 from runner.job import InputFile
-from runner.plan.address import public
+from runner.plan.address import public, scheme
 from runner.store.datum import SCHEME, datum_id
 from runner.store.record import Code, Execution, OutputFile, Run
 
@@ -24,11 +24,16 @@ _TOLD = re.compile(
 """Variables whose values may be told: those that make a step repeatable. Others may be anybody's key."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPED = re.compile(r"\\(?:\\|x([89a-f][0-9a-f]))")
 _UNSAFE = re.compile(r'[\\<>:"|?*]')
+_TAKEN = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?|.*[ .]| .*|.*-[0-9a-f]{16}_(?:\.[^.]*)?", re.I | re.S)
+"""Names that Windows has for its devices or cuts short, and those that we make ourselves."""
 _LONGEST, _LONGEST_STEM = 255, 150
 """Bytes of a name, and of what is kept of the stem of another one."""
 _LONGEST_SUFFIX = 16
 """Characters at the end of a name that may be its suffix."""
+_LOCAL = frozenset({"", "file"})
+"""Schemes of what is a path."""
 _LOCATION = re.compile(r"(?:(?P<user>[^@/\s:]+)@)?(?P<host>[^/\s:]+):(?P<path>[^/].*|/.*)")
 """How git writes the address of a repository that it reaches by SSH."""
 
@@ -50,20 +55,39 @@ def clean_value(value: Any) -> Any:
     return value
 
 
+def file_name(path: str) -> str:
+    r"""A path as such text that no two paths share: bytes that are not UTF-8 as `\xff`, a backslash as two."""
+    return clean(path.replace("\\", "\\\\"))
+
+
+def file_path(name: str) -> str:
+    """The path of which `file_name` made this text."""
+    return _ESCAPED.sub(lambda match: chr(0xDC00 + int(match[1], 16)) if match[1] else "\\", name)
+
+
+def _source(origin: str) -> str:
+    if scheme(origin) not in _LOCAL:
+        return clean(public(origin).partition("?")[0])
+    if not origin.startswith(("/", "file:")) and ".." not in origin.split("/"):
+        return file_name(origin)
+    own = hash_bytes(origin.encode("utf-8", "surrogatepass"))[:16]
+    return f"outside/{own}/{file_name(origin.rpartition('/')[2])}"
+
+
 def portable(path: str) -> str:
     """The path as every file system and archive has it: in each part what only some take becomes `_`, and then the
-    start of the digest of its own name tells it apart. A path of usual names stays."""
+    start of the digest of its own name tells it apart. A path of usual names stays; no two paths become one."""
     return "/".join(_portable(part) for part in path.split("/"))
 
 
 def _portable(part: str) -> str:
     named = part.encode("utf-8", "surrogatepass")
-    if part.isprintable() and not _UNSAFE.search(part) and part == part.strip(" ") and len(named) <= _LONGEST:
+    if part.isprintable() and not _UNSAFE.search(part) and not _TAKEN.fullmatch(part) and len(named) <= _LONGEST:
         return part
     safe = "".join(char if char.isprintable() and not _UNSAFE.match(char) else "_" for char in part)
     stem, dot, suffix = safe.rpartition(".") if "." in safe[-_LONGEST_SUFFIX:] else (safe, "", "")
     start = stem.strip(" ").encode()[:_LONGEST_STEM].decode(errors="ignore")
-    return f"{start}-{hash_bytes(named)[:8]}{dot}{suffix}".rstrip(" ")
+    return f"{start}-{hash_bytes(named)[:16]}_{dot}{suffix}".rstrip(" .")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +104,17 @@ class Got:
         return origin.removeprefix(SCHEME) if origin.startswith(SCHEME) else None
 
     @property
+    def source(self) -> str:
+        """Where it came from, without what is nobody else's business: an address without logins and queries, which may
+        sign it; a path in the project; of any other path its last part, and a digest that tells such paths apart."""
+        return _source(self.file.origin)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it came from a path, and not from an address."""
+        return scheme(self.file.origin) in _LOCAL
+
+    @property
     def digest(self) -> Digest:
         """Its content."""
         return Digest(self.file.digest)
@@ -89,7 +124,7 @@ def got(execution: Execution) -> Iterator[Got]:
     """The files of all inputs, in order."""
     for declared in execution.job.get("inputs", ()):
         for file in declared["files"]:
-            yield Got(declared["name"], InputFile(**dict(file) | {"origin": public(file["origin"])}))
+            yield Got(declared["name"], InputFile(**dict(file)))
 
 
 def left(execution: Execution) -> Iterator[tuple[str, OutputFile]]:

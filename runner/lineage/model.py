@@ -26,7 +26,7 @@ class Presence(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Data:
     """Some content; `size` in bytes, None where no record tells it. `names` are addresses that mean it, such as
-    `datum://best`; `note` says when, by whom or why it is not present."""
+    `datum://best`; `note` says in a few words that it is not present, and when, by whom or why."""
 
     digest: Digest
     size: int | None

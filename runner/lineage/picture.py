@@ -12,6 +12,7 @@ from runner.drawing import svg
 from runner.drawing.model import BoxType, Drawing, DrawnEdge, DrawnNode
 from runner.lineage.model import Activity, Graph, Left, Presence, Use, Value
 from runner.spec.model import SocketType
+from runner.spec.phrase import counted
 from runner.state import State
 from runner.store.datum import SCHEME
 
@@ -99,7 +100,7 @@ class _Sketch:
 
     def _add_file(self, kind: str, digest: Digest, name: str, *facts: str) -> Key:
         data = self._graph.data[digest]
-        gone = "" if data.presence is Presence.PRESENT else f"{data.presence}: {data.note}"
+        gone = "" if data.presence is Presence.PRESENT else data.note
         return self._box((kind, digest), name, "file", *facts, data.digest[:_DIGITS], *data.names[:2], gone)
 
     def _add_activity(self, activity: Activity) -> Key:
@@ -115,7 +116,7 @@ class _Sketch:
             commit + (", dirty" if code.dirty else ""),
             ", ".join(f"{name}={value}" for name, value in activity.parameters.items()),
             ", ".join(f"{name} {value:.5g}" for name, value in activity.figures.items()),
-            f"reused by {len(activity.reuses) + activity.more_reuses} runs" if activity.reuses else "",
+            f"reused by {counted(len(activity.reuses) + activity.more_reuses, 'run')}" if activity.reuses else "",
         )
 
     def _add_all(self, ids: Iterable[str], where: str) -> list[tuple[Activity, Key]]:

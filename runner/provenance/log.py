@@ -43,11 +43,10 @@ def commit_info(root: Path, commit: str) -> CommitInfo:
     """Who made a commit and what it is called. Raises MlrunError (INPUT) when the repository lacks it."""
     (found,) = ask(root, ("cat-file", "commit", commit))
     head, _, message = found.required(root).decode("utf-8", "replace").partition("\n\n")
-    fields = dict(line.partition(" ")[::2] for line in head.splitlines() if line[:1] != " ")
+    fields = dict(line.partition(" ")[::2] for line in head.split("\n") if line[:1] != " ")
     name, _, when = fields.get("author", "").partition(" <")
     seconds = when.rpartition("> ")[2].partition(" ")[0]
-    moment = datetime.fromtimestamp(int(seconds) if seconds.isdecimal() else 0, UTC)
-    return CommitInfo(commit, message.strip().partition("\n")[0], name, f"{moment:%Y-%m-%dT%H:%M:%SZ}")
+    return CommitInfo(commit, message.strip().partition("\n")[0], name, _moment(seconds))
 
 
 def changed_files(root: Path, before: str, after: str) -> tuple[FileStat, ...]:
@@ -59,6 +58,15 @@ def changed_files(root: Path, before: str, after: str) -> tuple[FileStat, ...]:
     (told,) = ask(root, words)
     rows = (row.split(b"\t", 2) for row in told.required(root).split(b"\0") if row)
     return tuple(FileStat(text(path), _count(added), _count(removed)) for added, removed, path in rows)
+
+
+def _moment(seconds: str) -> str:
+    """A commit may claim any number (git-commit-tree(1)); where it is no date, that of the epoch."""
+    try:
+        moment = datetime.fromtimestamp(int(seconds), UTC)
+    except (ValueError, OverflowError, OSError):
+        moment = datetime.fromtimestamp(0, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _count(word: bytes) -> int | None:

@@ -7,6 +7,7 @@ one wins, and none ever shows a part of it.
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 
 from runner.store.durable import NEW, create, disk_errors, sync_folder, temporary_name, write_all
@@ -18,6 +19,19 @@ from runner.store.removal import Removals
 from runner.store.store import Store
 
 _DAY = 24 * 3600
+
+
+def clashes(store: Store, runs: Sequence[Run]) -> dict[str, str]:
+    """What is wrong with runs that have an execution of the id of another run's, in whose place it would be found; by
+    their ids. Raises MlrunError."""
+    ids = [id for run in runs for id in run.executions]
+    owners: dict[str, str] = {row["id"]: row["run"] for row in store.rows_of("execution", ids)}
+    wrong: dict[str, str] = {}
+    for run in runs:
+        for id in run.executions:
+            if owners.setdefault(id, run.id) != run.id:
+                wrong[run.id] = f"its execution `{id}` is one of the run `{owners[id]}`"
+    return wrong
 
 
 def admit(store: Store, run: Run, journal: bytes, source: str) -> None:

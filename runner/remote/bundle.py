@@ -262,6 +262,7 @@ class Bundle:
                 f"`{self.shown}` cannot be {'written' if self._writable else 'read'}:"
                 f" {os.strerror(error.errno or errno.EIO)}",
                 code=write_code(error) if self._writable else ExitCode.INPUT,
+                hint="name another place" if self._writable else None,
             ) from error
 
 
@@ -273,7 +274,8 @@ def encode_header(name: str, size: int) -> bytes:
         records += _record(b"path", data)
     if size >= _PLAIN_SIZE:
         records += _record(b"size", b"%d" % size)
-    header = _ustar(data[-_PLAIN_NAME:], size if size < _PLAIN_SIZE else 0, b"0")
+    # The start of a long name is in the prefix as well, so that a checksum covers all of it.
+    header = _ustar(data[-_PLAIN_NAME:], size if size < _PLAIN_SIZE else 0, b"0", data[:-_PLAIN_NAME])
     if not records:
         return header
     return _ustar(b"records", len(records), b"x") + records.ljust(_padded(len(records)), b"\0") + header
@@ -304,7 +306,7 @@ def decode_header(first: bytes, read: Callable[[int], bytes]) -> tuple[str, int,
     return name, length, len(header)
 
 
-def _ustar(name: bytes, size: int, kind: bytes) -> bytes:
+def _ustar(name: bytes, size: int, kind: bytes, prefix: bytes = b"") -> bytes:
     """A block of the ustar format: readable by all, of nobody, from 1970."""
     block = bytearray(_BLOCK)
     block[: len(name)] = name
@@ -314,6 +316,7 @@ def _ustar(name: bytes, size: int, kind: bytes) -> bytes:
     block[156:157] = kind
     block[257:262], block[263:265] = b"ustar", b"00"
     block[329:345] = b"%07o\0%07o\0" % (0, 0)
+    block[345 : 345 + len(prefix)] = prefix
     block[148:156] = b"%06o\0 " % sum(block)
     return bytes(block)
 

@@ -126,6 +126,7 @@ _RUN: Shape = {
     "executor": str,
     "host": Each(is_json),
     "version": str,
+    "reuse?": Maybe({"on": bool, "refresh": [str], "code_key": str, "sources?": Maybe([str])}),
     "owner": {"host": str, "boot_id": str, "pid": is_count, "start_time": is_count},
 }
 _IDENTITY: Shape = {"id": str, "platform?": Maybe(str), "interpreter?": Maybe(str)}

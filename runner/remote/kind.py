@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -31,12 +32,17 @@ def choose_remote(wanted: str | None, remotes: Mapping[str, str], option: str) -
             ' settings: `default = "ssh://host/folder"`',
         )
     address = named.get(wanted, wanted)
-    if scheme(address) or "/" in address or address.startswith((".", "~")):
+    if is_address(address):
         return address
     raise usage_error(
         f"there is no remote `{printable(wanted)}`",
         hint=did_you_mean(wanted, named) or f"a folder is written with a `/`: `./{printable(wanted)}`",
     )
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an address or a path, rather than the name of a remote."""
+    return bool(scheme(text)) or "/" in text or text.startswith((".", "~"))
 
 
 def open_remote(address: str) -> Remote:
@@ -53,12 +59,24 @@ def open_remote(address: str) -> Remote:
     return opener(address)
 
 
+def shown(address: str) -> str:
+    """What people call the remote at an address (`Remote.shown`), which is not looked at."""
+    kind = scheme(address)
+    with suppress(ValueError):  # what cannot be an address has no parts
+        if kind in {"", "file"}:
+            path = unquote(urlsplit(address).path) if kind else address
+            return os.path.abspath(os.path.expanduser(path))
+        if kind == "ssh":
+            parts = urlsplit(address)
+            # With the user, who is part of the way there.
+            return urlunsplit(("ssh", parts.netloc, parts.path, "", ""))
+    return public(address)
+
+
 def _open_directory(address: str) -> Remote:
     from runner.remote.directory import Directory
 
-    path = unquote(urlsplit(address).path) if scheme(address) else address
-    root = Path(os.path.abspath(os.path.expanduser(path)))
-    return Directory(root, str(root))
+    return Directory(Path(shown(address)), shown(address))
 
 
 def _open_ssh(address: str) -> Remote:
@@ -87,9 +105,7 @@ def _open_ssh(address: str) -> Remote:
             hint="use a key, or the agent: `ssh-copy-id` and `ssh-add`",
         )
     user = unquote(parts.username) if parts.username else None
-    # With the user, who is part of the way there.
-    shown = urlunsplit(("ssh", parts.netloc, parts.path, "", ""))
-    return Ssh(host, port, user, path.removeprefix("/~/"), shown)
+    return Ssh(host, port, user, path.removeprefix("/~/"), shown(address))
 
 
 def _open_bucket(address: str) -> Remote:
@@ -101,7 +117,7 @@ def _open_bucket(address: str) -> Remote:
     if not root or (CLOUDS[kind].account_first and not account):
         form = "ACCOUNT/CONTAINER/PREFIX" if CLOUDS[kind].account_first else "BUCKET/PREFIX"
         raise usage_error(f"`{printable(public(address))}` names no bucket", hint=f"its form is `{kind}://{form}`")
-    return Bucket(kind, account, root, public(address))
+    return Bucket(kind, account, root, shown(address))
 
 
 _KINDS: dict[str, Callable[[str], Remote]] = {

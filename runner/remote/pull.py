@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runner.digest import Digest, hash_bytes
 from runner.errors import ExitCode, MlrunError
-from runner.remote.admission import admit, sweep
+from runner.remote.admission import admit, clashes, sweep
 from runner.remote.depot import NOTHING, Depot, object_path
 from runner.remote.foreign import believe
 from runner.remote.intake import Intake
@@ -174,11 +174,17 @@ class _Pull:
             yield batch
 
     def _pull(self, manifests: Sequence[Manifest]) -> None:
-        arrivals = self._arrive(manifests)
+        arrivals = self._of_their_own(self._arrive(manifests))
         for want in (self._want_trees, self._want_rest):
             arrivals = self._each(arrivals, want)
             arrivals = self._take(self._fitting(arrivals))
         self._admit(arrivals)
+
+    def _of_their_own(self, arrivals: Sequence[_Arrival]) -> list[_Arrival]:
+        wrong = clashes(self._store, [arrival.run for arrival in arrivals])
+        for id, what in wrong.items():
+            self._result.refused[id] = self._depot.untrue(id, what)
+        return [arrival for arrival in arrivals if arrival.run.id not in wrong]
 
     def _each(self, arrivals: Iterable[_Arrival], work: Callable[[_Arrival], None]) -> list[_Arrival]:
         """Those for which `work` could be done; the others are refused."""

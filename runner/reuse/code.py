@@ -4,7 +4,7 @@ The names, kinds, modes and link targets of the whole code always count, because
 trace; contents count only where they were read (`runner.worker.witness`). They are compared tree against tree.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from runner.digest import Digest, hash_bytes
 from runner.reuse.content import Contents
@@ -29,6 +29,7 @@ class Code:
         """The code of a tree manifest."""
         self.entries: Mapping[str, TreeEntry] = {entry.path: entry for entry in entries}
         self._names: dict[Counts, Digest] = {}
+        self._renamed: dict[tuple[Code, Counts], Renamed] = {}
 
     def names(self, counts: Counts = everything) -> Digest:
         """A digest of the paths that count, with the kind and mode of each and the targets of links."""
@@ -37,9 +38,23 @@ class Code:
             self._names[counts] = hash_bytes(canonical(told))
         return self._names[counts]
 
+    def renamed_since(self, before: "Code", counts: Counts) -> "Renamed":
+        """See `renamed`. Many nodes ask the same of the same earlier code."""
+        if (before, counts) not in self._renamed:
+            self._renamed[before, counts] = _renamed(before, self, counts)
+        return self._renamed[before, counts]
 
-def renamed(before: Code, after: Code, counts: Counts = everything) -> tuple[list[str], list[str], list[str]]:
-    """The paths that came, went, and are of another kind, mode or target; what `Code.names` tells apart."""
+
+Renamed = tuple[Sequence[str], Sequence[str], Sequence[str]]
+"""The paths that came, went, and are of another kind, mode or target."""
+
+
+def renamed(before: Code, after: Code, counts: Counts = everything) -> Renamed:
+    """In which names two codes differ; what `Code.names` tells apart."""
+    return after.renamed_since(before, counts)
+
+
+def _renamed(before: Code, after: Code, counts: Counts) -> Renamed:
     was = {path: entry for path, entry in before.entries.items() if counts(path)}
     now = {path: entry for path, entry in after.entries.items() if counts(path)}
     other = [path for path in now if path in was and _name(now[path]) != _name(was[path])]

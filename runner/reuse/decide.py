@@ -118,7 +118,11 @@ class Sight(Protocol):
         ...
 
     def age(self, execution: Execution) -> float:
-        """Seconds since it ended."""
+        """Seconds since it ended, below 0 if the clock was ahead then or is behind now."""
+        ...
+
+    def source(self, execution: Execution) -> str | None:
+        """Which other store its run came from; None for a run of this one."""
         ...
 
 
@@ -134,11 +138,13 @@ class Accepted:
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What the user wants of a node: `never` is why it is not to be reused, `most` the greatest age in seconds,
-    `counts` which paths are code."""
+    `counts` which paths are code, `sources` the other stores whose runs are believed (None: all). Such a record is as
+    its maker wrote it: that it is whole does not say that anybody ran what it tells."""
 
     never: str | None = None
     most: float | None = None
     counts: Counts = everything
+    sources: frozenset[str] | None = frozenset()
 
 
 def decide(
@@ -185,8 +191,16 @@ def unfit(execution: Execution, sight: Sight, rule: Rule) -> Cause | None:
     mean to read them."""
     if execution.state is not State.SUCCEEDED:
         return Unreusable(f"execution {execution.counter} did not succeed")
+    source = sight.source(execution)
+    if source is not None and rule.sources is not None and source not in rule.sources:
+        return Unreusable(
+            f"execution {execution.counter} came from `{source}`, and `reuse-pulled` of the settings lets nothing of "
+            "there stand for work of this store"
+        )
     if rule.most is not None and (age := sight.age(execution)) > rule.most:
         return TooOld(age, rule.most)
+    if rule.most is not None and age < 0:
+        return Unreusable(f"execution {execution.counter} ended later than it is now, so its age is not known")
     if (name := sight.lost_output(execution)) is not None:
         return OutputsGone(name)
     return None

@@ -21,6 +21,8 @@ from runner.store.ref import LATEST, CollectionKind
 from runner.store.removal import Removals
 
 _HEXADECIMAL = frozenset("0123456789abcdef-")
+_LEAST = 4
+"""Digits of the beginning of an id or a digest."""
 _REMEMBERED = 16
 """Executions whose data are kept in memory, because many references often lead to the same one."""
 
@@ -61,19 +63,22 @@ class Catalog:
         return found
 
     def find(self, text: str) -> Datum:
-        """Like `datum`; the beginning of an id will do, at least four digits. Raises MlrunError (INPUT) when it fits
-        several."""
+        """Like `datum`; the beginning of an id or of a digest will do, at least four digits. Raises MlrunError
+        (USAGE) when it fits several."""
         try:
             return self.datum(text)
         except MlrunError as error:
-            found = self._by_prefix(text.removeprefix(SCHEME).lower()) if error.code is ExitCode.INPUT else []
+            if error.code is not ExitCode.INPUT:
+                raise
+            prefix = text.removeprefix(SCHEME).lower()
+            found = [*self._by_prefix(prefix), *self._by_digest_prefix(prefix)]
             if not found:
                 raise
         if len(found) > 1:
             raise MlrunError(
                 f"`{text}` could be any of {len(found)} data",
-                code=ExitCode.INPUT,
-                hint="write more of the id: " + ", ".join(f"`{datum.id}`" for datum in found[:3]),
+                code=ExitCode.USAGE,
+                hint="write more of it: " + ", ".join(f"`{name}`" for name in _shown_by(prefix, found[:3])),
             )
         return found[0]
 
@@ -124,7 +129,7 @@ class Catalog:
 
     def _by_prefix(self, prefix: str) -> list[Datum]:
         digits = prefix.replace("-", "")
-        if not 4 <= len(digits) <= 32 or not set(prefix) <= _HEXADECIMAL:
+        if not _LEAST <= len(digits) <= 32 or not set(prefix) <= _HEXADECIMAL:
             return []
         indexed = (self._data_of(run, execution) for execution, run in self._index.data_by_prefix(digits))
         found = _starting(digits, indexed) or _starting(digits, self._open_data())
@@ -139,6 +144,14 @@ class Catalog:
             return Datum(digest, digest, digest, self._objects.size(digest), execution="")
         return None
 
+    def _by_digest_prefix(self, prefix: str) -> list[Datum]:
+        """The newest datum of each content whose digest begins so."""
+        if not _LEAST <= len(prefix) <= 64 or not set(prefix) <= _HEXADECIMAL - {"-"}:
+            return []
+        left = {datum.digest for data in self._open_data() for datum in data if datum.digest.startswith(prefix)}
+        digests = sorted({*left, *self._index.digests_by_prefix(prefix)})
+        return [found for digest in digests if (found := self._by_digest(digest)) is not None]
+
     def _open_data(self) -> Iterator[tuple[Datum, ...]]:
         return (data_of(execution) for run in self._open_runs() for execution in run.executions.values())
 
@@ -149,6 +162,12 @@ class Catalog:
             code=ExitCode.INPUT,
             hint=did_you_mean(reference, aliases) or "`mlrun outputs` shows the ids of data, `mlrun alias` their names",
         )
+
+
+def _shown_by(prefix: str, data: Iterable[Datum]) -> Iterator[str]:
+    """What begins so of each: its id or its digest."""
+    digits = prefix.replace("-", "")
+    return (datum.id if datum.id.replace("-", "").startswith(digits) else datum.digest for datum in data)
 
 
 def data_of(execution: Execution) -> tuple[Datum, ...]:

@@ -114,12 +114,15 @@ class Contents:
         with file:
             return _digest_of(digest, file) == digest
 
-    def is_sound(self, digest: Digest) -> bool:
-        """Whether the object is there, whole and as its name says, as far as that is not known already."""
+    def is_sound(self, digest: Digest, size: int | None = None) -> bool:
+        """Whether the object is there, in any form, and as its name says, as far as that is not known already; `size`
+        is what it must have."""
+        self._shelf.claim([digest])
         try:
-            with self._shelf.path(digest).open("rb", buffering=0) as file:
-                self._check(digest, file)
-        except (OSError, MlrunError):
+            if (data := self.small(digest)) is not None:
+                return size is None or size == len(data)
+            self.open(digest, size).close()
+        except MlrunError:
             return False
         return True
 

@@ -88,6 +88,19 @@ def create(path: Path, mode: int = 0o600) -> int:
     return os.open(path, _NEW_FILE, mode)
 
 
+def name_once(temporary: Path, path: Path) -> None:
+    """Give a finished file its name in the same folder. Raises OSError, which is FileExistsError where one of this name
+    was made meanwhile: link(2) sees that, and rename(2) does not. Not every disk has links."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}:
+            raise
+        temporary.rename(path)
+    else:
+        temporary.unlink()
+
+
 def replace_file(path: Path, data: bytes, mode: int = 0o600, prepare: Callable[[int], None] | None = None) -> None:
     """Put `data` at `path` so that readers see the old or the new content, also after a power cut.
 

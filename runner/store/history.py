@@ -10,10 +10,10 @@ from runner.escape import printable
 from runner.store.durable import disk_errors
 from runner.store.identity import is_id
 from runner.store.imported import numbered, read_import
-from runner.store.journal import DamagedJournal, is_held, read
+from runner.store.journal import DamagedJournal, Follower, is_held, read
 from runner.store.layout import Layout, RunFolder
 from runner.store.lease import is_alive, read_owner
-from runner.store.record import BrokenJournal, Reused, Run, Story, fold, interrupted
+from runner.store.record import BrokenJournal, Execution, Reused, Run, Story, fold, interrupted
 
 
 def recorded_run(folder: RunFolder) -> Run | None:
@@ -91,6 +91,28 @@ def shown_run(folder: RunFolder) -> Run | None:
     gone = is_abandoned(folder)
     run = recorded_run(folder)
     return interrupted(run) if run is not None and gone else run
+
+
+class Following:
+    """The executions of a run of this store that goes on: to look again costs what has been added since, not the whole
+    journal."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._follower = Follower(folder.journal)
+        self._story = Story()
+
+    def execution(self, id: str) -> Execution | None:
+        """An execution as the journal tells by now; None where it does not know it. Raises DamagedJournal, or
+        MlrunError (STORE) when it cannot be read."""
+        with _reading(self._folder):
+            entries = self._follower.poll()
+        try:
+            for entry in entries:
+                self._story.add(entry)
+        except BrokenJournal as error:
+            raise DamagedJournal(self._folder.journal, str(error)) from error
+        return self._story.execution(id) if id in self._story else None
 
 
 def is_abandoned(folder: RunFolder) -> bool:

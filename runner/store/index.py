@@ -200,6 +200,16 @@ class Index:
             (bytes.fromhex(prefix.ljust(32, "0")), bytes.fromhex(prefix.ljust(32, "f"))),
         )
 
+    def digests_by_prefix(self, prefix: str) -> list[Digest]:
+        """The contents that executions left or got whose digest begins with these hexadecimal digits; at most 10."""
+        first, last = prefix.ljust(64, "0"), prefix.ljust(64, "f")
+        return self._database.select(
+            "SELECT digest FROM data WHERE digest BETWEEN ? AND ? "
+            "UNION SELECT lower(hex(digest)) FROM inputs WHERE digest BETWEEN ? AND ? ORDER BY 1 LIMIT 10",
+            (first, last, bytes.fromhex(first), bytes.fromhex(last)),
+            lambda found: [Digest(digest) for (digest,) in found],
+        )
+
     def makers_of(self, digest: Digest, limit: int | None = None) -> list[Maker]:
         """The newest executions that left this content, newest first."""
         return self._makers(

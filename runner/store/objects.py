@@ -80,9 +80,10 @@ class Objects:
         """Whether the object is there with the content that its name says; all of it is read."""
         return self._contents.verify(digest)
 
-    def is_sound(self, digest: Digest) -> bool:
-        """Whether the object is there, whole and as its name says, as far as that is not known already."""
-        return self._contents.is_sound(digest)
+    def is_sound(self, digest: Digest, size: int | None = None) -> bool:
+        """Whether the object is there, in any form, and as its name says, as far as that is not known already; `size`
+        is what it must have."""
+        return self._contents.is_sound(digest, size)
 
     def file(self, digest: Digest) -> Path:
         """A path at which the checked content can be read until `close`; a packed object is made whole by a writer."""

@@ -178,12 +178,25 @@ class NodeRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a run was told about reuse: `on` at all, the nodes of `refresh` run in any case, `code_key` says what counts
+    of Python files (`runner.reuse.content`), `sources` are the other stores whose runs may stand for nodes (None: all).
+    """
+
+    on: bool
+    refresh: tuple[str, ...]
+    code_key: str
+    sources: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One call of `mlrun exec` or `mlrun pipeline`.
 
     `argv` is the command line; `spec` names the object with the YAML file's bytes; `plan` is the compiled plan as
-    JSON; `host` describes the machine. A run that nobody drives any more keeps its last recorded state here: whether
-    it was interrupted is decided by its `owner` (`runner.store.lease`).
+    JSON; `host` describes the machine; `reuse` is None where the journal does not tell. A run that nobody drives any
+    more keeps its last recorded state here: whether it was interrupted is decided by its `owner`
+    (`runner.store.lease`).
     """
 
     id: str
@@ -206,6 +219,7 @@ class Run:
     reason: Reason | None = None
     finished: str | None = None
     duration: float | None = None
+    reuse: Wanted | None = None
     nodes: Mapping[str, NodeRecord] = field(default_factory=dict)
     executions: Mapping[str, Execution] = field(default_factory=dict)
 
@@ -232,8 +246,10 @@ class Story:
 
     def __init__(self) -> None:
         self._run: Run | None = None
-        self._nodes: dict[str, NodeRecord] = {}
-        self._executions: dict[str, Execution] = {}
+        self._nodes: dict[str, dict[str, Any]] = {}
+        """The fields of each node's record as the last entry left them: a record is made when it is asked for."""
+        self._executions: dict[str, dict[str, Any]] = {}
+        """The same of each execution."""
         self._attempts: dict[str, list[str]] = {}
         self._taken: dict[str, list[OutputFile]] = {}
         """What executions that have not ended have left so far."""
@@ -241,8 +257,8 @@ class Story:
     def run(self) -> Run:
         """The run so far. Raises BrokenJournal when it was not created yet."""
         nodes = {
-            name: replace(node, executions=tuple(self._attempts[name])) if name in self._attempts else node
-            for name, node in self._nodes.items()
+            name: NodeRecord(**fields, executions=tuple(self._attempts.get(name, ())))
+            for name, fields in self._nodes.items()
         }
         return replace(self.header(), nodes=nodes, executions={id: self.execution(id) for id in self._executions})
 
@@ -252,10 +268,14 @@ class Story:
             raise BrokenJournal("the journal has no entries")
         return self._run
 
+    def __contains__(self, id: str) -> bool:
+        """Whether an execution of this id was told of."""
+        return id in self._executions
+
     def execution(self, id: str) -> Execution:
         """One execution as it is by the last entry. Raises KeyError."""
-        execution = self._executions[id]
-        return replace(execution, outputs=tuple(self._taken[id])) if id in self._taken else execution
+        fields = self._executions[id]
+        return Execution(**fields | {"outputs": tuple(self._taken[id])} if id in self._taken else fields)
 
     def add(self, entry: Entry) -> None:
         """Tell one more entry. Raises BrokenJournal for one that does not follow."""
@@ -271,26 +291,24 @@ class Story:
             if kind != "run-created":
                 raise ValueError("the first entry is not `run-created`")
             self._run = _run_created(entry)
-            self._nodes = dict(self._run.nodes)
+            self._nodes = {node.name: {"name": node.name, "step": node.step} for node in self._run.nodes.values()}
         elif kind == "node-moved":
-            node = self._nodes[entry["node"]]
-            self._nodes[node.name] = replace(
-                node,
-                state=State(entry["state"]),
-                reason=_reason(entry),
-                detail=entry.get("detail"),
-                reused=Reused(**entry["reused"]) if "reused" in entry else None,
-            )
+            self._nodes[entry["node"]] |= {
+                "state": State(entry["state"]),
+                "reason": _reason(entry),
+                "detail": entry.get("detail"),
+                "reused": Reused(**entry["reused"]) if "reused" in entry else None,
+            }
         elif kind == "execution-created":
             self._execution_created(entry)
         elif kind == "execution-started":
-            self._change(entry, state=State.RUNNING, started=entry["time"])
+            self._change(entry, {"state": State.RUNNING, "started": entry["time"]})
         elif kind == "output-taken":
-            self._taken.setdefault(self._executions[entry["id"]].id, []).append(OutputFile(**entry["output"]))
+            self._taken.setdefault(self._executions[entry["id"]]["id"], []).append(OutputFile(**entry["output"]))
         elif kind == "execution-finished":
             # Who records the end of a run that lost its owner knows of no outputs but those that were taken before.
             before = {"outputs": tuple(self._taken.pop(entry["id"], ()))}
-            self._change(entry, **before | _finished(entry))
+            self._change(entry, before | _finished(entry))
         elif kind == "run-finished":
             self._run = replace(
                 self._run,
@@ -306,22 +324,21 @@ class Story:
         node = self._nodes[entry["node"]]
         if entry["id"] in self._executions:
             raise ValueError(f"there is an execution `{entry['id']}` already")
-        self._executions[entry["id"]] = Execution(
-            id=entry["id"],
-            counter=entry["counter"],
-            node=node.name,
-            step=node.step,
-            job=entry["job"],
-            state=State.STARTING,
-            created=entry["time"],
-            key=entry.get("key"),
-        )
-        self._attempts.setdefault(node.name, []).append(entry["id"])
+        self._executions[entry["id"]] = {
+            "id": entry["id"],
+            "counter": entry["counter"],
+            "node": node["name"],
+            "step": node["step"],
+            "job": entry["job"],
+            "state": State.STARTING,
+            "created": entry["time"],
+            "key": entry.get("key"),
+        }
+        self._attempts.setdefault(node["name"], []).append(entry["id"])
 
-    def _change(self, entry: Entry, **changes: Any) -> None:
-        if "identity" in entry:
-            changes |= {"identity": entry["identity"], "executor": entry["executor"]}
-        self._executions[entry["id"]] = replace(self._executions[entry["id"]], **changes)
+    def _change(self, entry: Entry, changes: Mapping[str, Any]) -> None:
+        came_from = {"identity": entry["identity"], "executor": entry["executor"]} if "identity" in entry else {}
+        self._executions[entry["id"]] |= {**changes, **came_from}
 
 
 def _reason(entry: Entry) -> Reason | None:
@@ -338,8 +355,16 @@ def _run_created(entry: Entry) -> Run:
     body["code"] = Code(**code)
     body["tags"] = tuple(body["tags"])
     body["argv"] = tuple(body["argv"])
+    body["reuse"] = _wanted(body.get("reuse"))
     nodes = {node["name"]: NodeRecord(node["name"], node["step"]) for node in body["plan"]["nodes"]}
     return Run(**body, created=entry["time"], nodes=nodes)
+
+
+def _wanted(told: Mapping[str, Any] | None) -> Wanted | None:
+    if told is None:
+        return None
+    sources = told.get("sources")
+    return Wanted(told["on"], tuple(told["refresh"]), told["code_key"], None if sources is None else tuple(sources))
 
 
 def _finished(entry: Entry) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from runner.store.checksum import Checksums
 from runner.store.departed import count_removed, find_removed, removed_run
 from runner.store.durable import disk_errors
 from runner.store.found import Maker
-from runner.store.history import shown_run
+from runner.store.history import Following, shown_run
 from runner.store.inbox import Request, leave
 from runner.store.index import Index, Kind
 from runner.store.journal import timestamp
@@ -119,6 +119,10 @@ class Store:
                 raise gone
             raise MlrunError(f"the store has no journal of the run `{run_id}`", code=ExitCode.STORE)
         return run
+
+    def follow(self, run_id: str) -> Following:
+        """The executions of a run that goes on, for many looks; see `runner.store.history`."""
+        return Following(self.layout.run(run_id))
 
     def executions(self, project_id: str | None = None, limit: int | None = None) -> list[Row]:
         """Executions as rows (`runner.store.row`) with their tags, newest first, of one project or of all."""

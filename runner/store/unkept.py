@@ -47,8 +47,8 @@ class UnkeptObjects(Objects):
     def lacking(self, wanted: Iterable[Digest]) -> set[Digest]:
         return super().lacking({one for one in wanted if one not in self._places and one not in self._elsewhere})
 
-    def is_sound(self, digest: Digest) -> bool:
-        return digest in self._places or digest in self._elsewhere or super().is_sound(digest)
+    def is_sound(self, digest: Digest, size: int | None = None) -> bool:
+        return digest in self._places or digest in self._elsewhere or super().is_sound(digest, size)
 
     def open(self, digest: Digest, size: int | None = None) -> BinaryIO:
         if digest in self._places:

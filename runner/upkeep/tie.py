@@ -1,6 +1,6 @@
 """What a run is tied to: pins, names, other runs and accepted work that would point to nothing without it."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from runner.errors import MlrunError
 from runner.escape import printable
@@ -11,8 +11,10 @@ from runner.store.record import Run
 from runner.store.store import Store
 
 
-def ties(store: Store, run: Run) -> Iterator[str]:
-    """Every tie of a run, in a few words. Raises MlrunError (STORE)."""
+def ties(store: Store, run: Run, leaving: Collection[str] = ()) -> Iterator[str]:
+    """Every tie of a run, in a few words, but for those of the runs that go with it, by their ids. Raises MlrunError
+    (STORE)."""
+    going = {run.id, *leaving}
     data = {datum.id: datum for execution in run.executions.values() for datum in data_of(execution)}
     yield from _pins(store, run, data)
     makers = [id.encode() for id in run.executions]
@@ -25,8 +27,8 @@ def ties(store: Store, run: Run) -> Iterator[str]:
         listing = store.objects.read(meant.digest)
         if any(maker in listing for maker in makers):
             yield f"files of it are in {meant.kind} `{printable(meant.name)}`"
-    yield from _users(store, run, data)
-    yield from _reusers(store, run)
+    yield from _users(store, data, going)
+    yield from _reusers(store, run, going)
 
 
 def _pins(store: Store, run: Run, data: dict[str, Datum]) -> Iterator[str]:
@@ -40,12 +42,12 @@ def _pins(store: Store, run: Run, data: dict[str, Datum]) -> Iterator[str]:
             yield f"`{printable(data[pin.id].name)}` is pinned"
 
 
-def _users(store: Store, run: Run, data: dict[str, Datum]) -> Iterator[str]:
+def _users(store: Store, data: dict[str, Datum], going: Collection[str]) -> Iterator[str]:
     """Executions of other runs that got its files as what they are; content that merely equals them is no tie."""
     told: set[str] = set()
     for digest in {datum.digest for datum in data.values()}:
         for id, run_id in store.users_of(digest):
-            if run_id == run.id or id in told:
+            if run_id in going or id in told:
                 continue
             try:
                 other = store.run(run_id)
@@ -58,12 +60,12 @@ def _users(store: Store, run: Run, data: dict[str, Datum]) -> Iterator[str]:
                 yield f"execution {counter} of run {other.counter} ({printable(other.name)}) got files of it"
 
 
-def _reusers(store: Store, run: Run) -> Iterator[str]:
+def _reusers(store: Store, run: Run, going: Collection[str]) -> Iterator[str]:
     """Nodes of other runs for which its executions stand, and other work for which the user lets them stand."""
     links = store.links()
     for execution in run.executions.values():
         for run_id in links.reusers_of(execution.id):
-            if run_id == run.id:
+            if run_id in going:
                 continue
             try:
                 other = store.run(run_id)

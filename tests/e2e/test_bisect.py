@@ -120,9 +120,9 @@ def test_every_step_is_an_ordinary_run_that_reuses_what_did_not_change(history) 
 
 def test_commits_that_cannot_be_judged_are_passed_over_and_told(history) -> None:
     project, commits = history
-    # The middle of these is the commit whose file is broken, then the one whose run fails.
+    # The middle of these is the commit whose run fails, and then comes the one whose file is broken.
     done = project.succeeds(
-        "bisect", "Training", "--metric", "accuracy < 0.9", "--good", commits[0], "--bad", commits[8], "--json"
+        "bisect", "Training", "--metric", "accuracy < 0.9", "--good", commits[2], "--bad", commits[7], "--json"
     )
     tried = {one["commit"]: one for one in done.json()["tried"]}
     broken, failing = tried[commits[BROKEN - 1]], tried[commits[FAILING - 1]]
@@ -168,6 +168,7 @@ def test_parameters_of_the_command_line_hold_for_every_commit(history) -> None:
         (("Training", "--metric", "accuracy > 2"), "should be bad, and is good"),
         (("Training", "--metric", "acuracy < 1"), "it has no `acuracy` (did you mean `accuracy`?)"),
         (("Training", "--metric", "a < 1", "--good", "HEAD"), "are the same commit"),
+        (("Training", "--metric", "a < 1", "--good", "HEAD", "--bad", "HEAD~3"), "`HEAD` is newer than `HEAD~3`"),
         (("Training", "--metric", "a < 1", "--good", "side"), "is not among the first parents"),
         (("Training", "--metric", "a < 1", "--bad", "nowhere"), "there is no commit `nowhere`"),
         (("Nothing", "--metric", "a < 1"), "there is no `Nothing` to run"),

@@ -4,6 +4,7 @@ import base64
 import binascii
 import html
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -106,9 +107,8 @@ def test_what_stands_for_reused_nodes_comes_along(project: Any, tmp_path: Path) 
     assert "not with all that it reused" in elsewhere.refused("verify", tmp_path / "s.json", code=41)
 
 
-@pytest.mark.root
 def test_a_bundle_is_opened_and_repeated_without_any_network(project: Any, sandbox: str, tmp_path: Path) -> None:
-    namespace = ["unshare", "--net", "--"]
+    namespace = ["unshare", *(["--map-root-user"] if os.geteuid() else []), "--net", "--"]
     if subprocess.run([*namespace, "true"], capture_output=True).returncode != 0:
         pytest.skip("no network name space can be made here")
     project.succeeds("pipeline", "whole", "--executor", "sandbox")
@@ -172,7 +172,8 @@ def test_no_export_holds_the_value_of_a_secret(project: Any, tmp_path: Path) -> 
 def image(docker: Callable[[str], str]) -> Any:
     """An image that is nowhere else: a copy of another one with a name and an id of its own."""
     client = pytest.importorskip("docker").from_env()
-    name = f"mlrun-test/bundle:{uuid4().hex}"
+    # Podman 4 calls everything that it imports `latest`.
+    name = f"mlrun-test/{uuid4().hex}:latest"
     container = client.containers.create(docker(BUSYBOX), ["true"])
     try:
         client.api.import_image_from_data(b"".join(container.export()), *name.split(":"))
@@ -193,6 +194,8 @@ def test_an_image_comes_along_and_is_loaded_where_it_is_not(
     project.succeeds("exec", "train", "--executor", "docker")
     id = project.show("latest")["identity"]["id"]
     path, again = tmp_path / "a.mlrun", tmp_path / "b.mlrun"
+    told = project.succeeds("export", "run:1", "--format", "bundle", "-o", tmp_path / "without.mlrun")
+    assert f"needs the image `{image}`, which `--with-image` puts into the file" in told.err
     assert "1 image" in project.succeeds("export", "run:1", "--format", "bundle", "--with-image", "-o", path).err
     project.succeeds("export", "run:1", "--format", "bundle", "--with-image", "-o", again)
     assert path.read_bytes() == again.read_bytes()
@@ -207,6 +210,10 @@ def test_an_image_comes_along_and_is_loaded_where_it_is_not(
         elsewhere = project.with_variables(MLRUN_STORE=str(tmp_path / "other"))
         elsewhere.succeeds("open", path, "--no-image")
         assert not client.images.list(image)
+        told = elsewhere.succeeds("open", tmp_path / "without.mlrun", "--json")
+        assert told.json()["images_lacking"] == [image] and "is not in the bundle" in told.err
+        done = elsewhere.mlrun("reproduce", project.show("run:1")["id"])
+        assert done.code == 51 and f"missing image `{id}`" in done.out
         assert elsewhere.succeeds("open", path, "--json").json()["images"] == [image]
         assert [one.id for one in client.images.list(image)] == [id]
         elsewhere.succeeds("reproduce", project.show("run:1")["id"])

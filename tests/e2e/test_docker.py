@@ -145,7 +145,7 @@ def test_a_repetition_takes_the_recorded_image_by_its_id(project, docker, tmp_pa
         client.images.remove(made.id, force=True)
         gone = project.mlrun("reproduce", "latest", *ALONE)
         assert gone.code == 51, str(gone)
-        assert f"missing image {made.id} (`{name}:1`)" in gone.out
+        assert f"missing image `{made.id}`: the engine does not have it; it was `{name}:1`" in gone.out
         assert "hint: it was never in a registry" in gone.out
     finally:
         client.images.remove(f"{name}:1", force=True)

@@ -13,101 +13,13 @@ from typing import Any
 import pytest
 
 from tests.patience import wait_for
-
-YAML = """\
-- step:
-    name: prepare
-    image: busybox
-    command: [python3 prepare.py]
-    inputs: [{name: raw, default: raw.csv}]
-- step:
-    name: train
-    image: busybox
-    command: ["python3 train.py {parameter-value:mode}"]
-    parameters: [{name: mode, default: plain}]
-    inputs: [{name: data, optional: true}]
-- step:
-    name: fail
-    image: busybox
-    command:
-      - date; echo started
-      - echo partial > "$VH_OUTPUTS_DIR/partial.txt"
-      - exit {parameter-value:code}
-    parameters: [{name: code, type: integer, default: 3}]
-- step:
-    name: secret
-    image: busybox
-    command: [printf %s "$TOKEN" | cksum > "$VH_OUTPUTS_DIR/sum.txt"]
-    environment-variables: [{name: TOKEN, optional: false}]
-- pipeline:
-    name: whole
-    nodes:
-      - {name: prep, type: execution, step: prepare}
-      - {name: fit, type: execution, step: train}
-      - {name: noisy, type: execution, step: train, override: {parameters: [{name: mode, default: random}]}}
-      - {name: after, type: execution, step: train}
-    edges:
-      - [prep.output.*.csv, fit.input.data]
-      - [prep.output.*.csv, noisy.input.data]
-      - [noisy.output.random.bin, after.input.data]
-"""
-PREPARE = """\
-import os
-rows = open(os.environ["VH_INPUTS_DIR"] + "/raw/raw.csv").read()
-open(os.environ["VH_OUTPUTS_DIR"] + "/clean.csv", "w").write(rows.upper())
-"""
-TRAIN = """\
-import json, os, random, sys, time
-mode, out = sys.argv[1], os.environ["VH_OUTPUTS_DIR"]
-random.seed(int(os.environ["MLRUN_SEED"]))
-noise = int.from_bytes(os.urandom(2), "big") * 1e-14 if mode == "noise" else 0.0
-loss = random.random() + noise
-print("began", time.strftime("%Y-%m-%d %H:%M:%S"), flush=True)
-print(json.dumps({"loss": loss, "identity": os.environ["VH_EXECUTION_ID"]}))
-data = os.environ["VH_INPUTS_DIR"] + "/data"
-given = sorted(os.listdir(data)) if os.path.isdir(data) else []
-model = {"loss": loss, "order": list({"a", "b", "c", "d"}), "given": given, "zone": time.tzname}
-open(out + "/model.json", "w").write(json.dumps(model))
-open(out + "/table.csv", "w").write("x,y\\n1,%r\\n" % (0.5 + noise))
-config = json.load(open(os.environ["VH_CONFIG_DIR"] + "/execution.json"))
-open(out + "/identity.txt", "w").write("%(valohai.execution-id)s %(valohai.execution-ctime)s" % config)
-if mode == "random":
-    open(out + "/random.bin", "wb").write(b"head" + os.urandom(16))
-if mode == "time":
-    open(out + "/time.txt", "w").write("first\\n%d\\n" % time.time_ns())
-if mode == "thing":
-    try:
-        import thing
-    except ImportError:
-        sys.exit(4)
-    open(out + "/thing.txt", "w").write(thing.VALUE)
-if mode == "slow":
-    print("slow", flush=True)
-    time.sleep(600)
-"""
-FILES = {"prepare.py": PREPARE, "train.py": TRAIN, "raw.csv": "a,b\n1,2\n"}
+from tests.repeating import FILES, YAML, identify, parts, report
 
 
 @pytest.fixture
 def project(make: Callable[..., Any], tmp_path: Path) -> Any:
     """A project with a store of its own."""
     return make(YAML, FILES).with_variables(MLRUN_STORE=str(tmp_path / "store"))
-
-
-def identify(project: Any, subject: str = "run:latest") -> str:
-    """The whole id, which names it everywhere."""
-    return str(project.show(subject)["id"])
-
-
-def report(done: Any) -> Any:
-    """The report; its exit code must be the command's."""
-    told = done.json()
-    assert told["exit"] == done.code, str(done)
-    return told
-
-
-def parts(node: Any) -> dict[tuple[str, str], Any]:
-    return {(part["kind"], part["name"]): part for part in node["parts"]}
 
 
 def test_a_committed_run_is_identical_after_its_repository_is_gone(project: Any, tmp_path: Path) -> None:
@@ -255,35 +167,6 @@ def test_another_package_is_a_changed_environment_which_strict_refuses(project: 
     assert strict["nodes"][0]["parts"] == []
 
 
-def test_a_secret_is_asked_for_by_name_and_never_told(project: Any, tmp_path: Path) -> None:
-    value = "tr0ub4dor&3"
-    file = tmp_path / "secrets.env"
-    file.write_text(f"TOKEN={value}\n")
-    project.succeeds("exec", "secret", "--env-file", file)
-
-    without = project.mlrun("reproduce", "latest")
-    assert without.code == 51, str(without)
-    assert "missing secret `TOKEN`" in without.out
-    assert "hint: `mlrun secret set TOKEN`" in without.out
-
-    given = project.mlrun("reproduce", "latest", "--env-file", file)
-    assert given.code == 0, str(given)
-    assert value not in given.out + given.err
-    assert not any(value.encode() in path.read_bytes() for path in project.command.store.rglob("*") if path.is_file())
-
-    file.write_text("TOKEN=another\n")
-    other = project.mlrun("reproduce", "latest", "--env-file", file)
-    assert other.code == 50, str(other)
-    assert "another" not in other.out + other.err
-    assert "sum.txt     different, line 1, byte " in other.out
-    (differs,) = (
-        one
-        for one in report(project.mlrun("reproduce", "latest", "--env-file", file, "--json"))["nodes"][0]["parts"]
-        if one["kind"] == "file"
-    )
-    assert (differs["difference"]["before"], differs["difference"]["after"]) == ("", "")
-
-
 def test_a_failed_run_fails_again_alike_with_the_same_log_but_for_times(project: Any) -> None:
     project.fails("exec", "fail")
 
@@ -337,35 +220,6 @@ def test_reused_nodes_are_verified_by_the_executions_that_stand_for_them(project
     assert by_node["prep"]["verdict"] == by_node["fit"]["verdict"] == "identical"
 
 
-def test_a_missing_input_is_named_with_digest_size_and_origin(project: Any) -> None:
-    project.succeeds("exec", "prepare")
-    (file,) = project.show("latest")["job"]["inputs"][0]["files"]
-    (project.command.store / "objects" / file["digest"][:2] / file["digest"]).unlink()
-
-    done = project.mlrun("reproduce", "latest")
-
-    assert done.code == 51, str(done)
-    assert f"missing input `raw/raw.csv` (8 bytes, {file['digest']}, from " in done.out
-    lacks = report(project.mlrun("reproduce", "latest", "--json"))["nodes"][0]["missing"]
-    (lack,) = (one for one in lacks if one["need"] == "input")
-    assert (lack["name"], lack["digest"], lack["size"]) == ("raw/raw.csv", file["digest"], 8)
-    assert lack["origin"].endswith("raw.csv")
-
-
-def test_missing_code_is_named_by_its_path(project: Any) -> None:
-    project.write("own.txt", "only here\n")
-    project.succeeds("exec", "train")
-    snapshot = project.show("run:latest")["code"]["snapshot"]
-    entries = json.loads(project.command.object(snapshot))["entries"]
-    (digest,) = (content for path, _, content, _ in entries if path == "own.txt")
-    (project.command.store / "objects" / digest[:2] / digest).unlink()
-
-    done = project.mlrun("reproduce", "latest")
-
-    assert done.code == 51, str(done)
-    assert f"missing code `own.txt` (10 bytes, {digest})" in done.out
-
-
 def test_outputs_that_are_gone_are_still_compared_by_their_digests(project: Any) -> None:
     project.succeeds("exec", "train", "--mode", "random")
     for output in project.show("latest")["outputs"]:
@@ -377,59 +231,6 @@ def test_outputs_that_are_gone_are_still_compared_by_their_digests(project: Any)
     assert found["file", "model.json"]["verdict"] == "identical"
     assert found["file", "random.bin"]["verdict"] == "different"
     assert found["file", "random.bin"]["difference"]["where"] == "content"
-
-
-def test_an_executor_that_does_not_work_here_is_missing(project: Any) -> None:
-    project.succeeds("exec", "train")
-    away = project.with_variables(DOCKER_HOST="unix:///nowhere/docker.sock")
-
-    done = away.mlrun("reproduce", "latest", "--executor", "docker")
-
-    assert done.code == 51, str(done)
-    assert "missing executor `docker`" in done.out
-    project.refused("reproduce", "latest", "--executor", "auto", code=2)
-
-
-def test_a_host_folder_is_granted_once_more_or_missing(make: Callable[..., Any], tmp_path: Path) -> None:
-    shared = tmp_path / "shared"
-    shared.mkdir()
-    (shared / "a.txt").write_text("seen\n")
-    project = make(
-        f"- step:\n    name: look\n    image: busybox\n    command: [cat /mnt/shared/a.txt > $VH_OUTPUTS_DIR/a.txt]\n"
-        f"    mounts: [{{source: {shared}, destination: /mnt/shared, readonly: true}}]\n"
-    )
-    project.succeeds("exec", "look", "--allow-mount", shared)
-
-    refused = project.mlrun("reproduce", "latest")
-    assert refused.code == 51, str(refused)
-    assert "missing permission" in refused.out
-    assert f"--allow-mount {shared}" in refused.out
-    assert project.mlrun("reproduce", "latest", "--allow-mount", shared).code == 0
-    shutil.rmtree(shared)
-    gone = project.mlrun("reproduce", "latest", "--allow-mount", shared)
-    assert gone.code == 51, str(gone)
-
-
-def test_the_network_stays_as_it_was_and_is_granted_once_more(project: Any, sandbox: str) -> None:
-    project.succeeds("exec", "train", "--network", "host")
-    refused = project.mlrun("reproduce", "latest")
-    assert refused.code == 51, str(refused)
-    assert "--network host" in refused.out
-    assert project.mlrun("reproduce", "latest", "--network", "host").code == 0
-
-
-def test_what_never_ran_or_was_stopped_cannot_be_repeated(project: Any) -> None:
-    running = project.start("exec", "train", "--mode", "slow")
-    running.until("slow\n")
-    under_way = project.mlrun("reproduce", "latest")
-    assert under_way.code == 2, str(under_way)
-    running.signal(signal.SIGINT)
-    assert running.end().code == 130
-
-    done = project.mlrun("reproduce", "latest")
-
-    assert done.code == 51, str(done)
-    assert "it was stopped, so there is no end to compare with" in done.out
 
 
 def test_a_limit_of_time_ends_the_repetition_as_it_ended_the_record(project: Any) -> None:
@@ -464,6 +265,45 @@ def test_a_signal_ends_the_repetition_and_leaves_nothing(make: Callable[..., Any
     assert set(os.listdir(work)) == before
 
 
+def test_a_signal_ends_a_long_comparison_too(make: Callable[..., Any], tmp_path: Path) -> None:
+    write = """\
+import gzip, os
+member = gzip.compress(bytes(100 << 20), 1)
+with open(os.environ["VH_OUTPUTS_DIR"] + "/large.gz", "wb") as file:
+    file.write(gzip.compress(b"", mtime=int.from_bytes(os.urandom(4), "big")))
+    for _ in range(200):
+        file.write(member)
+"""
+    yaml = "- step:\n    name: write\n    image: busybox\n    command: [python3 write.py]\n"
+    project = make(yaml, {"write.py": write}).with_variables(MLRUN_STORE=str(tmp_path / "store"))
+    project.succeeds("exec", "write")
+    work = project.command.store / "work"
+    before = set(os.listdir(work))
+    running = project.start("reproduce", "latest")
+    wait_for(lambda: [*work.glob("scratch-*/trial-*/objects/*")], "what the repetition leaves")
+
+    running.signal(signal.SIGINT)
+
+    done = running.end()
+    assert done.code == 130
+    assert "write (execution 1): never-ran: stopped" in done.out
+    assert set(os.listdir(work)) == before
+
+
+def test_many_files_that_are_identical_are_counted_and_not_listed(make: Callable[..., Any]) -> None:
+    command = "cd $VH_OUTPUTS_DIR; for i in $(seq 100 199); do echo $i > $i.txt; done; date +%s%N > time.txt"
+    project = make(f"- step:\n    name: many\n    image: busybox\n    command: ['{command}']\n")
+    project.succeeds("exec", "many")
+
+    done = project.mlrun("reproduce", "latest", "--once")
+
+    assert done.code == 50, str(done)
+    assert "  100 files are identical\n" in done.out
+    assert "  time.txt    different" in done.out
+    assert "150.txt" not in done.out
+    assert "150.txt" in project.mlrun("reproduce", "latest", "--once", "--json").out
+
+
 @pytest.mark.root
 def test_it_works_in_a_place_without_any_network(project: Any, sandbox: str, tmp_path: Path) -> None:
     namespace = ["unshare", "--net", "--"]
@@ -483,51 +323,3 @@ def test_it_works_in_a_place_without_any_network(project: Any, sandbox: str, tmp
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["verdict"] == "identical"
-
-
-def test_code_from_elsewhere_runs_without_isolation_only_if_the_user_says_so(project: Any, tmp_path: Path) -> None:
-    project.succeeds("exec", "--executor", "process", "prepare")
-    project.succeeds("push", "run:latest", "--to", tmp_path / "remote")
-    id = identify(project)
-    elsewhere = project.with_variables(MLRUN_STORE=str(tmp_path / "elsewhere"))
-    elsewhere.succeeds("pull", id, "--from", tmp_path / "remote")
-
-    refused = elsewhere.mlrun("reproduce", id)
-    assert refused.code == 51, str(refused)
-    assert "missing permission `process`" in refused.out
-    assert elsewhere.mlrun("reproduce", id, "--executor", "process").code == 0
-    assert project.mlrun("reproduce", id).code == 0
-
-
-FIXED = {"MLRUN_SEED", "PYTHONHASHSEED", "TZ", "LC_ALL", "SOURCE_DATE_EPOCH", "CUBLAS_WORKSPACE_CONFIG"}
-
-
-def test_variables_that_hold_results_still_are_set_recorded_and_overridable(
-    make: Callable[..., Any], tmp_path: Path
-) -> None:
-    project = make(
-        "- step:\n    name: look\n    image: busybox\n    command: [env > $VH_OUTPUTS_DIR/env.txt]\n"
-        "    environment-variables: [{name: PYTHONHASHSEED, default: '5'}]\n"
-    )
-    project.succeeds("exec", "look", "--var", "TZ=Asia/Tokyo", "--var", "OMP_NUM_THREADS=3")
-
-    record = project.show("latest")["job"]
-    assert record["defaults"].keys() == FIXED - {"TZ", "PYTHONHASHSEED"}
-    seen = dict(
-        line.split("=", 1)
-        for line in project.outputs("latest", tmp_path / "out")["env.txt"].decode().splitlines()
-        if "=" in line
-    )
-    assert record["defaults"].items() <= seen.items()
-    assert (seen["TZ"], seen["PYTHONHASHSEED"], seen["OMP_NUM_THREADS"]) == ("Asia/Tokyo", "5", "3")
-    assert seen["MLRUN_SEED"] == "1"
-    assert "MLRUN_SEED" in project.succeeds("show", "latest").out
-
-
-def test_a_new_commit_changes_none_of_them_so_that_nothing_runs_again(project: Any) -> None:
-    project.succeeds("pipeline", "whole")
-    project.git("commit", "--quiet", "--allow-empty", "--message", "later", "--date", "2030-01-01T00:00:00")
-
-    project.succeeds("pipeline", "whole")
-
-    assert {node["state"] for node in project.show("run:latest")["nodes"].values()} == {"reused"}

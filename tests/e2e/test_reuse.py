@@ -2,64 +2,18 @@
 
 import http.server
 import os
-import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
 
-YAML = """\
-- step:
-    name: make
-    image: busybox:1
-    command: python make.py {parameters}
-    parameters: [{name: level, type: integer, default: 1}]
-- step:
-    name: use
-    image: busybox:1
-    command: cp /valohai/inputs/data/made.txt /valohai/outputs/used.txt && cat use.txt >> /valohai/outputs/used.txt
-    inputs: [{name: data}]
-- pipeline:
-    name: p
-    nodes:
-      - {name: make, type: execution, step: make}
-      - {name: use, type: execution, step: use}
-    edges: [[make.output.made.txt, use.input.data]]
-"""
-FILES = {
-    "make.py": "# makes\nimport sys, lib\nopen('/valohai/outputs/made.txt', 'w').write(lib.text(sys.argv))\n",
-    "lib.py": "def text(argv):\n    return str(len(argv))\n",
-    "use.txt": "used\n",
-    "README": "hello\n",
-}
+from .two_nodes import BOTH, FILES, NONE, YAML, edit, fates, two_nodes
 
 
 @pytest.fixture
 def project(made, sandbox):
-    """A pipeline of two nodes, run once. Only the sandbox can tell which files were read."""
-    project = made(YAML, FILES, MLRUN_EXECUTOR="sandbox")
-    project.succeeds("pipeline", "p")
-    return project
-
-
-def fates(project, *more: str) -> dict[str, str]:
-    """What became of the nodes of another run."""
-    done = project.succeeds("pipeline", "p", "--json", *more)
-    return {name: node["state"] for name, node in done.json()["nodes"].items()}
-
-
-BOTH = {"make": "reused", "use": "reused"}
-NONE = {"make": "succeeded", "use": "succeeded"}
-
-
-def edit(path: str, before: str, after: str) -> Callable[[Any], object]:
-    def change(project) -> object:
-        text = (project.folder / path).read_text()
-        assert before in text
-        return project.write(path, text.replace(before, after))
-
-    return change
+    return two_nodes(made)
 
 
 def touch(project) -> None:
@@ -91,6 +45,25 @@ def test_a_checkout_elsewhere_of_the_same_code_runs_nothing(project, tmp_path):
     assert {name: node["state"] for name, node in done.json()["nodes"].items()} == BOTH
 
 
+def test_a_project_of_another_history_has_the_same_work_done_already_and_is_told_whose_it_is(project, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    for path, text in {"valohai.yaml": YAML, **FILES}.items():
+        (other / path).write_text(text)
+    # Without git the folder itself is the project.
+    done = project.succeeds("pipeline", "p", "--no-git", folder=other)
+    assert "2 nodes, all reused" in done.err
+    assert f"make: reused execution 1 of run 1 of project `{project.folder.name}`" in done.err
+
+
+def test_after_a_run_of_nothing_it_is_told_where_the_outputs_are(project, tmp_path):
+    done = project.succeeds("pipeline", "p")
+    assert "outputs: `mlrun outputs run:2 --node use` lists them, `-d DIR` copies them out" in done.err
+    project.succeeds("outputs", "run:2", "--node", "use", "-d", tmp_path / "out")
+    assert (tmp_path / "out" / "used.txt").read_text().endswith("used\n")
+    assert "outputs: `mlrun outputs run:3 --node make` lists them" in project.succeeds("exec", "make", "--reuse").err
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -108,6 +81,19 @@ def test_a_checkout_elsewhere_of_the_same_code_runs_nothing(project, tmp_path):
 def test_what_changes_something_runs_what_it_changes_and_cuts_off_what_comes_out_the_same(project, change, expected):
     change(project)
     assert fates(project) == expected
+    assert fates(project) == BOTH
+
+
+def test_properties_of_a_file_count_below_as_its_content_does(project):
+    def describe(note: int) -> None:
+        sidecar = "/valohai/outputs/made.txt.metadata.json"
+        text = FILES["make.py"] + f"open('{sidecar}', 'w').write('{{\"note\": {note}}}')\n"
+        project.write("make.py", text)
+
+    describe(1)
+    assert fates(project) == NONE
+    describe(2)
+    assert fates(project) == NONE
     assert fates(project) == BOTH
 
 
@@ -187,60 +173,6 @@ def test_a_step_of_which_nobody_knows_what_it_read_runs_after_any_change(made):
     assert [fates(project), fates(project)] == [NONE, BOTH]
     project.write("README", "good bye")
     assert fates(project) == NONE
-
-
-def last(project, node: str) -> dict[str, Any]:
-    """The newest execution of a node of run 1."""
-    run = project.show("run:1")
-    (id,) = run["nodes"][node]["executions"]
-    return {"id": id, **run["executions"][id]}
-
-
-def test_an_output_that_was_lost_or_tampered_with_is_made_again(project):
-    digest = last(project, "make")["outputs"][0]["digest"]
-    path = project.command.store / "objects" / digest[:2] / digest
-    before, data = path.stat(), path.read_bytes()
-    path.chmod(0o644)
-    with path.open("r+b") as file:
-        file.write(bytes(byte ^ 1 for byte in data))
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    path.chmod(0o444)
-    after = path.stat()
-    assert (after.st_ino, after.st_size, after.st_mtime_ns) == (before.st_ino, before.st_size, before.st_mtime_ns)
-    assert fates(project)["make"] == "succeeded"
-    assert path.read_bytes() == data
-    path.unlink()
-    assert fates(project)["make"] == "succeeded"
-    assert fates(project) == BOTH
-
-
-def test_a_forged_row_of_the_index_finds_nothing_that_its_record_does_not_say(project):
-    edit("valohai.yaml", "default: 1", "default: 2")(project)
-    edit("use.txt", "used", "other")(project)
-    assert fates(project) == NONE
-    newest = project.show("run:latest")["executions"].values()
-    wanted = {one["node"]: one["key"] for one in newest}
-    old = {name: last(project, name)["id"] for name in wanted}
-    with sqlite3.connect(project.command.store / "index.sqlite") as index:
-        for name, key in wanted.items():
-            index.execute("DELETE FROM keys WHERE base = ?", (bytes.fromhex(key),))
-            index.execute("INSERT INTO keys VALUES (?, ?)", (bytes.fromhex(key), old[name]))
-            index.execute("DELETE FROM steps WHERE execution <> ?", (old[name],))
-    index.close()
-    assert fates(project)["make"] == "succeeded"
-
-
-def test_a_journal_that_was_edited_stands_for_nothing(project):
-    run = project.show("run:1")
-    path = project.command.store / "runs" / run["id"] / "journal"
-    data = path.read_bytes()
-    edit("valohai.yaml", "default: 1", "default: 2")(project)
-    path.chmod(0o644)
-    path.write_bytes(data.replace(b'"level":1', b'"level":2'))
-    assert path.read_bytes() != data
-    done = project.mlrun("pipeline", "p", "--json")
-    assert done.code == 0, str(done)
-    assert {name: node["state"] for name, node in done.json()["nodes"].items()}["make"] == "succeeded"
 
 
 # --- names
@@ -359,53 +291,3 @@ def test_a_hit_says_how_old_it_is(made):
     assert fates(project) == {"s": "succeeded"}
     done = project.succeeds("pipeline", "p")
     assert " ago" in done.out + done.err or "just now" in done.out + done.err
-
-
-# --- accept
-
-
-def test_what_is_accepted_stands_until_something_else_changes_and_can_be_taken_back(project):
-    edit("lib.py", "len(argv)", "len(argv) * 1")(project)
-    said = project.succeeds("accept", "make").out
-    assert "execution 1 of run 1 stands for node make" in said
-    assert "lib.py" in said
-    assert fates(project) == BOTH
-    edit("lib.py", "def text", "# why not\ndef text")(project)
-    assert fates(project) == BOTH
-    project.succeeds("store", "rebuild")
-    assert fates(project) == BOTH
-    assert "nothing that counts is different" in project.refused("accept", "make", code=2)
-
-    project.succeeds("accept", "make", "--undo")
-    assert "nothing is accepted" in project.refused("accept", "make", "--undo", code=2)
-    project.succeeds("accept", "make", "--json")
-    edit("lib.py", "* 1", "* 1 + 7")(project)
-    assert fates(project) == NONE
-
-
-def test_other_values_and_names_can_be_accepted_too(project):
-    edit("valohai.yaml", "default: 1", "default: 2")(project)
-    project.write("new", "")
-    told = project.succeeds("accept", "make", "--json").json()
-    assert (told["node"], told["counter"], len(told["causes"])) == ("make", 1, 3)
-    # What is below can be accepted once nothing above it runs.
-    project.succeeds("accept", "use")
-    assert fates(project) == BOTH
-    undone = project.succeeds("accept", "use", "--undo", "--json").json()
-    assert [one["node"] for one in undone] == ["use"]
-    assert fates(project) == {"make": "reused", "use": "succeeded"}
-
-
-def test_what_cannot_be_accepted_is_refused(project):
-    edit("lib.py", "len(argv)", "len(argv) * 1")(project)
-    assert "depends on what `make` will write" in project.refused("accept", "use", code=2)
-    project.refused("accept", "nowhere", code=2)
-    project.write("valohai.yaml", YAML + "- policy: {step: make, reuse: never}\n")
-    assert "nothing can stand for node `make`" in project.refused("accept", "make", code=2)
-
-
-def test_a_run_whose_executions_stand_elsewhere_is_removed_only_with_a_word(project):
-    assert fates(project) == BOTH
-    assert "stands for node" in project.refused("rm", "run:1", code=40)
-    assert "stands for node" in project.succeeds("rm", "run:1", "--force").err
-    assert fates(project) == NONE

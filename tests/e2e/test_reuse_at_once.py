@@ -14,7 +14,7 @@ SLOW = """\
     command: |
       touch {0}/started-$$
       until test -e {0}/go; do sleep 0.05; done
-      echo done > /valohai/outputs/x
+      echo done > $VH_OUTPUTS_DIR/x
 - pipeline:
     name: p
     nodes: [{{name: slow, type: execution, step: slow}}]

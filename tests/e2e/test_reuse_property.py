@@ -38,7 +38,7 @@ YAML = """\
     inputs: [{{name: i, default: in/*, optional: true}}]
 """
 
-PATHS = ["a.py", "b.py", "pkg/__init__.py", "pkg/c.py", "data.txt", "d/x.txt", "d/y.txt", "run.sh", "in/one"]
+PATHS = ["a.py", "b.py", "pkg/__init__.py", "pkg/c.py", "data.txt", "d/x.txt", "d/y.txt", "run.sh", "in/one", "in/two"]
 MODULES = ["a", "b", "pkg", "pkg.c", "missing"]
 FOLDERS = [".", "d", "pkg", "in", "nowhere"]
 TEXTS = {
@@ -84,18 +84,19 @@ GIVEN = st.builds(
 
 
 @st.composite
-def edits(draw: st.DrawFn, before: Given) -> Given:
-    """The same but for one change, or none."""
+def edits(draw: st.DrawFn, before: Given, program: str) -> Given:
+    """The same but for one change, or none; more often of a file that the program names."""
+    named = [path for path in PATHS if path in program]
     files, executable, links = dict(before.files), set(before.executable), dict(before.links)
     kind = draw(st.sampled_from(["write", "remove", "rename", "rights", "link", "parameter", "nothing"]))
-    path = draw(st.sampled_from(PATHS))
-    there = sorted(files)
+    path = draw(st.sampled_from([*PATHS, *named * len(PATHS)]))
+    there = [path] if path in files else sorted(files)
     if kind == "write":
         files[path] = draw(text_of(path))
     elif kind == "remove" and there:
         del files[draw(st.sampled_from(there))]
     elif kind == "rename" and there:
-        files[path] = files.pop(draw(st.sampled_from(there)))
+        files[draw(st.sampled_from(PATHS))] = files.pop(draw(st.sampled_from(there)))
     elif kind == "rights":
         executable ^= {path}
     elif kind == "link":
@@ -112,7 +113,7 @@ LOOKS = st.one_of(
     st.tuples(st.just("import"), st.sampled_from(MODULES)),
     st.tuples(st.just("branch"), PLACES, PLACES, PLACES),
     st.tuples(st.just("follow"), PLACES),
-    st.tuples(st.just("value")),
+    st.tuples(st.sampled_from(["value", "told"])),
     st.tuples(st.just("exit"), PLACES),
 )
 
@@ -136,7 +137,7 @@ def kind(path):
     except OSError as error:
         return error.errno
 code = 0
-for what, *more in json.loads(sys.argv[2]):
+for what, *more in json.loads(sys.argv.pop(1)):
     path = more[0] if more else ""
     try:
         if what == "read": tell(what, path, read(path))
@@ -153,7 +154,8 @@ for what, *more in json.loads(sys.argv[2]):
         elif what == "import": tell(what, path, importlib.import_module(path).V, importlib.import_module(path).__doc__)
         elif what == "branch": tell(what, read(more[1] if os.path.exists(path) else more[2]))
         elif what == "follow": tell(what, read(read(path).strip() or "."))
-        elif what == "value": tell(what, sys.argv[1])
+        elif what == "value": tell(what, sys.argv[1:])
+        elif what == "told": tell(what, read("/valohai/config/parameters.json"))
         elif what == "exit": code = 3 if read(path).startswith("y") else code
     except Exception as error:
         tell(what, "failed", type(error).__name__)
@@ -187,7 +189,9 @@ WORDS += [
     "wc -c < data.txt",
 ]
 WORDS += [
-    "echo $MODE {parameter:p}",
+    "echo $MODE {parameter-value:p}",
+    "cat /valohai/config/parameters.json",
+    "ls /valohai/inputs/i",
     "readlink link",
     "cat link",
     "test -e b.py || cat data.txt",
@@ -202,14 +206,17 @@ class Program(NamedTuple):
     command: str
 
 
+def _value(looks: list[tuple[str, ...]]) -> str:
+    """The parameter in the command, where the program looks for it there."""
+    return " {parameter-value:p}" if ("value",) in looks else ""
+
+
 PROGRAMS = st.one_of(
     st.lists(LOOKS, min_size=1, max_size=4).map(
-        lambda looks: Program(f"python /valohai/repository/look.py {{parameter-value:p}} '{json.dumps(looks)}'")
+        lambda looks: Program(f"python /valohai/repository/look.py '{json.dumps(looks)}'{_value(looks)}")
     ),
     st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(
-        lambda words: Program(
-            "(" + "; ".join(words).replace("{parameter:p}", "{parameter-value:p}") + ") > /valohai/outputs/seen 2>&1"
-        )
+        lambda words: Program("(" + "; ".join(words) + ") > /valohai/outputs/seen 2>&1")
     ),
 )
 
@@ -284,7 +291,7 @@ def test_what_stands_for_a_step_is_what_running_it_gives(
 ) -> None:
     states: Sequence[Given] = [given]
     for _ in range(data.draw(st.integers(1, 3))):
-        states = [*states, data.draw(edits(states[-1]))]
+        states = [*states, data.draw(edits(states[-1], program.command))]
     for state in states:
         stands, reused = place.run(state, program, Wish(code_key=kind))
         HITS["reused" if reused else "ran"] += 1

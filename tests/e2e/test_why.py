@@ -105,12 +105,35 @@ def test_values_and_input_files_are_told_and_those_below_depend_on_what_is_writt
 
     page = project.succeeds("pipeline", "both", "--dry-run", "--first.size", "4", "--var", "MODE=loud").out
 
-    assert "2 nodes would run" in page
+    assert "2 nodes: 1 runs, 1 depends on others" in page
     assert "runs: parameter size: 3 → 4, variable MODE: plain → loud, and 1 more cause" in page
     assert "depends on what first writes" in page
     assert "  input words: file words.txt changed" in why(project, "first").splitlines()
     told = project.succeeds("why", "second", "--json").json()
     assert (told["fate"], told["upstream"]) == ("depends", ["first"])
+
+
+def test_a_node_that_depends_on_others_and_differs_itself_says_both(project):
+    project.write("words.txt", "goodbye\n")
+    project.write("use.py", FILES["use.py"] + "print('more')\n")
+
+    page = project.succeeds("pipeline", "both", "--dry-run").out
+    assert "depends on what first writes; besides, use.py changed (1 line)" in page
+    head, *lines = why(project, "second").splitlines()
+    assert head.startswith(
+        "node second of pipeline both depends on what first writes, and would run if that came out as it was: "
+        "the nearest is execution 2 of run 1"
+    )
+    assert "      +print('more')" in lines
+    assert lines[-2:] == ["above it:", "  first runs: input words: file words.txt changed"]
+    told = project.succeeds("why", "second", "--json").json()
+    assert told.keys() == {
+        "subject", "kind", "pipeline", "name", "step", "image", "fate", "upstream", "causes", "nearest"
+    }  # fmt: skip
+    assert (told["fate"], told["nearest"]["counter"]) == ("depends", 2)
+    # Also where the one above runs in any case.
+    page = project.succeeds("pipeline", "both", "--dry-run", "--refresh", "first").out
+    assert "depends on what first writes; besides, use.py changed (1 line)" in page
 
 
 def test_a_new_file_counts_for_every_step_and_is_named(project):
@@ -134,7 +157,7 @@ def test_nothing_is_written_by_a_question(project):
 
 
 def test_where_nothing_ever_ran_no_store_is_made(fresh):
-    assert "no execution of the step has succeeded before" in why(fresh, "first")
+    assert "no earlier execution of the step that succeeded is recorded" in why(fresh, "first")
     assert not fresh.command.store.exists()
 
 
@@ -145,7 +168,7 @@ def test_a_past_execution_is_told_against_the_one_before_it(project):
     page = why(project, "3")
     assert "execution 3 (node first of run 2) ran: the nearest before it was execution 1 of run 1" in page
     assert "+open(" in page
-    assert "no execution of the step has succeeded before" in why(project, "1")
+    assert "no earlier execution of the step that succeeded is recorded" in why(project, "1")
     told = project.succeeds("why", "run:2", "second", "--json").json()
     assert [cause["sentence"] for cause in told["causes"]] == ["input data: file made.txt changed"]
 
@@ -154,8 +177,22 @@ def test_an_execution_that_nobody_wanted_to_save_says_so(project):
     project.succeeds("pipeline", "both", "--no-reuse")
     project.succeeds("exec", "make")
 
-    assert "`--no-reuse` was given; execution 1 of run 1" in why(project, "3")
+    off = "reuse was off, by `--no-reuse` or by `reuse-executions: false`"
+    assert f"ran: {off}; execution 1 of run 1" in why(project, "3")
     assert "looks for nothing to reuse without `--reuse`" in why(project, "5")
+
+
+def test_a_past_execution_is_told_by_the_settings_that_it_ran_with(project):
+    settings = project.command.scratch / ".config" / "mlrun" / "settings.toml"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text('code-key = "bytes"\n')
+    project.write("use.py", "# a comment\n" + FILES["use.py"])
+    project.succeeds("pipeline", "both")
+    settings.unlink()
+
+    page = why(project, "run:2", "second")
+    assert "use.py changed (1 line)" in page
+    assert "+# a comment" in page
 
 
 def test_a_reused_node_leads_to_the_execution_that_stands_for_it(project):

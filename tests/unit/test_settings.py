@@ -148,6 +148,17 @@ def test_what_counts_of_a_python_file_is_its_syntax_unless_the_file_says_bytes(t
     assert written(tmp_path, 'code-key = "bytes"\n').code_key == "bytes"
 
 
+@pytest.mark.parametrize("word", ["remotes", "all", "none"])
+def test_what_was_pulled_may_be_reused_from_remotes_from_anywhere_or_not_at_all(tmp_path: Path, word: str) -> None:
+    assert Settings(Path("/s")).reuse_pulled == "remotes"
+    assert written(tmp_path, f'reuse-pulled = "{word}"\n').reuse_pulled == word
+
+
+def test_to_reuse_what_was_pulled_is_said_in_a_word(tmp_path: Path) -> None:
+    with pytest.raises(MlrunError, match="`reuse-pulled` cannot be `False`"):
+        written(tmp_path, "reuse-pulled = false\n")
+
+
 def test_a_code_key_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MlrunError, match="there is no code key `tree`") as caught:
         written(tmp_path, 'code-key = "tree"\n')

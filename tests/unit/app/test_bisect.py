@@ -86,7 +86,7 @@ def run_of(state: State, **metrics: float) -> Any:
 CONDITION: Criterion = Condition("accuracy < 0.9", "--metric")
 
 
-def search(tmp_path: Path, fates: dict[str, Any], heard: Heard | None = None) -> Any:
+def search(tmp_path: Path, fates: dict[str, Any], heard: Heard | None = None, *, bounded: bool = True) -> Any:
     """Bisect `a`, `b`, … newest first, each with a metric, a state, or an error."""
 
     def attempt(commit: str) -> Ended:
@@ -98,7 +98,7 @@ def search(tmp_path: Path, fates: dict[str, Any], heard: Heard | None = None) ->
             case value:
                 return Ended(run_of(State.SUCCEEDED, accuracy=value), 0)
 
-    return bisect(tmp_path, list(fates), CONDITION, attempt, tmp_path / "store", heard or Heard(), bounded=True)
+    return bisect(tmp_path, list(fates), CONDITION, attempt, tmp_path / "store", heard or Heard(), bounded=bounded)
 
 
 @pytest.mark.usefixtures("no_git")
@@ -126,6 +126,15 @@ def test_what_is_wrong_with_this_machine_ends_the_search(tmp_path: Path, code: E
     with pytest.raises(MlrunError) as caught:
         search(tmp_path, {"a": 0.1, "b": MlrunError("no", code=code), "c": 0.95})
     assert caught.value.code is code
+
+
+@pytest.mark.usefixtures("no_git")
+def test_where_no_commit_is_good_it_is_told_how_many_could_not_be_judged(tmp_path: Path) -> None:
+    with pytest.raises(MlrunError) as caught:
+        search(tmp_path, {"a": 0.1, "b": 0.2, "c": State.FAILED, "d": State.FAILED}, bounded=False)
+    assert caught.value.message == "no commit back to d is good, and nothing can be said of 2 commits"
+    with pytest.raises(MlrunError, match=r"no commit back to b is good$"):
+        search(tmp_path, {"a": 0.1, "b": 0.2}, bounded=False)
 
 
 @pytest.mark.usefixtures("no_git")

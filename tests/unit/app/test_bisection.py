@@ -54,6 +54,26 @@ def test_what_cannot_be_judged_never_hides_the_one_that_broke_it(
     assert set(truth[step.bad + 1 : step.good]) <= {SKIPPED}
 
 
+@given(st.integers(1, 200), st.integers(1, 1000), st.integers(1, 200), st.integers(1, 200), st.booleans())
+def test_many_in_a_row_that_cannot_be_judged_cost_little_where_nothing_is_to_be_found_among_them(
+    ends: int, row: int, between: int, others: int, newer: bool
+) -> None:
+    broken, fine = [BAD] * ends, [GOOD] * others
+    if newer:
+        truth = [*broken, *[SKIPPED] * row, *[BAD] * between, *fine]
+    else:
+        truth = [*broken, *[GOOD] * between, *[SKIPPED] * row, *fine]
+    step, asked = search(truth, bounded=True)
+    assert isinstance(step, Narrowed) and step.good == step.bad + 1
+    assert len(asked) <= 6 * math.log2(len(truth)) + 6
+
+
+def test_a_metric_that_is_new_is_found_without_trying_all_commits_before_it() -> None:
+    step, asked = search([BAD] * 40 + [GOOD] * 20 + [SKIPPED] * 1000, bounded=False)
+    assert step == Narrowed(39, 40)
+    assert len(asked) < 40
+
+
 @given(st.lists(st.sampled_from(Judgement), max_size=60), st.booleans())
 def test_a_history_that_goes_up_and_down_ends_between_a_bad_one_and_a_good_one(
     rest: list[Judgement], bounded: bool

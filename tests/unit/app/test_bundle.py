@@ -278,9 +278,27 @@ def test_a_bundle_of_a_newer_format_is_refused(mine: Place, yours: Place, path: 
     contents = members(path)
     del contents["format"]
     rewrite(path, contents if format is None else {"format": format, **contents})
-    with pytest.raises(MlrunError, match=r"format of a remote store|no remote store"):
+    with pytest.raises(MlrunError, match=r"format of a remote store|does not begin with its format") as caught:
         take(yours, path)
+    assert caught.value.code is ExitCode.STORE
     assert not yours.store.runs()
+
+
+def test_a_bundle_that_does_not_begin_with_its_format_is_refused(mine: Place, yours: Place, path: Path) -> None:
+    write(mine, mine.run(), path)
+    rewrite(path, dict(reversed(members(path).items())))
+    with pytest.raises(MlrunError, match="does not begin with its format"):
+        take(yours, path)
+
+
+def test_names_with_other_bytes_than_were_written_are_refused(mine: Place, yours: Place, path: Path) -> None:
+    write(mine, mine.run(tags=("sunny",)), path)
+    contents = members(path)
+    (name,) = [name for name in contents if name.startswith("names/")]
+    rewrite(path, contents | {name: contents[name].replace(b"sunny", b"rainy")})
+    with pytest.raises(MlrunError, match="has other content than its name says") as caught:
+        take(yours, path)
+    assert caught.value.code is ExitCode.STORE and not yours.store.runs()
 
 
 def test_a_bundle_without_runs_is_refused(mine: Place, yours: Place, path: Path) -> None:

@@ -75,4 +75,13 @@ def test_packages_are_told_one_by_one() -> None:
 
 def test_of_a_platform_the_kernel_is_the_machines() -> None:
     assert told(platform="Linux-6.8-x86_64-with-glibc2.39") == [Drift("platform", "glibc2.36", "glibc2.39")]
-    assert told(platform="Linux-6.8-x86_64-with-glibc2.36") == [Drift("programs", "host:1", "host:2")]
+    changed = told(platform="Linux-6.8-x86_64-with-glibc2.36")
+    assert changed == [Drift("files of an editable package (`/work/mine`)", "host:1", "host:2")]
+
+
+def test_where_all_names_and_versions_are_the_same_it_is_said_what_must_have_changed() -> None:
+    plain = {key: value for key, value in PROGRAMS.items() if key != "editable"}
+    before, after = {**plain, "id": "host:" + "a" * 64}, {**plain, "id": "host:" + "b" * 64}
+    (drift,) = identity_drift(before, after)
+    assert drift == Drift("files of a package, its version is the same", "host:" + "a" * 16, "host:" + "b" * 16)
+    assert [*identity_drift({"id": "sha256:1"}, {"id": "sha256:2"})] == [Drift("programs", "sha256:1", "sha256:2")]

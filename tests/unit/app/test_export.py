@@ -170,4 +170,4 @@ def test_a_place_where_nothing_can_be_made_is_named(store: Store, tmp_path: Path
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(MlrunError) as caught:
         write_folder(store, folder_in(store), tmp_path / "file" / "out")
-    assert caught.value.code is ExitCode.OUTPUT and "cannot write" in caught.value.message
+    assert caught.value.code is ExitCode.USAGE and "cannot write" in caught.value.message

@@ -8,13 +8,14 @@ from typing import BinaryIO
 
 import pytest
 
-from runner.app.result import Kind, Part, Result, compare_results, likeness
+from runner.app.result import Kind, Part, Result, compare_results, likeness, without_values
 from runner.comparison.finding import Likeness
 from runner.comparison.tolerance import Tolerance
 from runner.digest import Digest, hash_bytes
 from runner.errors import ExitCode, MlrunError
 from runner.state import Reason
 from runner.store.record import LogRef, OutputFile
+from runner.worker.mask import Mask
 
 TOLERANCE = Tolerance(1e-6)
 
@@ -108,6 +109,35 @@ def test_metrics_are_compared_by_last_value_and_then_event_by_event(make: Make, 
     assert where(parts(one, with_metrics(0.6, 1.0, 0.6))[Kind.METRICS, ""]) == "$.loss"
     assert where(parts(one, with_metrics(0.5, 2.0, 0.5))[Kind.METRICS, ""]) == "$[0].loss"
     assert where(parts(one, replace(one, metrics={}, metric_log=None))[Kind.METRICS, ""]) == "$.loss"
+
+
+def test_events_of_metrics_that_are_gone_are_no_difference(make: Make, shelf: Shelf) -> None:
+    line = json.dumps({"offset": 0, "time": 0, "values": {"loss": 0.5}}).encode()
+    one, other = (
+        replace(make(), metrics={"loss": 0.5}, metric_log=shelf.put(line + b"\n" * number)) for number in (1, 2)
+    )
+    near = replace(other, metrics={"loss": 0.5 + 1e-9})
+    assert one.metric_log is not None
+    del shelf.objects[one.metric_log]
+
+    assert parts(one, other)[Kind.METRICS, ""].likeness is Likeness.IDENTICAL
+    assert parts(one, near)[Kind.METRICS, ""].finding.deviation == pytest.approx(2e-9)
+    assert parts(other, one)[Kind.METRICS, ""].likeness is Likeness.IDENTICAL
+
+
+def test_of_a_step_with_secrets_no_value_is_told_nor_a_name_that_is_one(make: Make) -> None:
+    one, other = make({"a.json": b'{"tr0ub4dor&3": 1}'}), make({"a.json": b'{"tr0ub4dor&3": 2}'})
+    hide = Mask({"TOKEN": "tr0ub4dor&3"}).text
+
+    def hidden(before: Result, after: Result) -> tuple[str, str, str]:
+        place = without_values(parts(before, after)[Kind.FILE, "a.json"], hide).finding.difference
+        assert place is not None
+        return place.where, place.before, place.after
+
+    assert hidden(one, other) == ('$["***"]', "", "")
+    deep = [make({"a.json": b'{"tr0ub4dor&3": {"%s": %d}}' % (b"x" * 145, number)}) for number in (1, 2)]
+    assert hidden(*deep) == ("content", "", "")
+    assert without_values(parts(one, one)[Kind.FILE, "a.json"], hide).finding.difference is None
 
 
 def test_logs_are_compared_but_do_not_count(make: Make) -> None:

@@ -15,6 +15,8 @@ from runner.job import HostMount, Identity, Job, Script
 from runner.reuse.decide import FactsDiffer, Hit, Miss, NothingEarlier, TooOld, Unreusable
 from runner.spec.model import Policy
 from runner.store.identity import new_id
+from runner.store.packed import Packed
+from runner.store.recipe import Piece, Recipe
 from runner.store.record import Code, OutputFile, ProjectRef, Reading
 from runner.store.store import Store
 from runner.store.tree import FILE, encode_tree
@@ -169,11 +171,32 @@ def test_an_output_that_is_gone_lets_it_run(store: Store) -> None:
     assert isinstance(seek(store, job), Miss)
 
 
+def test_an_output_that_was_packed_is_there_until_what_it_is_made_of_is_gone(store: Store) -> None:
+    job = job_of(snapshot(store, a_py="1"))
+    id, output = execute(store, job), hash_bytes(b"output")
+    source = store.objects.put_bytes(b"an output")
+    Packed(store.layout.packed).put(output, Recipe((Piece(source, 3, 6),)))
+    store.objects.path(output).unlink()
+    assert seek(store, job).execution.id == id
+    store.objects.path(source).unlink()
+    assert isinstance(seek(store, job), Miss)
+
+
+def test_an_output_of_another_size_than_was_recorded_lets_it_run(store: Store) -> None:
+    job = job_of(snapshot(store, a_py="1"))
+    execute(store, job)
+    objects = reuser(store, job).sight
+    (found,) = store.run(store.runs()[0]["id"]).executions.values()
+    assert objects.lost_output(found) is None
+    assert objects.lost_output(replace(found, outputs=(replace(found.outputs[0], size=7),))) == "x"
+
+
 def test_what_was_accepted_stands_and_can_be_taken_back(store: Store) -> None:
     id = execute(store, job_of(snapshot(store, a_py="1")))
     job = job_of(snapshot(store, a_py="2"), parameters={"p": 1})
-    found = seek(store, job)
-    proposal = reuser(store, job).proposal("s", job, found.nearest)
+    asked = reuser(store, job)
+    found: Any = asked.seek("s", job)
+    proposal = asked.proposal("s", job, found.nearest)
     assert isinstance(proposal, Proposal)
     with store.refs.changing({"user": "me"}) as change:
         change.accept(proposal.key, proposal.code, id, store.with_key(found.nearest.key)[0][1])
@@ -190,6 +213,7 @@ def test_what_was_accepted_stands_and_can_be_taken_back(store: Store) -> None:
 def test_an_execution_without_outputs_cannot_be_accepted_any_more(store: Store) -> None:
     execute(store, job_of(snapshot(store, a_py="1")))
     job = job_of(snapshot(store, a_py="2"))
-    nearest = seek(store, job).nearest
+    asked = reuser(store, job)
+    found: Any = asked.seek("s", job)
     store.objects.path(hash_bytes(b"output")).unlink()
-    assert not isinstance(reuser(store, job).proposal("s", job, nearest), Proposal)
+    assert not isinstance(asked.proposal("s", job, found.nearest), Proposal)

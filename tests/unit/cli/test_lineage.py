@@ -1,6 +1,7 @@
 """`mlrun lineage`: from a file to what made it, and to what was made from it."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -152,6 +153,49 @@ def test_a_word_that_means_nothing_is_an_error(
     assert word.removeprefix("no/").removeprefix(SCHEME).split("/")[0] in capsys.readouterr().err
 
 
+def test_the_start_of_several_digests_is_ambiguous(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    first = hash_bytes(b"0")
+    other = next(data for n in range(1, 10**6) if hash_bytes(data := b"%d" % n).startswith(first[:4]))
+    execute(project, "train", (), {"a": b"0", "b": other})
+    assert run(["lineage", first[:4]]) == ExitCode.USAGE
+    printed = capsys.readouterr()
+    assert f"`{first[:4]}` could be any of 2 data" in printed.err
+    assert first in printed.err
+    assert run(["lineage", first[:12]]) == ExitCode.OK
+
+
+def test_what_is_no_regular_file_is_said_and_never_read(
+    pipeline: dict[str, str], project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(project.folder)
+    Path("folder").mkdir()
+    Path("link").symlink_to("nothing")
+    os.mkfifo("pipe")
+    for word, said in {
+        "folder": "is a folder",
+        ".": "is a folder",
+        "./folder": "is a folder",
+        "pipe": "is no regular file",
+        "./pipe": "is no regular file",
+        "/dev/zero": "is no regular file",
+        "link": "it is a link to what is not there",
+        "./link": "it is a link to what is not there",
+        "./nothing": "there is no file `./nothing`",
+        "x" * 5_000: "there is no file",
+        "x/" * 3_000: "there is no file",
+    }.items():
+        assert run(["lineage", word]) == ExitCode.USAGE, word
+        assert said in capsys.readouterr().err, word
+
+
+def test_a_link_leads_to_the_file_that_it_names(
+    pipeline: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model").write_bytes(MODEL)
+    (tmp_path / "link").symlink_to("model")
+    assert "execution 2 (train) of run 2" in lineage(capsys, str(tmp_path / "link"), "--up")
+
+
 def test_every_way_to_name_an_output_means_the_same(
     project: Project, pipeline: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -160,10 +204,14 @@ def test_every_way_to_name_an_output_means_the_same(
     with project.store.refs.changing({"user": "me"}) as change:
         change.set_alias("best", known)
         change.make_version(("model", "iris"), "v1", write_listing(project.store.objects, [known]), [known], {})
-    for word in ("2/model.pkl", id, SCHEME + id, id[:13], "best", f"{SCHEME}best", "model://iris/v1", known.digest):
+    for word in ("2/model.pkl", id, SCHEME + id, id[:13], "best", f"{SCHEME}best", "model://iris/v1"):
         found = document(capsys, word)
         assert [one["digest"] for one in found["subject"]["data"]] == [known.digest], word
         assert found["subject"]["meant"] == [pipeline["train"]], word
+    for word in (known.digest, known.digest[:16], known.digest[:4].upper()):
+        found = document(capsys, word)
+        assert [one["digest"] for one in found["subject"]["data"]] == [known.digest], word
+        assert found["subject"]["meant"] == [], "a digest means content, whoever left it"
     assert "datum://best, model://iris/v1" in lineage(capsys, "best")
 
 
@@ -286,8 +334,8 @@ def test_what_was_purged_removed_or_lost_is_shown_as_such(
     assert run(["purge", hash_bytes(TRAINING), "--yes", "--force", "--reason", "a person asked"]) == ExitCode.OK
     project.store.objects.path(hash_bytes(RAW)).unlink()
     out = lineage(capsys, "3", "--up")
-    assert "purged: purged on" in out and "a person asked" in out
-    assert "[missing: not in this store]" in out
+    assert "[purged on" in out and "a person asked" in out
+    assert "[not in this store]" in out
     presence = {one["digest"]: one["presence"] for one in document(capsys, "3")["data"]}
     assert presence[hash_bytes(TRAINING)] == "purged"
     assert presence[hash_bytes(RAW)] == "missing"
@@ -366,7 +414,7 @@ def test_what_is_further_away_than_was_asked_for_is_counted(
     printed = capsys.readouterr()
     assert "execution 2 (train) of run 2 …" in printed.out
     assert "(preprocess)" not in printed.out
-    assert "1 execution further away: `--depth N` shows more" in printed.err
+    assert "2 executions not told here: `--depth N` tells more" in printed.err
     assert run(["lineage", "3", "--depth", "0"]) == ExitCode.USAGE
 
 

@@ -73,14 +73,14 @@ def test_before_anything_has_run_nothing_can_be_named(tmp_path: Path, monkeypatc
     assert not (tmp_path / "none").exists()
 
 
-def test_outside_a_project_ids_and_latest_still_work(
+def test_outside_a_project_ids_latest_and_numbers_of_one_project_still_work(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     id = project.run()
     monkeypatch.chdir(tmp_path)
     assert find("latest").execution.id == id
     assert find(id).execution.id == id
-    refused("1")
+    assert find("1").execution.id == id
 
 
 def test_the_run_under_way_needs_no_name(project: Project) -> None:

@@ -21,6 +21,7 @@ from runner.store.record import Run
 from runner.store.store import Store
 from tests.unit.remote.conftest import Place
 from tests.unit.remote.scene import overwrite
+from tests.unit.store.conftest import killed, void
 
 
 @pytest.fixture
@@ -117,6 +118,7 @@ def test_a_wrong_key_is_named(place: Place, key: OwnKey, mlrun: Any, monkeypatch
         (lambda document: document["signatures"].clear(), "has no signature"),
         (lambda document: document.update(signatures=[{"sig": "AAAA"}] * 1000), "is no signed envelope"),
         (lambda document: document.update(payload="%%"), "is no signed envelope"),
+        (lambda document: document.update(payloadType="\ud800"), "is no signed envelope"),
         (lambda document: document.pop("payload"), "is no signed envelope"),
     ],
 )
@@ -223,6 +225,36 @@ def test_subjects_are_compared_with_files_where_the_store_has_no_record(
     assert done[0] == ExitCode.DIFFERS and "has the subject `train/model`, but `out/model`" in refusal(done)
     Path("out/model").unlink()
     assert "cannot be read" in refusal(mlrun("verify", "s.json", "--files", "out"))
+
+
+def test_subjects_of_odd_names_are_found_among_files(place: Place, key: OwnKey, mlrun: Any) -> None:
+    run = place.run("b\udcff", "b\\xff", "e\x1b[31m", "two\nlines")
+    mlrun("export", run.id, "--format", "slsa", "-o", "s.json")
+    assert mlrun("outputs", next(iter(run.executions)), "-d", "out")[0] == 0
+    assert mlrun("verify", "s.json")[0] == 0
+    assert mlrun("verify", "s.json", "--files", "out")[0] == 0
+
+
+@pytest.mark.parametrize("form", ["slsa", "bundle"])
+def test_the_end_of_a_run_that_lost_its_runner_is_written_down_before_it_is_told(
+    tmp_path: Path, place: Place, key: OwnKey, mlrun: Any, form: str
+) -> None:
+    killed(place.store, lambda own: void(Place(own).run(end=False)))
+    with Store.open(tmp_path / "store", create=False) as store:
+        (id,) = (row["id"] for row in store.runs())
+        assert (store.run(id).state, store.run(id).finished) == ("interrupted", None)
+        done = mlrun("export", id, "--format", form, "-o", "out")
+        assert store.run(id).finished is not None
+    if form == "bundle":
+        assert done[0] == 0 and mlrun("open", "out", "--store", "elsewhere")[0] == 0
+    else:
+        assert "left no output" in refusal(done)
+
+
+def test_a_bundle_is_for_another_command(place: Place, key: OwnKey, mlrun: Any) -> None:
+    assert mlrun("export", place.run().id, "--format", "bundle", "-o", "a.mlrun")[0] == 0
+    done = mlrun("verify", "a.mlrun")
+    assert done[0] == ExitCode.DIFFERS and "is no signed envelope" in refusal(done) and "`mlrun open`" in done[2]
 
 
 def test_a_name_in_a_statement_leads_nowhere_else(place: Place, key: OwnKey, mlrun: Any) -> None:

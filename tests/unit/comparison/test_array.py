@@ -4,6 +4,7 @@ import io
 import struct
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 
@@ -79,6 +80,11 @@ def test_only_floating_point_numbers_have_a_tolerance(
     assert compare(one, other).likeness is likeness
 
 
+def test_a_zero_below_and_above_are_equal() -> None:
+    assert compare(floats(-0.0), floats(0.0)).likeness is Likeness.EQUAL
+    assert place(compare(floats(float("nan")), floats(0.0))) == ("index [0]", "nan", "0.0")
+
+
 def test_both_halves_of_complex_numbers_count() -> None:
     one, near, far = (npy("<c16", (1,), struct.pack("<2d", 1.0, part)) for part in (2.0, 2.0 + 1e-9, 2.5))
     assert compare(one, near).likeness is Likeness.EQUAL
@@ -152,6 +158,19 @@ def test_what_is_no_archive_is_left_to_its_bytes() -> None:
     for bad in (b"", b"PK\3\4", good[:-30]):
         with pytest.raises(Misnamed):
             compare_zipped(good, bad)
+
+
+def test_an_archive_that_is_damaged_anywhere_is_left_to_its_bytes_or_still_understood() -> None:
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", method) as file:
+            file.writestr(zipfile.ZipInfo("a.npy"), floats(*range(20)), method)
+        good = buffer.getvalue()
+        for at in range(len(good)):
+            for flip in (0x01, 0x80, 0xFF):
+                bad = good[:at] + bytes([good[at] ^ flip]) + good[at + 1 :]
+                with suppress(Misnamed):
+                    compare_zipped(good, bad)
 
 
 def test_arrays_of_numpy_itself_are_understood() -> None:

@@ -1,5 +1,6 @@
 """Files: bytes first, then what the name says they are; and streams of bytes."""
 
+import gzip
 import io
 from typing import BinaryIO
 
@@ -52,6 +53,42 @@ def test_what_the_name_says_decides_how_bytes_that_differ_are_compared(name: str
 def test_a_file_that_is_not_what_its_name_says_is_compared_by_its_bytes() -> None:
     assert where(compare("m.json", b"{oops\n1", b"{oops\n2")) == "line 2, byte 6"
     assert where(compare("m.npy", b"\0\1", b"\0\2")) == "byte 1"
+
+
+def packed(data: bytes, time: int) -> bytes:
+    return gzip.compress(data, mtime=time)
+
+
+def test_what_is_packed_is_compared_by_what_it_holds() -> None:
+    one = packed(b"a,b\n1,2.0\n", 1)
+    assert compare("t.csv.gz", one, packed(b"a,b\n1,2.0\n", 2)).likeness is Likeness.EQUAL
+    assert compare("t.csv.GZ~2", one, packed(b"a,b\n1,2.0000001\n", 2)).deviation == pytest.approx(5e-8)
+    assert where(compare("t.csv.gz", one, packed(b"a,b\n1,3\n", 2))) == "unpacked, row 2, column `b`"
+    assert where(compare("t.gz", one, packed(b"a,b\n1,3\n", 2))) == "unpacked, line 2, byte 6"
+
+
+def test_what_is_damaged_or_not_packed_is_compared_by_its_bytes() -> None:
+    one = packed(b"a,b\n1,2.0\n", 1)
+    assert where(compare("t.csv.gz", one, one[:-9])).startswith("byte ")
+    assert where(compare("t.csv.gz", one, one[:-1] + b"!")).startswith("byte ")
+    assert where(compare("t.json.gz", b"[1]", b"[2]")) == "line 1, byte 1"
+
+
+def test_every_file_that_is_opened_is_closed() -> None:
+    opened: list[io.BytesIO] = []
+
+    def opens(data: bytes) -> Content:
+        def open() -> BinaryIO:
+            opened.append(io.BytesIO(data))
+            return opened[-1]
+
+        return Content(hash_bytes(data), open)
+
+    pairs = ((packed(b"1", 1), packed(b"1", 2)), (packed(b"1", 1), b"x"), (b"[1]", b"[2]"))
+    for name in ("t.csv.gz", "t.json", "t.npz", "t.csv", "t.bin"):
+        for before, after in pairs:
+            compare_contents(name, opens(before), opens(after), Tolerance())
+    assert all(file.closed for file in opened)
 
 
 def test_the_same_numbers_in_a_file_of_another_kind_are_different() -> None:

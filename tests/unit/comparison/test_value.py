@@ -111,6 +111,21 @@ def test_long_values_are_told_in_short() -> None:
     assert found.difference.before.startswith(json.dumps("x" * 500)[:50])
 
 
+@pytest.mark.parametrize("depth", [50, 985, 989, 2_000])
+def test_a_value_may_be_as_deep_as_the_parser_goes(depth: int) -> None:
+    deep = b"[" * depth + b"1" + b"]" * depth
+    try:
+        found = compare_documents(io.BytesIO(deep), io.BytesIO(b"2"), TOLERANCE)
+    except Misnamed:
+        return
+    assert found.difference is not None
+    assert (found.difference.where, found.difference.after) == ("$", "2")
+    inner = compare_documents(io.BytesIO(deep), io.BytesIO(deep.replace(b"1", b"3")), TOLERANCE)
+    assert inner.difference is not None
+    assert (inner.difference.where[-3:], inner.difference.before, inner.difference.after) == ("[0]", "1", "3")
+    assert len(inner.difference.where) <= 160
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.5, -1.5, 2.25]) | st.text("ab", max_size=2),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner, max_size=3),

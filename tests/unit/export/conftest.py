@@ -13,6 +13,7 @@ from runner.store.record import Run, fold, interrupted
 from runner.store.tree import TreeEntry
 
 SECRET = "hunter2-and-more"
+PERSON = "anna-of-this-machine"
 SNAPSHOT, SPEC = hash_bytes(b"snapshot"), hash_bytes(b"- step: {}\n")
 EARLIER = "01980000-0000-7000-8000-0000000000aa"
 RUN = "01980000-0000-7000-8000-000000000001"
@@ -52,6 +53,11 @@ class Memory:
         assert snapshot == SNAPSHOT
         code = self.keep(b"print()")
         return (TreeEntry("train.py", "100755", code, 7), TreeEntry("link", "120000", "../outside", 10))
+
+
+def planned(name: str) -> dict[str, Any]:
+    inputs = {"data": [f"/home/{PERSON}/own.csv"]}
+    return {"name": name, "step": name, "upstream": [], "inputs": inputs, "environment": [["TOKEN", SECRET]]}
 
 
 def clock(second: int) -> str:
@@ -96,13 +102,18 @@ class Tale:
                     "counter": 3,
                     "kind": kind,
                     "name": "Train & check" if kind == "pipeline" else nodes[0],
-                    "project": {"id": "p-1", "name": "iris", "root": "/home/me/iris", "file": "sub/valohai.yaml"},
+                    "project": {
+                        "id": "p-1",
+                        "name": "iris",
+                        "root": f"/home/{PERSON}/iris",
+                        "file": "sub/valohai.yaml",
+                    },
                     "title": None,
                     "tags": ["best"],
                     "argv": ["exec", "--env", f"TOKEN={SECRET}"],
                     "code": {**told, **code},
                     "spec": SPEC,
-                    "plan": {"kind": kind, "nodes": [{"name": name, "step": name} for name in nodes]},
+                    "plan": {"kind": kind, "nodes": [planned(name) for name in nodes]},
                     "executor": "sandbox",
                     "host": {"hostname": "here"},
                     "version": "1.2.3",
@@ -159,7 +170,10 @@ def outputs(memory: Memory) -> list[dict[str, Any]]:
 def data(memory: Memory) -> list[dict[str, Any]]:
     origin = "s3://user:hunter2-and-more@bucket/a b/%20/data.csv"
     file = {"name": "data.csv", "digest": memory.keep(b"1,2"), "size": 3, "origin": origin}
-    return [{"name": "data", "files": [file]}, {"name": "empty", "files": []}]
+    outside = {"name": "own.csv", "digest": memory.keep(b"3,4"), "size": 3, "origin": f"/home/{PERSON}/own.csv"}
+    signed = f"https://example.com/far.csv?X-Signature={SECRET}"
+    far = {"name": "far.csv", "digest": memory.keep(b"5,6"), "size": 3, "origin": signed}
+    return [{"name": "data", "files": [file, outside, far]}, {"name": "empty", "files": []}]
 
 
 def from_train(memory: Memory) -> list[dict[str, Any]]:
@@ -212,6 +226,13 @@ def reused(memory: Memory) -> Run:
     return checked(tale, memory).over()
 
 
+def shared(memory: Memory) -> Run:
+    """One execution stands for two nodes, the first of which it is of."""
+    stands = {"execution": execution_id(1), "counter": 1, "run": RUN}
+    tale = trained(Tale(memory, "pipeline", "train", "twin", "check"), memory).moved("twin", "reused", reused=stands)
+    return checked(tale, memory).over()
+
+
 def reused_of_removed(memory: Memory) -> Run:
     stands = {"execution": execution_id(9), "counter": 9, "run": "01980000-0000-7000-8000-0000000000ff"}
     tale = Tale(memory, "pipeline", "train", "check").moved("train", "reused", reused=stands)
@@ -247,6 +268,7 @@ KINDS: Mapping[str, Callable[[Memory], Run]] = {
     "stopped": stopped,
     "interrupted": lost,
     "reused": reused,
+    "shared": shared,
     "reused of a removed run": reused_of_removed,
     "refused": refused,
     "under way": going_on,
@@ -270,7 +292,7 @@ def make_subject(kind: str, *, chosen: bool = False, metadata_only: bool = False
     earlier = replace(earlier, id=EARLIER, counter=1)
     run = KINDS[kind](memory)
     one = next(iter(run.executions.values())) if chosen else None
-    parts = tuple(parts_of(run, one, lambda run_id: earlier if run_id == EARLIER else None))
+    parts = tuple(parts_of(run, one, {EARLIER: earlier, run.id: run}.get))
     return Subject(run, one, parts, ("best", "two words"), memory, metadata_only)
 
 

@@ -1,6 +1,8 @@
 """What the documents say, beyond that they are valid."""
 
 import json
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,9 +10,10 @@ import pytest
 from runner.digest import hash_bytes
 from runner.export import FORMATS
 from runner.export.document import Document, Folder, Stored
+from runner.export.subject import Subject, parts_of
 from runner.store.datum import datum_id
 
-from .conftest import COMMIT, EARLIER, MODEL, ODD_NAME, RUN, SNAPSHOT, Make, execution_id
+from .conftest import COMMIT, EARLIER, MODEL, ODD_NAME, RUN, SNAPSHOT, Make, Memory, Tale, execution_id
 
 
 def told(made: Document | Folder) -> Any:
@@ -68,6 +71,40 @@ def test_executions_of_a_reused_node_stay_under_the_run_that_they_belong_to(subj
     assert parents == {execution_id(1): EARLIER, execution_id(2): RUN}
 
 
+def test_an_execution_that_stands_for_two_nodes_is_told_once(subject: Make) -> None:
+    one = subject("shared")
+    made = events(FORMATS["openlineage"].document(one))
+    starts = [event["run"]["runId"] for event in made if event["eventType"] == "START"]
+    assert len(starts) == len(set(starts)) == 3
+    statements = told(FORMATS["prov"].document(one))
+    makers = [(each["prov:entity"], each["prov:activity"]) for each in statements["wasGeneratedBy"].values()]
+    assert len(makers) == len(set(makers))
+    tasks = told(FORMATS["cyclonedx"].document(one))["formulation"][0]["workflows"][0]["tasks"]
+    assert [task["name"] for task in tasks] == ["train", "twin", "check"] and len({task["uid"] for task in tasks}) == 3
+
+
+def test_where_a_file_came_from_is_told_without_what_is_nobody_elses_business(subject: Make) -> None:
+    made = events(FORMATS["openlineage"].document(subject("succeeded step", chosen=True)))
+    inside, outside, far = ((one["namespace"], one["name"]) for one in made[0]["inputs"])
+    assert inside == ("s3://bucket", "a b/%20/data.csv") and far == ("https://example.com", "far.csv")
+    assert outside[0] == "file" and re.fullmatch("outside/[0-9a-f]{16}/own.csv", outside[1])
+
+
+def test_the_plan_that_stands_for_a_lost_yaml_file_has_names_alone(subject: Make) -> None:
+    plan = files(FORMATS["ro-crate"].document(subject("removed files")))["plan.json"]
+    assert isinstance(plan, bytes)
+    assert json.loads(plan)["nodes"] == [{"name": name, "step": name, "upstream": []} for name in ("train", "check")]
+
+
+@pytest.mark.parametrize("name", ["ro-crate-metadata.json", "outputs", "code", "logs/inputs"])
+def test_a_yaml_file_takes_no_place_of_a_crate(subject: Make, name: str) -> None:
+    one = subject("succeeded pipeline")
+    run = replace(one.run, project=replace(one.run.project, file=f"deep/{name}"))
+    held = files(FORMATS["ro-crate"].document(replace(one, run=run)))
+    assert held["valohai.yaml"] == Stored(run.spec) and isinstance(held["ro-crate-metadata.json"], bytes)
+    assert not any(f"{path}/" in other for path in held for other in held if other.startswith(f"{path}/"))
+
+
 def test_variables_are_told_by_an_allow_list_and_secrets_by_name(subject: Make) -> None:
     facets = events(FORMATS["openlineage"].document(subject("succeeded step", chosen=True)))[0]["run"]["facets"]
     variables = {one["name"]: one["value"] for one in facets["environmentVariables"]["environmentVariables"]}
@@ -81,7 +118,9 @@ def test_a_model_has_its_digest_its_data_and_the_metrics_of_who_used_it(subject:
     card = model["modelCard"]
     assert model["name"] == "model.pkl" and model["hashes"][0]["alg"] == "BLAKE3"
     (dataset,) = (one for one in bom["components"] if {"ref": one["bom-ref"]} in card["modelParameters"]["datasets"])
-    assert dataset["name"] == "data.csv" and dataset["hashes"]
+    assert dataset["name"] == "data"
+    files = [one for one in bom["components"] if one["bom-ref"] in made_from(bom, dataset["bom-ref"])]
+    assert [one["name"] for one in files] == ["data.csv", "own.csv", "far.csv"] and all(one["hashes"] for one in files)
     measured = {(one["slice"], one["type"], one["value"]) for one in card["quantitativeAnalysis"]["performanceMetrics"]}
     assert measured == {("train", "loss", "NaN"), ("train", "deep.er", "3"), ("train", "note", "fine"),
         ("train", "matrix", "[[1, 2], [3, 4]]"),
@@ -94,8 +133,42 @@ def test_what_was_installed_is_a_component_and_the_image_with_its_digest(subject
     assert kinds["pkg:pypi/numpy@2.1"] == kinds["pkg:pypi/type-guard@4"] == "library"
     (image,) = (one for one in bom["components"] if one["type"] == "container")
     assert image["hashes"][0]["alg"] == "SHA-256"
-    (made,) = (one for one in bom["dependencies"] if one["ref"] == f"datum:{datum_id(execution_id(1), 'model.pkl')}")
-    assert {"pkg:pypi/numpy@2.1", f"code:{SNAPSHOT}"} <= set(made["dependsOn"])
+    assert {"pkg:pypi/numpy@2.1", f"code:{SNAPSHOT}"} <= made_from(bom, model_ref())
+    (of_image,) = (one for one in bom["components"] if one["name"] == "check" and one["type"] == "application")
+    assert image["bom-ref"] in made_from(bom, of_image["bom-ref"]) and model_ref() in made_from(
+        bom, of_image["bom-ref"]
+    )
+
+
+@pytest.mark.parametrize("many", [100, 400])
+def test_a_bill_grows_with_the_files_and_not_with_their_square(many: int) -> None:
+    memory = Memory()
+    files = [{"name": f"{at}.csv", "digest": memory.keep(b"%d" % at), "size": 1, "origin": f"data/{at}.csv"}
+             for at in range(many)]  # fmt: skip
+    models = [{"name": f"{at}.pkl", "digest": memory.keep(b"%d!" % at), "size": 1} for at in range(many)]
+    tale = Tale(memory, "exec", "train").ran("train", 1, inputs=[{"name": "data", "files": files}], outputs=models)
+    run = tale.over()
+    made = FORMATS["cyclonedx"].document(Subject(run, None, tuple(parts_of(run, None, {}.get)), (), memory))
+    assert isinstance(made, Document) and len(made.content) < many * 8_000
+    assert {one["bom-ref"] for one in told(made)["components"] if one["name"].endswith(".csv")} <= made_from(
+        told(made), f"datum:{datum_id(execution_id(1), '7.pkl')}"
+    )
+
+
+def model_ref() -> str:
+    return f"datum:{datum_id(execution_id(1), 'model.pkl')}"
+
+
+def made_from(bom: Any, ref: str) -> set[str]:
+    """Everything that a component depends on, also through others."""
+    depends = {one["ref"]: one.get("dependsOn", []) for one in bom["dependencies"]}
+    found: set[str] = set()
+    waiting = [ref]
+    while waiting:
+        new = set(depends.get(waiting.pop(), ())) - found
+        found |= new
+        waiting += new
+    return found
 
 
 def test_only_clean_code_is_named_by_its_commit(subject: Make) -> None:
@@ -177,6 +250,34 @@ def test_names_that_cannot_both_be_files_are_told_apart() -> None:
     assert names["a/b"] == 1 and names["x"] == 3 and names["q_"] == 5
     assert not any(name.startswith((".", "/")) or len(name) > 255 for name in names)
     assert not any(f"{name}/" in other for name in names for other in names)
+
+
+def test_names_of_mlflow_fit_a_file_system() -> None:
+    from runner.export.mlflow import _named
+
+    long = "\N{KATAKANA LETTER DE}" * 100
+    names = dict(_named({long: 1, f"{long}x": 2, "\N{KATAKANA LETTER DE}" * 60: 3}))
+    assert len(names) == 3 and all(len(name.encode()) <= 255 for name in names)
+
+
+def test_values_are_no_longer_than_mlflow_takes(subject: Make) -> None:
+    one = subject("succeeded step", chosen=True)
+    execution = next(execution for _, execution in one.executions())
+    job = execution.job | {"script": {"items": ["x" * 10_000]}, "parameters": {"long": "y" * 10_000}}
+    execution = replace(execution, job=job)
+    held = files(FORMATS["mlflow"].document(replace(one, parts=(replace(one.parts[0], execution=execution),))))
+    values = {path.rpartition("/")[2]: content for path, content in held.items()}
+    assert values["mlrun.command"] == b"x" * 8000 and values["long"] == b"y" * 6000
+
+
+def test_a_step_that_no_database_holds_is_the_number_of_its_event(subject: Make) -> None:
+    one = subject("succeeded step", chosen=True)
+    assert isinstance(one.contents, Memory)
+    events = b"".join(b'{"time":1,"offset":0,"values":{"step":%s,"loss":1}}\n' % step for step in (b"1e300", b"7"))
+    execution = replace(next(execution for _, execution in one.executions()), metric_log=one.contents.keep(events))
+    held = files(FORMATS["mlflow"].document(replace(one, parts=(replace(one.parts[0], execution=execution),))))
+    (loss,) = (content for path, content in held.items() if path.endswith("/metrics/loss"))
+    assert loss == b"0 1.0 0\n0 1.0 7\n"
 
 
 def test_metadata_alone_take_no_file_along(subject: Make) -> None:

@@ -119,6 +119,23 @@ def test_what_an_earlier_execution_left_is_told_as_reused(place: Place) -> None:
     assert document["predicate"]["runDetails"]["metadata"]["invocationId"] == run.id
 
 
+def test_every_subject_has_a_name_of_its_own(place: Place) -> None:
+    run = place.run("b\udcff", "b\\xff", "c")
+    (execution,) = run.executions.values()
+    nodes = {name: replace(run.nodes["train"], name=name) for name in ("train", "train.2")}
+    twice = replace(nodes["train"], executions=(execution.id, execution.id))
+    whole = replace(run, nodes={"train": twice, "train.2": nodes["train.2"]})
+    names = [one["name"] for one in statement(subject_of(place.store, whole, None))["subject"]]
+    assert len(names) == len(set(names)) == 9
+    assert {"train.1/b\\xff", "train.1/b\\\\xff", "train.3/c", "train.2/c"} <= set(names)
+
+
+def test_a_run_whose_end_nobody_wrote_down_has_no_statement(place: Place) -> None:
+    run = replace(place.run("model"), state=State.INTERRUPTED, finished=None)
+    with pytest.raises(MlrunError, match="run 1 is interrupted"):
+        statement(subject_of(place.store, run, None))
+
+
 def test_files_that_are_gone_are_told_by_the_digest_that_the_record_has(place: Place) -> None:
     run = place.run("model")
     execution = next(iter(run.executions.values()))

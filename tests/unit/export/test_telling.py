@@ -1,11 +1,13 @@
 """What all formats take from a record."""
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.digest import hash_bytes
-from runner.export.telling import clean, clean_value, code_uri, portable, repository
+from runner.export.telling import clean, clean_value, code_uri, file_name, file_path, portable, repository
 from runner.store.record import Code
 
 HERE = hash_bytes(b"")
@@ -18,13 +20,33 @@ def test_usual_names_stay(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a\nb", "a\udcff", "a:b", "a\\b", "\u202etxt.exe", " lead", "tail ", "x" * 300, "a*", "\x7f", "a\u2028"]
+    "name",
+    ["a\nb", "a\udcff", "a:b", "a\\b", "\u202etxt.exe", " lead", "x" * 300, "a*", "\x7f", "a\u2028", "nul", "COM1.tar"],
 )
 def test_odd_names_become_names_that_every_file_system_has(name: str) -> None:
     safe = portable(f"deep/{name}.txt")
     assert safe.startswith("deep/") and safe.endswith(".txt")
     assert safe.isprintable() and not set(safe) & set('\\<>:"|?*') and len(safe) < 220
     safe.encode()
+
+
+@pytest.mark.parametrize("name", ["con", "Aux", "lpt9.a.b", "tail ", "dot.", "..."])
+def test_names_that_windows_cuts_or_keeps_for_itself_become_others(name: str) -> None:
+    safe = portable(name)
+    assert safe != name and safe.rstrip(" .") == safe and portable(safe) != safe
+
+
+@given(NAMES)
+def test_nobody_can_name_a_file_as_another_one_is_called(name: str) -> None:
+    safe = portable(name)
+    assert safe == name or portable(safe) != safe
+
+
+@given(NAMES)
+def test_the_text_of_a_path_leads_back_to_it_alone(name: str) -> None:
+    path = os.fsdecode(name.encode("utf-8", "replace") + b"\\xff\xff\\")
+    assert file_path(file_name(path)) == path
+    file_name(path).encode()
 
 
 @given(NAMES, NAMES)

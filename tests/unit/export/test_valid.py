@@ -9,7 +9,7 @@ from runner.export.document import Document, Folder
 from runner.export.subject import Subject
 from tests.standard import bom_issues, crate_issues, lineage_issues, mlflow_runs, prov_issues
 
-from .conftest import KINDS, SECRET, Make, Memory
+from .conftest import KINDS, PERSON, SECRET, Make, Memory
 
 OURS = ("ro-crate", "openlineage", "cyclonedx", "prov", "mlflow")
 WITH_EXECUTIONS = [kind for kind in KINDS if kind not in ("refused", "reused of a removed run")]
@@ -124,11 +124,12 @@ def test_mlflow_reads_any_run(subject: Make, kind: str, chosen: bool, tmp_path: 
 
 @pytest.mark.parametrize("form", OURS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_document_has_the_value_of_a_secret_or_of_a_variable_that_may_be_one(
+def test_no_document_has_a_secret_or_what_may_be_one_or_a_place_of_this_machine(
     subject: Make, kind: str, form: str
 ) -> None:
     told = subject(kind)
     assert not any(SECRET.encode() in text for text in texts(told, form))
+    assert not any(PERSON.encode() in text for text in texts(told, form))
 
 
 @pytest.mark.parametrize("form", OURS)

@@ -48,6 +48,25 @@ def test_a_commit_tells_its_subject_its_author_and_when_in_utc(work: Path) -> No
     assert commit_info(work, empty).subject == ""
 
 
+@pytest.mark.parametrize("when", ["99999999999999999999 +0000", "253402300800 +0000", "x", "\u0664\u0665 +0000", ""])
+def test_a_commit_may_claim_any_date_and_name(work: Path, when: str) -> None:
+    id = commit(work, "one", a="1")
+    tree = git(work, "rev-parse", f"{id}^{{tree}}")
+    text = f"tree {tree}\nparent {id}\nauthor A\x85\x1bB <e@x> {when}\nencoding latin1\n\nsubj\xe9ct".encode(
+        "latin-1", "replace"
+    )
+    told = subprocess.run(
+        ["git", "hash-object", "-t", "commit", "-w", "--stdin", "--literally"],
+        cwd=work,
+        input=text,
+        capture_output=True,
+        check=True,
+    )
+    found = commit_info(work, told.stdout.decode().strip())
+    assert (found.subject, found.time) == ("subj\ufffdct", "1970-01-01T00:00:00Z")
+    assert found.author.startswith("A")
+
+
 def test_what_a_commit_changed_is_counted_in_lines_and_odd_files_are_named(work: Path) -> None:
     before = commit(work, "one", text="a\nb\n", gone="x\n")
     (work / "gone").unlink()

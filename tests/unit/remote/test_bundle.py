@@ -227,6 +227,17 @@ def test_a_file_that_is_not_there_is_not_made_by_who_reads(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+def test_every_byte_of_a_long_name_is_covered(tmp_path: Path) -> None:
+    name = "images/" + "a" * 64 + "." + "b" * 64
+    good = encode_header(name, 5)
+    start = good.index(name.encode())
+    for at in range(start, start + len(name)):
+        header = bytearray(good)
+        header[at] ^= 3
+        with pytest.raises(ValueError, match=r"its (header|name) is none"):
+            decode_header(bytes(header[:512]), io.BytesIO(header).read)
+
+
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.integers(0, 1 << 20), value=st.integers(1, 255))
 def test_a_flipped_bit_in_a_header_is_never_passed_over(tmp_path: Path, at: int, value: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from runner.errors import ExitCode, MlrunError
 from runner.remote.directory import Directory
-from runner.remote.kind import choose_remote, open_remote
+from runner.remote.kind import choose_remote, open_remote, shown
 
 REMOTES = {"lab": "ssh://lab/srv/mlrun", "share": "/mnt/share"}
 
@@ -78,6 +78,25 @@ def test_a_path_may_be_written_as_an_address(tmp_path: Path) -> None:
     remote = open_remote(f"file://{tmp_path}/with%20blank")
     assert isinstance(remote, Directory)
     assert remote.shown == f"{tmp_path}/with blank"
+
+
+@pytest.mark.parametrize(
+    ("address", "called"),
+    [
+        ("/a/../b", "/b"),
+        ("file:///with%20blank", "/with blank"),
+        ("~/runs", "/home/me/runs"),
+        ("ssh://me@lab:2222/srv/ml%20run?x", "ssh://me@lab:2222/srv/ml%20run"),
+        ("s3://bucket/runs", "s3://bucket/runs"),
+        ("s3://key:word@bucket/runs", "s3://bucket/runs"),
+        ("ssh://[odd", "ssh://[odd"),
+    ],
+)
+def test_what_a_remote_is_called_is_known_without_asking_it(
+    monkeypatch: pytest.MonkeyPatch, address: str, called: str
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert shown(address) == called
 
 
 def test_a_host_is_called_by_the_address_that_leads_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,10 @@ import pytest
 
 from runner.digest import hash_bytes
 from runner.errors import ExitCode
+from runner.store.journal import read
 from runner.store.reach import FILES
+from runner.store.record import Run
+from tests.unit.remote.conftest import PROJECT
 from tests.unit.remote.scene import RECORDS, breaks, check_honest, forge, overwrite, removed
 
 
@@ -123,6 +126,37 @@ def test_another_record_of_a_run_that_is_here_is_refused(mine: Any, remote: Path
     forge(remote, run, lambda document: document.update(journal=json.loads(second.read_bytes())["journal"]))
     assert run.id in mine.pull(remote, run.id).refused
     assert run.id in mine.push(remote, run).refused
+
+
+def with_id(place: Any, like: Run, id: str) -> Run:
+    """Another run like one with one execution, whose execution has this id."""
+    entries = read(place.store.layout.run(like.id).journal)
+    names = ("kind", "name", "title", "tags", "argv", "spec", "plan", "executor", "host", "version")
+    with place.store.begin_run({name: getattr(like, name) for name in (*names, "project", "code")}) as writer:
+        for entry in entries[1:]:
+            writer.append([{**entry, "id": id} if "id" in entry else entry])
+    return place.store.run(writer.id)
+
+
+def test_a_run_that_takes_the_id_of_an_execution_of_another_is_refused(mine: Any, yours: Any, remote: Path) -> None:
+    own, good = yours.run(), mine.run()
+    (id,) = own.executions
+    thief = with_id(mine, good, id)
+    mine.push(remote, good, thief)
+    pulled = yours.pull(remote)
+    assert (pulled.new, list(pulled.refused)) == ([good.id], [thief.id])
+    assert f"is one of the run `{own.id}`" in pulled.refused[thief.id].message
+    assert yours.store.find_execution(PROJECT, id)[0].id == own.id
+    assert pulled.known == [] and yours.pull(remote, good.id).known == [good.id]
+
+
+def test_of_two_runs_with_one_execution_the_first_is_taken(mine: Any, yours: Any, remote: Path) -> None:
+    first = mine.run()
+    (id,) = first.executions
+    second = with_id(mine, first, id)
+    mine.push(remote, first, second)
+    pulled = yours.pull(remote)
+    assert (pulled.new, list(pulled.refused)) == ([first.id], [second.id])
 
 
 def test_two_manifests_of_one_record_count_together(mine: Any, yours: Any, remote: Path) -> None:

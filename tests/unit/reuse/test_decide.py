@@ -44,6 +44,7 @@ class Seen:
     codes: Mapping[Digest, Code]
     lost: str | None = None
     old: float = 10.0
+    came: str | None = None
     contents: Contents = field(default_factory=lambda: Contents(gone, CodeKey.BYTES))
 
     def code(self, snapshot: Digest) -> Code | None:
@@ -54,6 +55,9 @@ class Seen:
 
     def age(self, execution: Execution) -> float:
         return self.old
+
+    def source(self, execution: Execution) -> str | None:
+        return self.came
 
 
 def execution(counter: int = 1, **changes: Any) -> Execution:
@@ -79,11 +83,21 @@ def test_the_newest_that_fits_stands() -> None:
         (execution(read=Reading(None, "why")), Seen(SAME), Rule(), CodeDiffers(("b",), "why")),
         (execution(), Seen(SAME, lost="model"), Rule(), OutputsGone("model")),
         (execution(), Seen(SAME), Rule(most=9.0), TooOld(10.0, 9.0)),
+        (execution(), Seen(SAME, old=-1.0), Rule(most=9.0), None),
         (execution(state=State.FAILED), Seen(SAME), Rule(), Unreusable("execution 1 did not succeed")),
         (execution(), Seen({NOW: SAME[NOW]}), Rule(), None),
         (execution(), Seen({THEN: SAME[THEN]}), Rule(), None),
     ],
-    ids=["code", "all code", "outputs", "age", "failure", "its code is gone", "the code of now is gone"],
+    ids=[
+        "code",
+        "all code",
+        "outputs",
+        "age",
+        "an age below 0",
+        "failure",
+        "its code is gone",
+        "the code of now is gone",
+    ],
 )
 def test_what_is_in_the_way_is_told(one: Execution, seen: Seen, rule: Rule, cause: object) -> None:
     found = decide(NOW, [one], seen, rule)
@@ -95,6 +109,32 @@ def test_what_is_in_the_way_is_told(one: Execution, seen: Seen, rule: Rule, caus
 def test_what_a_policy_leaves_out_is_not_in_the_way() -> None:
     found = decide(NOW, [execution()], Seen(OTHER), Rule(counts=lambda path: path != "a"))
     assert found == Hit(execution())
+
+
+@pytest.mark.parametrize(
+    ("source", "sources", "stands"),
+    [
+        (None, frozenset(), True),
+        ("/lab", frozenset(), False),
+        ("/lab", frozenset({"/other"}), False),
+        ("/lab", frozenset({"/lab"}), True),
+        ("/lab", None, True),
+    ],
+)
+def test_what_came_from_another_store_stands_only_where_that_is_believed(
+    source: str | None, sources: frozenset[str] | None, stands: bool
+) -> None:
+    seen = Seen(SAME, came=source)
+    found = decide(NOW, [execution(2), execution(1)], seen, Rule(sources=sources))
+    assert isinstance(found, Hit) is stands
+    if not stands:
+        assert isinstance(found, tuple) and isinstance(found[1], Unreusable) and "`/lab`" in found[1].why
+        said = accepted(replace(seen, codes=OTHER), execution())
+        assert decide(NOW, [], replace(seen, codes=OTHER), Rule(sources=sources), [said]) is None
+
+
+def test_a_clock_that_was_set_back_spoils_nothing_where_no_age_is_asked_for() -> None:
+    assert decide(NOW, [execution()], Seen(SAME, old=-1.0), Rule()) == Hit(execution())
 
 
 def accepted(seen: Seen, one: Execution) -> Accepted:

@@ -15,6 +15,7 @@ from runner.job import Allowance, HostMount, InputFile, Job, JobInput, Network, 
 from runner.plan.document import RunContext, identities
 from runner.reuse.fact import NO_FACTS, Kind, Made, base_key, canonical, compare, facts, why_never
 from runner.worker.stage import environment
+from tests.cost import steps
 
 A, B = hash_bytes(b"a"), hash_bytes(b"b")
 
@@ -151,6 +152,16 @@ def test_a_name_that_comes_is_told_once_and_not_as_another_order_too() -> None:
 
 def test_a_secret_counts_by_its_name_and_its_value_is_nowhere() -> None:
     assert [fact.value for fact in facts(MADE) if fact.kind is Kind.SECRET] == [None]
+
+
+def test_a_key_takes_time_linear_in_what_an_execution_is_made_of() -> None:
+    def cost(count: int) -> int:
+        many = tuple(InputFile(f"{number:06}.csv", A, 1, "") for number in range(count))
+        job = replace(JOB, inputs=(JobInput("data", many),), environment={file.name: "x" for file in many})
+        return steps(lambda: key(replace(MADE, job=job)))
+
+    hundred, thousand, ten_thousand = map(cost, (100, 1_000, 10_000))
+    assert ten_thousand - thousand == pytest.approx(10 * (thousand - hundred), rel=0.02)
 
 
 def test_what_sees_a_folder_of_this_machine_is_never_reused() -> None:

@@ -17,6 +17,7 @@ from runner.store.record import (
     Reading,
     Reused,
     Story,
+    Wanted,
     fold,
     interrupted,
     standing,
@@ -141,6 +142,17 @@ def test_a_journal_from_before_there_was_reuse_is_told_as_one_of_which_nothing_i
     one = run.executions["e"]
     assert (one.key, one.read, run.nodes["a"].reused, list(standing(run))) == (None, UNWATCHED, None, [])
     assert UNWATCHED.code is None
+
+
+def test_a_run_tells_what_it_was_told_about_reuse() -> None:
+    entry = created("a")
+    entry["run"]["reuse"] = {"on": True, "refresh": ["a"], "code_key": "bytes", "sources": ["/remote"]}
+    assert fold([entry]).reuse == Wanted(on=True, refresh=("a",), code_key="bytes", sources=("/remote",))
+    del entry["run"]["reuse"]["sources"]
+    told = fold([entry]).reuse
+    assert told is not None
+    assert told.sources is None
+    assert fold([created("a")]).reuse is None
 
 
 def test_an_interrupted_run_keeps_what_was_reused_before() -> None:

@@ -46,6 +46,16 @@ def test_every_kind_of_tie_is_told_once(scene: Scene) -> None:
     ]
 
 
+def test_runs_that_go_together_are_no_tie_of_each_other(scene: Scene) -> None:
+    execution = scene.execute(outputs={"a": b"a"})
+    user = scene.run_of(scene.execute("evaluate", inputs=data_of(execution)))
+    other = reuse(scene, execution)
+    run = scene.run_of(execution)
+    with scene.reading() as view:
+        assert len(list(ties(view, run, [user.id]))) == len(list(ties(view, run, [other.id]))) == 1
+        assert list(ties(view, run, [run.id, user.id, other.id])) == []
+
+
 def test_an_execution_that_got_the_same_bytes_from_another_is_no_tie(scene: Scene) -> None:
     first, second = (scene.execute(outputs={"model": b"same"}) for _ in range(2))
     scene.execute("evaluate", inputs=data_of(second))
