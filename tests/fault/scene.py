@@ -11,6 +11,7 @@ from ground import Ground, Scene, alone, checked, printed
 from injection import Fault, injected
 
 from runner.digest import Digest
+from runner.store.identity import is_id
 from runner.store.reach import named_by
 from runner.store.store import Store
 
@@ -111,7 +112,7 @@ def has_all(here: Ground, place: Path) -> str:
     """Whether three runs came out of the remote, with all their files."""
     if not (place / "store" / "runs").is_dir():
         return "there are no runs"
-    found = len(os.listdir(place / "store" / "runs"))
+    found = sum(is_id(name) for name in os.listdir(place / "store" / "runs"))
     return checked(place / "store", (), every(place)) if found == 3 else f"{found} runs came"
 
 
