@@ -122,7 +122,9 @@ def _facets(base: type) -> dict[str, type]:
     while waiting:
         one = waiting.pop()
         waiting += one.__subclasses__()
-        found[one._get_schema()] = one  # type: ignore[attr-defined]
+        # `attrs` makes a class with slots anew: the one without fields is there until it is collected as garbage.
+        if "__attrs_attrs__" in vars(one):
+            found[one._get_schema()] = one  # type: ignore[attr-defined]
     return found
 
 

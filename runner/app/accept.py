@@ -1,6 +1,7 @@
 """Lets an earlier execution stand for a node though something differs, because the user says that this is no matter."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from runner.app.binding import make_drafter
@@ -17,7 +18,7 @@ from runner.job import Job
 from runner.plan.bind import Left
 from runner.plan.model import PlannedNode
 from runner.provenance.host import user_name
-from runner.reuse.decide import CodeDiffers, FactsDiffer, Miss, NamesDiffer, Unreusable
+from runner.reuse.decide import Cause, CodeDiffers, FactsDiffer, Miss, NamesDiffer, OutputsGone, Unreusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +37,22 @@ class Acceptable:
         return self.outlook.fates[self.name]
 
 
-def look(request: Request, name: str, emit: Listener) -> Acceptable:
+@contextmanager
+def look(request: Request, name: str, emit: Listener) -> Iterator[Acceptable]:
     """Look at one node and all above it as a run would; inputs on other machines are fetched. Raises MlrunError."""
     ground = lay_ground(request, emit)
-    reuser, drafter = make_reuser(request, ground), make_drafter(request, ground, emit)
-    jobs: dict[str, Job] = {}
+    with ground.store:
+        reuser, drafter = make_reuser(request, ground), make_drafter(request, ground, emit)
+        jobs: dict[str, Job] = {}
 
-    def draft(node: PlannedNode, upstream: Mapping[str, Left]) -> Job:
-        jobs[node.name] = drafter(node, upstream)
-        return jobs[node.name]
+        def draft(node: PlannedNode, upstream: Mapping[str, Left]) -> Job:
+            jobs[node.name] = drafter(node, upstream)
+            return jobs[node.name]
 
-    plan = request.plan
-    fates = forecast(plan, draft, reuser, lambda node: (), only=above(plan, name))
-    told = estimate(ground.store, request.place.ref.id, plan, fates, slots_of(request))
-    return Acceptable(name, Outlook(plan, fates, told, ground, reuser), ground, reuser, jobs.get(name))
+        plan = request.plan
+        fates = forecast(plan, draft, reuser, lambda node: (), only=above(plan, name))
+        told = estimate(ground.store, request.place.ref.id, plan, fates, slots_of(request))
+        yield Acceptable(name, Outlook(plan, fates, told, ground, reuser), ground, reuser, jobs.get(name))
 
 
 def accept(found: Acceptable) -> Proposal:
@@ -61,13 +64,8 @@ def accept(found: Acceptable) -> Proposal:
         raise usage_error(f"nothing can stand for node `{name}`", hint=f"`mlrun why {name}` says why")
     proposal = found.reuser.proposal(found.name, found.job, nearest)
     if not isinstance(proposal, Proposal):
-        why = (
-            printable(proposal.why)
-            if isinstance(proposal, Unreusable)
-            else "it is too old for the policy, or has lost outputs"
-        )
         raise usage_error(
-            f"execution {nearest.counter} cannot stand for node `{name}`: {why}",
+            f"execution {nearest.counter} cannot stand for node `{name}`: {_sentence(proposal)}",
             hint=f"run the node again: `mlrun why {name}` says what differs",
         )
     store, execution = found.ground.store, proposal.execution
@@ -90,6 +88,16 @@ def undo(found: Acceptable) -> list[Proposal]:
         for one in standing:
             change.unaccept(one.key, one.code)
     return standing
+
+
+def _sentence(cause: Cause) -> str:
+    """Why an execution can stand for nothing."""
+    match cause:
+        case Unreusable(why):
+            return printable(why)
+        case OutputsGone(output):
+            return f"its output `{printable(output)}` is missing or damaged"
+    return "it is older than its policy allows"
 
 
 def _is_change(miss: Miss) -> bool:

@@ -1,4 +1,7 @@
-"""In what a machine and its programs are not those that an execution had. Pure."""
+"""In what a machine and its programs are not those that an execution had. Pure.
+
+A record may come from elsewhere: of what it tells of these, only the ids and names of the programs were checked.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,7 +53,7 @@ def identity_drift(before: Mapping[str, Any], after: Mapping[str, Any]) -> Itera
 
 def _unnamed(after: Mapping[str, Any]) -> str:
     """What must have changed where all names and versions are the same."""
-    if folders := after.get("editable"):
+    if folders := _listed(after.get("editable")):
         return f"files of an editable package ({', '.join(f'`{one}`' for one in folders)})"
     return "files of a package, its version is the same" if after.get("distributions") else "programs"
 
@@ -61,8 +64,8 @@ def _details(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Dr
         if key in before and key in after and one != other:
             yield from _change(what, one, other)
     for key, what in _SETS.items():
-        yield from _set_changes(what, before.get(key) or (), after.get(key) or ())
-    had, has = before.get("system_packages") or {}, after.get("system_packages") or {}
+        yield from _set_changes(what, _listed(before.get(key)), _listed(after.get(key)))
+    had, has = (_table(side.get("system_packages")) for side in (before, after))
     for path in sorted({*had, *has}):
         if had.get(path) != has.get(path):
             yield Drift(f"packages in `{path}`", str(had.get(path, ""))[:16], str(has.get(path, ""))[:16])
@@ -73,7 +76,15 @@ def _without_kernel(value: Any) -> Any:
     return value.rpartition("-with-")[2] if isinstance(value, str) and "-with-" in value else value
 
 
-def _set_changes(what: str, before: Sequence[str], after: Sequence[str]) -> Iterator[Drift]:
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _set_changes(what: str, before: Sequence[Any], after: Sequence[Any]) -> Iterator[Drift]:
     """One per name of `name==version` texts."""
     had, has = (dict(str(one).partition("==")[::2] for one in side) for side in (before, after))
     for name in sorted({*had, *has}):

@@ -51,17 +51,21 @@ def lay_ground(request: Request, emit: Listener) -> Ground:
         emit(Noticed(notice))
     images = find_images(executor, (node.step.image for node in request.plan.nodes.values()), emit)
     store = Store.open(request.settings.store, create=True)
-    make_reserve(request.settings, store, executor).check()
-    for said in publication.catch_up(store, user_name(), store.reconcile()):
-        emit(Noticed(said))
-    end_leftovers(executor, store, emit)
-    remove_scratch(executor, store)
-    remove_leftovers()
-    code = _capture_code(request, store)
-    _notice_ignored(request, emit)
-    for path in code.not_captured:
-        emit(Noticed(f"not captured: {path}"))
-    return Ground(executor, images, granted, store, code)
+    try:
+        make_reserve(request.settings, store, executor).check()
+        for said in publication.catch_up(store, user_name(), store.reconcile()):
+            emit(Noticed(said))
+        end_leftovers(executor, store, emit)
+        remove_scratch(executor, store)
+        remove_leftovers()
+        code = _capture_code(request, store)
+        _notice_ignored(request, emit)
+        for path in code.not_captured:
+            emit(Noticed(f"not captured: {path}"))
+        return Ground(executor, images, granted, store, code)
+    except BaseException:
+        store.close()
+        raise
 
 
 def look_ground(request: Request, emit: Listener) -> Ground:

@@ -17,7 +17,7 @@ from runner.state import State
 from runner.store.catalog import Catalog, outputs_as_data, write_listing
 from runner.store.change import Change
 from runner.store.datum import Datum
-from runner.store.record import Execution
+from runner.store.record import Execution, standing
 from runner.store.ref import LATEST, Alias, CollectionKind
 from runner.store.store import Store
 from runner.worker.report import Finished
@@ -118,7 +118,7 @@ def catch_up(store: Store, user: str, run_ids: Iterable[str]) -> Sequence[str]:
         done = {entry["by"].get("execution") for entry in store.refs.history()} if run_ids else set()
         for run_id in run_ids:
             run = store.run(run_id)
-            for reused in (node.reused for node in run.nodes.values() if node.reused is not None):
+            for reused in standing(run):
                 with suppress(MlrunError, KeyError):
                     stands = store.run(reused.run).executions[reused.execution]
                     told += publish_again(store, user, stands, run.created)

@@ -30,6 +30,7 @@ from runner.metrics import MetricEvent
 from runner.provenance.host import describe_host
 from runner.settings import Settings
 from runner.state import Reason
+from runner.store.durable import disk_errors
 from runner.store.identity import new_id
 from runner.store.imported import read_import
 from runner.store.record import Execution, OutputFile, Run
@@ -158,9 +159,11 @@ class Preparer:
         id = image if recorded is None else str(recorded["id"])
         found = executor.resolve(id)
         if found is None:
-            digests = (recorded or {}).get("repo_digests") or [image]
-            hint = f"`docker pull {digests[0]}` brings it"
-            if recorded is not None and not recorded.get("repo_digests"):
+            known = (recorded or {}).get("repo_digests")
+            # A record from elsewhere may hold anything there.
+            places = known if isinstance(known, list) else []
+            hint = f"`docker pull {places[0] if places else image}` brings it"
+            if recorded is not None and not places:
                 hint = "it was never in a registry: `docker load` it from where it was saved, or build it again"
             raise Missing(Lack(Need.IMAGE, id, f"the engine does not have it; it was `{printable(image)}`", hint))
         return executor, found
@@ -248,10 +251,11 @@ class Trial:
 def repeat(
     ready: Ready, store: Store, settings: Settings, folder: Path, stopper: Stopper, secrets: Mapping[str, str]
 ) -> Trial:
-    """Run it once more below the scratch folder `folder`, on the calling thread. Raises only for bugs."""
+    """Run it once more below the scratch folder `folder`, on the calling thread. Raises MlrunError (DISK, STORE)."""
     id = new_id()
     own = folder / f"trial-{id}"
-    own.mkdir()
+    with disk_errors(own):
+        own.mkdir()
     job = replace(ready.job, id=id, documents=recorded_documents(ready.run, ready.execution))
     overlay = Overlay(store.objects, own / "objects")
     equipment = Equipment(

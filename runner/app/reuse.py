@@ -44,10 +44,6 @@ _FEW = 20
 """Executions of a step among which the one that is most like a new one is looked for."""
 
 
-ACCEPTED = ", which was accepted"
-"""Ends what is told of an execution that stands for a node by the user's word, though something differs."""
-
-
 class Sight:
     """What a decision looks at in one store: every snapshot, journal and output once."""
 
@@ -160,7 +156,7 @@ class Proposal:
 
 
 class Reuser:
-    """Decides for one run. `seek` may be called from several threads, one at a time each with its own node."""
+    """Decides for one run. Usable from several threads, of which one at a time looks for an execution."""
 
     def __init__(
         self,
@@ -183,6 +179,8 @@ class Reuser:
         self._executor = executor
         self._snapshot = snapshot
         self._wish = wish
+        self._stood: dict[str, Execution] = {}
+        """The executions that were found to stand for nodes, by their ids."""
         self._lock = Lock()
 
     def never(self, node: PlannedNode) -> str | None:
@@ -214,8 +212,8 @@ class Reuser:
 
     def stand_for(self, job: Job, hit: Hit) -> Stand:
         """An execution in the place of a node whose job would have been `job`."""
-        execution = hit.execution
-        reused = Reused(execution.id, execution.counter, self.sight.run_of(execution).id)
+        execution = self._stood[hit.execution.id] = hit.execution
+        reused = Reused(execution.id, execution.counter, self.sight.run_of(execution).id, hit.accepted)
         return Stand(reused, left_by(job, execution), self._clause(hit), self.sight.age(execution))
 
     def _clause(self, hit: Hit) -> str:
@@ -223,7 +221,7 @@ class Reuser:
         whose = f" of project `{run.project.name}`" if run.project.id != self._project else ""
         source = self.sight.source(hit.execution)
         came = f", pulled from `{source}`" if source is not None else ""
-        accepted = ACCEPTED if hit.accepted else ""
+        accepted = ", which was accepted" if hit.accepted else ""
         return f"execution {hit.execution.counter} of run {run.counter}{whose}{came}{accepted}"
 
     def proposal(self, node: str, job: Job, execution: Execution) -> Proposal | Cause:
@@ -249,17 +247,13 @@ class Reuser:
             ]
 
     def publish_again(self, user: str, reused: Reused) -> Sequence[str]:
-        """Set the names that an execution asks for which stands for a node; what to tell the user about it. Never
-        raises MlrunError."""
-        with self._lock:
-            found = self.sight.execution(reused.execution, reused.run)
-            return publication.publish_again(self._store, user, found[1]) if found is not None else ()
+        """Set the names that an execution asks for which was found to stand for a node; what to tell the user about it.
+        Waits for nobody who looks for another: they may have large outputs to read. Never raises MlrunError."""
+        return publication.publish_again(self._store, user, self._stood[reused.execution])
 
     def moves_names(self, reused: Reused) -> bool:
         """Whether `publish_again` would let names mean something else. Raises MlrunError."""
-        with self._lock:
-            found = self.sight.execution(reused.execution, reused.run)
-            return found is not None and publication.would_move(self._store, found[1])
+        return publication.would_move(self._store, self._stood[reused.execution])
 
     def key(self, node: str, job: Job) -> Digest | None:
         """The base key of a job; None where no other may ever stand for it, nor it for another."""

@@ -45,26 +45,24 @@ class Ended:
 
 
 def run_plan(request: Request, emit: Listener) -> Ended:
-    """Run the plan to its end. Raises MlrunError when it cannot start; then nothing was started or recorded."""
+    """Run the plan to its end. Raises MlrunError when it cannot start, and then nothing was started or recorded; or
+    when the store fails, and then whoever reads the run next finds it interrupted."""
     ground = lay_ground(request, emit)
-    store = ground.store
-    writer = store.begin_run(_header(request, ground))
-    emit(run_started(request.plan, writer.id, writer.counter, ground.executor))
-    work = make_worker(request, ground, store.layout.work, writer.log_folder, emit)
-    context = make_context(request, ground, writer.id, writer.counter)
-    draft, publish = make_drafter(request, ground, emit), partial(publication.publish, store, context.user)
-    reuser = make_reuser(request, ground)
-    chance = Chance(reuser, Flights(store.layout.cache / "flights"))
-    binder = make_binder(draft, make_identifier(ground, context), chance, emit)
-    stands = _look_ahead(request, ground, reuser, emit)
-    republish = partial(reuser.publish_again, context.user)
-    loop = make_loop(request, ground, writer, Callbacks(binder, work, leave, publish, stands, republish), emit)
-    with stopped_by_signals(loop) as caught, closing(chance.flights):
-        end = loop.run()
-    run = writer.run()
-    writer.close()
-    reuser.sight.contents.keep()
-    store.close()
+    with ground.store as store, store.begin_run(_header(request, ground)) as writer:
+        emit(run_started(request.plan, writer.id, writer.counter, ground.executor))
+        work = make_worker(request, ground, store.layout.work, writer.log_folder, emit)
+        context = make_context(request, ground, writer.id, writer.counter)
+        draft, publish = make_drafter(request, ground, emit), partial(publication.publish, store, context.user)
+        reuser = make_reuser(request, ground)
+        chance = Chance(reuser, Flights(store.layout.cache / "flights"))
+        binder = make_binder(draft, make_identifier(ground, context), chance, emit)
+        stands = _look_ahead(request, ground, reuser, emit)
+        republish = partial(reuser.publish_again, context.user)
+        loop = make_loop(request, ground, writer, Callbacks(binder, work, leave, publish, stands, republish), emit)
+        with stopped_by_signals(loop) as caught, closing(chance.flights):
+            end = loop.run()
+        run = writer.run()
+        reuser.sight.contents.keep()
     emit(RunEnded(run.id, run.counter, end.state, end.reason, run.duration or 0.0))
     return Ended(run, exit_code(end.state, caught, loop))
 
@@ -117,7 +115,7 @@ def _header(request: Request, ground: Ground) -> dict[str, Any]:
         "executor": ground.executor.name,
         "host": describe_host(),
         "version": __version__,
-        "reuse": request.reuse.wanted(),
+        "reuse": request.reuse.options(),
     }
 
 

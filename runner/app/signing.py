@@ -102,13 +102,14 @@ def make_key(environment: Mapping[str, str] = os.environ) -> OwnKey:
 def load_key(environment: Mapping[str, str] = os.environ) -> OwnKey:
     """The user's key. Raises MlrunError: USAGE when there is none or it is none, POLICY where others can read it."""
     _library()
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     path = key_file(environment)
     try:
         key = serialization.load_pem_private_key(_read_private(path), None)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         # Not the library's own words: they might quote the file.
         raise usage_error(f"`{path}` is no private key", hint=f"move it away, then {_MAKE}") from None
     if not isinstance(key, Ed25519PrivateKey):

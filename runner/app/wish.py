@@ -8,7 +8,7 @@ from runner.reuse.content import CodeKey
 from runner.reuse.decide import Rule
 from runner.settings import Settings
 from runner.spec.model import Policy
-from runner.store.record import Wanted
+from runner.store.record import ReuseOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,10 @@ class Wish:
         most = policy.reuse if policy is not None and policy.reuse else None
         return Rule(never, most, counts, self.sources)
 
-    def wanted(self) -> Wanted:
+    def options(self) -> ReuseOptions:
         """What a run records of it; the policies are in the file."""
         sources = None if self.sources is None else tuple(sorted(self.sources))
-        return Wanted(self.on, tuple(sorted(self.refresh)), self.code_key, sources)
+        return ReuseOptions(self.on, tuple(sorted(self.refresh)), self.code_key, sources)
 
 
 NEVER = Wish(on=False)

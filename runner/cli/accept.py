@@ -61,8 +61,8 @@ def execute(
     place, plan, project = find_node(node, pipeline, options)
     wanted = options if plan.kind == "pipeline" else replace(options, reuse=True)
     request = launch.make_request(place, project, plan, wanted, launch.secrets(place, options))
-    found = look(request, node if node in plan.nodes else next(iter(plan.nodes)), launch.tell_notice)
-    return _undo(found, json=json) if undo else _accept(found, json=json)
+    with look(request, node if node in plan.nodes else next(iter(plan.nodes)), launch.tell_notice) as found:
+        return _undo(found, json=json) if undo else _accept(found, json=json)
 
 
 def _accept(found: Acceptable, *, json: bool) -> int:

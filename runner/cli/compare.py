@@ -16,6 +16,8 @@ from runner.cli.terminal import print_json
 from runner.errors import ExitCode, MlrunError, did_you_mean, usage_error
 from runner.escape import printable
 from runner.lineage.model import Subject
+from runner.reuse.content import CodeKey
+from runner.settings import load_settings
 from runner.store.store import Store
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -76,16 +78,18 @@ def show(
 
 
 def compare_words(store: Store, words: Sequence[str]) -> list[Comparison]:
-    """What the words of a command line name, side by side: one comparison, or one for each node of runs.
+    """What the words of a command line name, side by side: one comparison, or one for each node of runs. What counts of
+    a Python file is what the settings say, as for `mlrun why`.
 
     Raises MlrunError: USAGE, INPUT, STORE.
     """
+    code_key = CodeKey(load_settings().code_key)
     subjects = [_Named(store, word) for word in words]
     if all(len(subject.nodes) > 1 for subject in subjects):
         nodes = all_nodes(subject.nodes for subject in subjects)
-        return [compare(store, [subject.nodes.get(node) for subject in subjects], node) for node in nodes]
+        return [compare(store, [subject.nodes.get(node) for subject in subjects], node, code_key) for node in nodes]
     single = next(subject.side for subject in subjects if subject.side is not None)
-    return [compare(store, [subject.like(single) for subject in subjects])]
+    return [compare(store, [subject.like(single) for subject in subjects], code_key=code_key)]
 
 
 class _Named:

@@ -52,7 +52,7 @@ def export_run(
             "--output",
             metavar="PATH",
             help="Write to this file; what is a folder of files goes to a new folder, or into an archive if the path "
-            "ends in .zip. Default: standard output, or a new folder here.",
+            "ends in .zip. Default: standard output, or a new folder or bundle here.",
         ),
     ] = None,
     metadata_only: Annotated[

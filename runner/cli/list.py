@@ -306,6 +306,8 @@ def _tell(listing: Listing, kept: Sequence[Row], shown: Sequence[Row], what: Wha
     if not listing.rows and listing.removed:
         removed = "its run was" if listing.removed == 1 else f"all {listing.removed:,} runs were"
         say(f"nothing is here: {removed} removed; `mlrun gc --undo` brings back what was removed last")
+    elif listing.has_runs:
+        say("no node has run itself; `mlrun list runs` shows the runs, `mlrun show run:latest` what stands for nodes")
     elif not listing.rows and not listing.unreadable:
         say("nothing has run yet; `mlrun exec STEP` or `mlrun pipeline NAME` runs something")
     elif listing.rows and not kept:

@@ -18,8 +18,9 @@ from runner.state import FINAL, State
 from runner.store.history import is_abandoned, laid_over
 from runner.store.identity import is_id
 from runner.store.journal import Follower
-from runner.store.record import Execution, NodeRecord, Run, Story, interrupted
+from runner.store.record import Execution, NodeRecord, Run
 from runner.store.store import Store
+from runner.store.story import Story, interrupted
 
 NODE_HELP = "The execution of this node of the latest run or of `run:N`, or the one that stands for it."
 EXECUTION_HELP = "Its number, `latest` or the start of its id."
@@ -70,14 +71,15 @@ def project_here() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Rows, newest first, and what is wrong with the runs that have none, by id. `removed` counts the runs that were
-    removed where no row is left. `complete` gives rows with all their fields for some that may have a few only; those
-    that were removed meanwhile are left out."""
+    """Rows, newest first, and what is wrong with the runs that have none, by id. Where no row is left, `removed` counts
+    the runs that were removed, and `has_runs` tells whether there are runs without executions. `complete` gives rows
+    with all their fields for some that may have a few only; those that were removed meanwhile are left out."""
 
     rows: list[Row]
     unreadable: Mapping[str, MlrunError]
     removed: int
     complete: Callable[[Sequence[Row]], list[Row]] = list
+    has_runs: bool = False
 
 
 def list_executions(moment: datetime, limit: int | None, *, all_projects: bool) -> Listing:
@@ -85,11 +87,17 @@ def list_executions(moment: datetime, limit: int | None, *, all_projects: bool) 
     store, project = open_store(), None if all_projects else project_here()
     records = store.executions(project, limit)
     rows = [execution_row(_with_live_metrics(store, record), moment) for record in records]
-    return Listing(rows, store.unreadable(project), _removed(store, project, rows))
+    return Listing(
+        rows, store.unreadable(project), _removed(store, project, rows), has_runs=_has_runs(store, project, rows)
+    )
 
 
 def _removed(store: Store, project: str | None, rows: Sequence[Row]) -> int:
     return 0 if rows else store.removed_runs(project)
+
+
+def _has_runs(store: Store, project: str | None, rows: Sequence[Row]) -> bool:
+    return not rows and bool(store.runs(project, 1))
 
 
 def list_runs(moment: datetime, limit: int | None, *, all_projects: bool) -> Listing:
@@ -120,7 +128,8 @@ def list_keys(moment: datetime, keys: Iterable[str], *, of_runs: bool, all_proje
             return [run_row(record, moment) for record in found]
         return [execution_row(_with_live_metrics(store, record), moment) for record in found]
 
-    return Listing(rows, store.unreadable(project), _removed(store, project, rows), complete)
+    has_runs = not of_runs and _has_runs(store, project, rows)
+    return Listing(rows, store.unreadable(project), _removed(store, project, rows), complete, has_runs)
 
 
 def _with_live_metrics(store: Store, record: dict[str, Any]) -> dict[str, Any]:

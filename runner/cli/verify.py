@@ -1,13 +1,14 @@
 """`mlrun verify`: whether a record is what was written, and whether a signed statement about it is true."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from runner.app.export import subject_of
-from runner.app.signing import PublicKey, load_key, read_public_key
+from runner.app.signing import PublicKey, key_file, load_key, read_public_key
 from runner.app.verify import (
     Statement,
     check_files,
@@ -32,6 +33,8 @@ from runner.store.record import Run
 from runner.store.store import Store
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+_START_OF_ID = re.compile(r"[0-9a-f-]+", re.ASCII | re.IGNORECASE)
 
 EXAMPLES = """Examples:
 
@@ -66,18 +69,22 @@ def verify(
 
     Of a run: its journal, its rows in the index, and every byte of its code, inputs, outputs and logs. Of a statement:
     its signature, each word against the record of the run if it is here, each subject against the store or --files.
-    Exit code: 0 if all is well, 30 if the store is damaged, 50 if the statement is not true.
+    Exit code: 0 if all is well, 30 if the store is damaged, 41 if nothing of a statement is here to compare it with, 50
+    if it is not true.
     """
     if _is_record(what):
         if key is not None or run is not None or files is not None:
             raise usage_error("`--key`, `--run` and `--files` are about a statement", hint="name its file")
         return _verify_record(find(what), json=json)
-    return _verify_file(Path(what), _key(key), run, files, json=json)
+    return _verify_file(Path(what), key, run, files, json=json)
 
 
 def _is_record(text: str) -> bool:
-    """A number always means an execution: a file of that name is written `./12`."""
-    return text.isdecimal() or text == "latest" or text.startswith(RUN_PREFIX) or not os.path.exists(text)
+    """A number always means an execution: a file of that name is written `./12`. Of words that name no file, only the
+    start of an id can be a record."""
+    if text.isdecimal() or text == "latest" or text.startswith(RUN_PREFIX):
+        return True
+    return not os.path.exists(text) and _START_OF_ID.fullmatch(text) is not None
 
 
 def _verify_record(found: Found, *, json: bool) -> int:
@@ -99,11 +106,18 @@ def _verify_record(found: Found, *, json: bool) -> int:
 
 
 def _key(path: str | None) -> PublicKey:
-    return load_key().public if path is None else read_public_key(Path(path))
+    """The key that has to have signed: who has none of their own can only check what others signed."""
+    if path is not None:
+        return read_public_key(Path(path))
+    if not os.path.lexists(key_file()):
+        raise usage_error("there is no key to check with", hint="`--key PUB` names the public key of who signed it")
+    return load_key().public
 
 
-def _verify_file(path: Path, key: PublicKey, run: str | None, files: str | None, *, json: bool) -> int:
-    statement = open_statement(_read(path), printable(str(path)), key)
+def _verify_file(path: Path, signer: str | None, run: str | None, files: str | None, *, json: bool) -> int:
+    data = _read(path)
+    key = _key(signer)
+    statement = open_statement(data, printable(str(path)), key)
     store = open_store()
     record = _record(store, statement, run)
     if record is not None:

@@ -12,7 +12,6 @@ from runner.app import verdict
 from runner.app.forecast import Asks, Depends, Fails, Fate, Runs, Stands
 from runner.app.place import Place, locate
 from runner.app.request import open_project
-from runner.app.reuse import ACCEPTED
 from runner.app.why import Hindsight, Outlook, Past, Standing, look_ahead
 from runner.cli import launch
 from runner.cli.cause import Evidence, Told, summary, tell
@@ -159,7 +158,7 @@ def _future_lines(name: str, outlook: Outlook) -> Iterator[str]:
     yield f"{whose} {_would(fate, outlook)}"
     match fate:
         case Stands(stand):
-            yield _BY_WORD if stand.detail.endswith(ACCEPTED) else "nothing that counts is different"
+            yield _BY_WORD if stand.reused.accepted else "nothing that counts is different"
         case Runs(miss):
             yield from cause_lines(miss, outlook.evidence(miss))
         case Depends(_, besides):
@@ -315,7 +314,7 @@ def _hindsight_lines(told: Hindsight, *, long: bool) -> Iterator[str]:
 def _standing_lines(told: Standing, *, long: bool) -> Iterator[str]:
     stands = _nearest(told.execution, told.earlier)
     yield f"node {printable(told.node.name)} of run {told.run.counter} was reused: {stands} stands for it"
-    if (told.node.detail or "").endswith(ACCEPTED):
+    if told.node.reused is not None and told.node.reused.accepted:
         yield _BY_WORD
     elif long:
         facts = ", ".join(_same_words(kind, count) for kind, count in told.same.items() if kind in _SAME)

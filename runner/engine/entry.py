@@ -1,4 +1,4 @@
-"""What the loop writes into the journal: one function per kind of entry. Pure; `runner.store.record` reads them.
+"""What the loop writes into the journal: one function per kind of entry. Pure; `runner.store.story` reads them.
 
 A job can be made again of what was written of it.
 """

@@ -81,9 +81,7 @@ class MLflow:
         told += [_of_execution(subject, part, execution) for part, execution in subject.executions()]
         for one in told:
             files |= _files(one, place, experiment)
-        folders = tuple(
-            f"{place}/{one.id}/{name}" for one in told for name in ("params", "metrics", "tags", "artifacts")
-        )
+        folders = tuple(f"{place}/{one.id}/{name}" for one in told for name in _FOLDERS)
         return Folder(f"mlflow-{subject.chosen.id if subject.chosen else run.id}", files, folders)
 
 

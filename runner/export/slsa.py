@@ -38,9 +38,6 @@ STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
-_OURS = "VH_"
-"""Variables that tell a step which execution it is begin so."""
-
 Labelled = tuple[str, Part, Execution]
 """An execution, with what it is called in the statement: the name of its node, numbered where there are several."""
 
@@ -120,9 +117,7 @@ def _external(subject: Subject, labelled: Iterable[Labelled]) -> dict[str, Any]:
                 "image": clean(str(execution.job.get("image", ""))),
                 "command": list(command(execution)),
                 "parameters": _finite(parameters(execution)),
-                "environment": {
-                    name: value for name, value in variables(execution).items() if not name.startswith(_OURS)
-                },
+                "environment": variables(execution),
                 "secrets": list(names_of_secrets(execution)),
             }
             for label, _, execution in labelled

@@ -18,7 +18,7 @@ PRODUCER = "urn:mlrun-yaml:producer:"
 """Begins the URI of the program that made a document; its version follows."""
 
 _TOLD = re.compile(
-    r"TZ|LANG|LC_\w+|PYTHONHASHSEED|SOURCE_DATE_EPOCH|CUBLAS_WORKSPACE_CONFIG|CUDA_VISIBLE_DEVICES"
+    r"MLRUN_SEED|TZ|LANG|LC_\w+|PYTHONHASHSEED|SOURCE_DATE_EPOCH|CUBLAS_WORKSPACE_CONFIG|CUDA_VISIBLE_DEVICES"
     r"|NVIDIA_VISIBLE_DEVICES|TF_DETERMINISTIC_OPS|(?:OMP|MKL|OPENBLAS|NUMEXPR|VECLIB_MAXIMUM|BLIS)_(?:NUM_)?THREADS"
 )
 """Variables whose values may be told: those that make a step repeatable. Others may be anybody's key."""

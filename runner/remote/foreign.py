@@ -5,15 +5,16 @@ anything of the run is kept. Words that are only shown are escaped where they ar
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 from runner.digest import is_digest
 from runner.remote.manifest import MOST_SIZE
 from runner.remote.shape import TIME, Each, Maybe, Pair, Shape, is_count, is_json, is_seconds, misfit
 from runner.state import FINAL, Reason, State
 from runner.store.identity import is_id
-from runner.store.record import BrokenJournal, Entry, Run, fold
+from runner.store.record import Entry, Run
+from runner.store.story import BrokenJournal, fold
 from runner.store.tree import path_bytes
 
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
@@ -55,6 +56,11 @@ def _is_argument(value: object) -> bool:
     return all(isinstance(one, str | int | float) for one in scalars)
 
 
+def _are_variables(value: object) -> bool:
+    """Names and values that a process can get (environ(7))."""
+    return misfit(value, Each(_TEXT), "") is None and all(map(_VARIABLE.fullmatch, cast(Mapping[str, str], value)))
+
+
 _OUTPUT: Shape = {
     "name": is_path,
     "digest": _is_digest,
@@ -72,7 +78,7 @@ _JOB: Shape = {
     "snapshot": _is_digest,
     "parameters": Each(_is_argument),
     "inputs": [{"name": _is_name, "files": [_INPUT]}],
-    "environment": Each(_TEXT),
+    "environment": _are_variables,
     "network?": frozenset({"default", "host", "none"}),
     "time_limit?": Maybe(is_seconds),
     "no_output_timeout?": Maybe(is_seconds),
@@ -86,7 +92,7 @@ _JOB: Shape = {
     },
     "mounts?": [{"source": _TEXT, "target": _TEXT, "read_only": bool}],
     "secrets?": [_VARIABLE],
-    "defaults?": Each(_TEXT),
+    "defaults?": _are_variables,
     "told?": Each(is_json),
 }
 _NODE: Shape = {
@@ -131,7 +137,7 @@ _RUN: Shape = {
 }
 _IDENTITY: Shape = {"id": str, "platform?": Maybe(str), "interpreter?": Maybe(str)}
 _END: Shape = {"state": _STATE, "reason?": _REASON, "detail?": Maybe(str), "duration?": Maybe(is_seconds)}
-_REUSED: Shape = {"execution": _is_id, "counter": is_count, "run": _is_id}
+_REUSED: Shape = {"execution": _is_id, "counter": is_count, "run": _is_id, "accepted?": bool}
 _READ: Shape = {"code?": Maybe([is_path]), "doubt?": Maybe(str), "inputs?": Maybe([str])}
 _ENTRIES: dict[str, Shape] = {
     "run-created": {"run": _RUN},
@@ -150,7 +156,7 @@ _ENTRIES: dict[str, Shape] = {
         "warnings?": [str],
         "work?": Maybe(str),
         "read?": _READ,
-        "peak_memory?": Maybe(int),
+        "peak_memory?": Maybe(is_count),
         "identity?": Each(is_json),
         "executor?": Maybe(str),
     },

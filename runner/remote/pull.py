@@ -35,7 +35,9 @@ class Pulled:
     """What a pull did, by ids of runs: those that are `new` here, `restored` ones whose files came back, `known` ones
     that lacked nothing; `refused` ones with the reason; `received` objects and bytes; `absent` objects that nobody has
     any more; `purged` ones that are here though they were destroyed there for good; `destroyed` ones, by digest the
-    name of a file, that are lacking here because of that, though this store would take them from anybody else."""
+    name of a file, that are lacking here because of that, though this store would take them from anybody else. `along`
+    are runs that were looked at only because executions of theirs stand for nodes of pulled ones, `left_behind` such
+    that neither are here nor can be had there."""
 
     new: list[str] = field(default_factory=list)
     restored: list[str] = field(default_factory=list)

@@ -13,7 +13,7 @@ from blake3 import blake3
 from runner.digest import Digest, is_digest
 from runner.state import State
 from runner.store.datum import datum_id
-from runner.store.record import Execution, Run
+from runner.store.record import Execution, Run, standing
 from runner.store.row import execution_row, run_row
 
 _SEAL = 8
@@ -69,7 +69,7 @@ def reuse_columns(run: Run) -> Iterator[tuple[str, str]]:
 
 def reused_executions(run: Run) -> set[str]:
     """The executions that stand for nodes of a run."""
-    return {node.reused.execution for node in run.nodes.values() if node.reused is not None}
+    return {reused.execution for reused in standing(run)}
 
 
 def input_digests(execution: Execution) -> set[Digest]:

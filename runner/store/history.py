@@ -3,17 +3,18 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 
 from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
 from runner.store.durable import disk_errors
 from runner.store.identity import is_id
-from runner.store.imported import numbered, read_import
+from runner.store.imported import Counters, numbered, read_import
 from runner.store.journal import DamagedJournal, Follower, is_held, read
 from runner.store.layout import Layout, RunFolder
 from runner.store.lease import is_alive, read_owner
-from runner.store.record import BrokenJournal, Execution, Reused, Run, Story, fold, interrupted
+from runner.store.record import Execution, Run
+from runner.store.story import BrokenJournal, Story, fold, interrupted
 
 
 def recorded_run(folder: RunFolder) -> Run | None:
@@ -49,20 +50,19 @@ def laid_over(folder: RunFolder, run: Run) -> Run:
             code=ExitCode.STORE,
             hint="remove the run with `mlrun rm` and fetch it again; other runs are not affected",
         ) from error
-    return run if told is None else numbered(run, told, partial(_numbers, folder))
+    return run if told is None else numbered(run, told, cache(partial(_counters, folder)))
 
 
-def _numbers(folder: RunFolder, reused: Reused) -> tuple[int, int] | None:
-    """The numbers here of an execution and of its run, whose folder lies beside `folder`; None where it does not."""
-    beside = RunFolder(folder.path.with_name(reused.run))
+def _counters(folder: RunFolder, run_id: str) -> Counters | None:
+    """The numbers here of a run whose folder lies beside `folder`; None where it does not, or cannot be read."""
+    beside = RunFolder(folder.path.with_name(run_id))
     try:
-        told = read_import(beside.imported)
-        if told is not None:
-            return told.executions[reused.execution], told.counter
+        if (told := read_import(beside.imported)) is not None:
+            return told.counter, told.executions
         run = fold(read(beside.journal))
-        return run.executions[reused.execution].counter, run.counter
-    except (OSError, ValueError, KeyError, MlrunError):
+    except (OSError, ValueError, MlrunError):
         return None
+    return run.counter, {one.id: one.counter for one in run.executions.values()}
 
 
 def run_before_damage(error: MlrunError) -> Run | None:

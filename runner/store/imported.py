@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.store.durable import replace_file
-from runner.store.record import UNNUMBERED, NodeRecord, Reused, Run
+from runner.store.record import UNNUMBERED, NodeRecord, Run
 from runner.store.sealed import seal, unseal
 
 
@@ -39,22 +39,28 @@ def read_import(path: Path) -> Import | None:
         raise ValueError(f"it does not tell where the run came from: {error!r}") from error
 
 
-def numbered(run: Run, told: Import, number: Callable[[Reused], tuple[int, int] | None]) -> Run:
+Counters = tuple[int, Mapping[str, int]]
+"""The number of a run in this store, and those of its executions by their ids."""
+
+
+def numbered(run: Run, told: Import, counters: Callable[[str], Counters | None]) -> Run:
     """The run with the numbers that it has here, and without the work folders that are somewhere else.
 
-    `number` gives those of an execution that stands for a node and of its run, None where neither is here.
+    `counters` gives those of another run by its id, whose executions may stand for many nodes; None where it is not
+    here.
     """
     executions = {
         id: replace(execution, counter=told.executions.get(id, execution.counter), work=None)
         for id, execution in run.executions.items()
     }
-    nodes = {name: _renumbered(node, number) for name, node in run.nodes.items()}
+    nodes = {name: _renumbered(node, counters) for name, node in run.nodes.items()}
     return replace(run, counter=told.counter, executions=executions, nodes=nodes)
 
 
-def _renumbered(node: NodeRecord, number: Callable[[Reused], tuple[int, int] | None]) -> NodeRecord:
+def _renumbered(node: NodeRecord, counters: Callable[[str], Counters | None]) -> NodeRecord:
     if node.reused is None:
         return node
-    counter, run = number(node.reused) or (UNNUMBERED, UNNUMBERED)
+    run, executions = counters(node.reused.run) or (UNNUMBERED, {})
+    counter = executions.get(node.reused.execution, UNNUMBERED)
     detail = f"execution {counter} of run {run}" if counter else f"an execution of the run `{node.reused.run}`"
     return replace(node, detail=detail, reused=replace(node.reused, counter=counter))

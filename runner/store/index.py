@@ -6,7 +6,7 @@ Nothing here may be the only place where something is known.
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import Literal
@@ -116,12 +116,13 @@ class Index:
         """Bring some executions of a run that goes on up to date."""
         self._database.change(lambda tables: _put_executions(tables, run, executions, final=False))
 
-    def forget(self, run_id: str, executions: Collection[Execution] = ()) -> None:
-        """Take out a run with its executions, and the files of those that the caller knows: the others' files stand
-        there until the index is built again, with nobody to find them by."""
+    def forget(self, run_id: str, run: Run | None = None) -> None:
+        """Take out a run with its executions, and what these are found by as far as the caller knows them: the rest
+        stands there until the index is built again, and leads to nothing."""
 
         def take_out(tables: sqlite3.Connection) -> None:
-            _take_out_files(tables, executions)
+            if run is not None:
+                _take_out_ways(tables, run)
             tables.execute("DELETE FROM reuses WHERE run = ?", (run_id,))
             tables.execute("DELETE FROM executions WHERE run = ?", (run_id,))
             tables.execute("DELETE FROM runs WHERE id = ?", (run_id,))
@@ -351,12 +352,13 @@ def _insert(
     tables.executemany(f"INSERT OR {clash} INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
 
 
-def _take_out_files(tables: sqlite3.Connection, executions: Iterable[Execution]) -> None:
-    for one in executions:
+def _take_out_ways(tables: sqlite3.Connection, run: Run) -> None:
+    """Take out what the executions of a run are found by, each row by its whole key: these tables have no other."""
+    for one in run.executions.values():
         tables.executemany("DELETE FROM data WHERE id = ?", ((id,) for id, *_ in datum_columns(one)))
         tables.executemany("DELETE FROM inputs WHERE digest = ? AND execution = ?", input_columns(one))
         tables.executemany("DELETE FROM keys WHERE base = ? AND execution = ?", key_columns(one))
-        tables.execute("DELETE FROM steps WHERE step = ? AND execution = ?", (one.step, one.id))
+        tables.executemany("DELETE FROM steps WHERE project = ? AND step = ? AND execution = ?", step_columns(run, one))
 
 
 def _next(tables: sqlite3.Connection, project: str, kind: Kind) -> int:

@@ -1,29 +1,17 @@
-"""The past tense: what became of a run, its nodes and its executions, folded from the journal. Pure.
+"""The past tense: what became of a run, its nodes and its executions, as `runner.store.story` tells it. Pure.
 
-A journal is a sequence of entries, each a JSON object with `type` and `time`. `fold` turns a sequence into a `Run`;
-nothing else may interpret entries, so that the terminal, the index and a later rebuild can never disagree.
 Times are UTC in ISO 8601 with microseconds and `Z`; durations are seconds of the monotonic clock.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from runner.digest import Digest
-from runner.state import FINAL, Reason, State
+from runner.state import Reason, State
 
 Entry = Mapping[str, Any]
-"""One line of a journal: `type` is one of `ENTRY_TYPES`, `time` when it was written."""
-
-ENTRY_TYPES = (
-    "run-created",
-    "node-moved",
-    "execution-created",
-    "execution-started",
-    "output-taken",
-    "execution-finished",
-    "run-finished",
-)
+"""One line of a journal, a JSON object: `type` says what happened, `time` when it was written."""
 
 RunKind = Literal["exec", "pipeline"]
 
@@ -115,12 +103,14 @@ UNWATCHED = Reading()
 
 @dataclass(frozen=True, slots=True)
 class Reused:
-    """The earlier execution that stands for a node: its id, its number in its project, and its run's id. The number is
-    0 where it has none here: the record came from another store without that run."""
+    """The earlier execution that stands for a node: its id, its number in its project (`UNNUMBERED` where the record
+    came from another store without that run), its run's id, and whether it is the user's word that it may though
+    something differs."""
 
     execution: str
     counter: int
     run: str
+    accepted: bool = False
 
 
 UNNUMBERED = 0
@@ -178,7 +168,7 @@ class NodeRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ReuseOptions:
     """What a run was told about reuse: `on` at all, the nodes of `refresh` run in any case, `code_key` says what counts
     of Python files (`runner.reuse.content`), `sources` are the other stores whose runs may stand for nodes (None: all).
     """
@@ -219,212 +209,14 @@ class Run:
     reason: Reason | None = None
     finished: str | None = None
     duration: float | None = None
-    reuse: Wanted | None = None
+    reuse: ReuseOptions | None = None
     nodes: Mapping[str, NodeRecord] = field(default_factory=dict)
     executions: Mapping[str, Execution] = field(default_factory=dict)
-
-
-class BrokenJournal(ValueError):
-    """Entries that cannot follow one another: a damaged store or a bug of ours."""
 
 
 def standing(run: Run) -> Iterator[Reused]:
     """The earlier executions that stand for nodes of a run, in the order of the nodes."""
     return (node.reused for node in run.nodes.values() if node.reused is not None)
-
-
-def fold(entries: Iterable[Entry]) -> Run:
-    """The run that a whole journal tells, in time linear in its length. Raises BrokenJournal."""
-    story = Story()
-    for entry in entries:
-        story.add(entry)
-    return story.run()
-
-
-class Story:
-    """A run that grows entry by entry, each in constant time."""
-
-    def __init__(self) -> None:
-        self._run: Run | None = None
-        self._nodes: dict[str, dict[str, Any]] = {}
-        """The fields of each node's record as the last entry left them: a record is made when it is asked for."""
-        self._executions: dict[str, dict[str, Any]] = {}
-        """The same of each execution."""
-        self._attempts: dict[str, list[str]] = {}
-        self._taken: dict[str, list[OutputFile]] = {}
-        """What executions that have not ended have left so far."""
-
-    def run(self) -> Run:
-        """The run so far. Raises BrokenJournal when it was not created yet."""
-        nodes = {
-            name: NodeRecord(**fields, executions=tuple(self._attempts.get(name, ())))
-            for name, fields in self._nodes.items()
-        }
-        return replace(self.header(), nodes=nodes, executions={id: self.execution(id) for id in self._executions})
-
-    def header(self) -> Run:
-        """The run without what became of its nodes and executions. Raises BrokenJournal when it was not created yet."""
-        if self._run is None:
-            raise BrokenJournal("the journal has no entries")
-        return self._run
-
-    def __contains__(self, id: str) -> bool:
-        """Whether an execution of this id was told of."""
-        return id in self._executions
-
-    def execution(self, id: str) -> Execution:
-        """One execution as it is by the last entry. Raises KeyError."""
-        fields = self._executions[id]
-        return Execution(**fields | {"outputs": tuple(self._taken[id])} if id in self._taken else fields)
-
-    def add(self, entry: Entry) -> None:
-        """Tell one more entry. Raises BrokenJournal for one that does not follow."""
-        try:
-            self._add(entry)
-        except (KeyError, TypeError, ValueError) as error:
-            kind = entry.get("type") if isinstance(entry, Mapping) else entry
-            raise BrokenJournal(f"entry `{kind}` cannot be understood: {error!r}") from error
-
-    def _add(self, entry: Entry) -> None:
-        kind = entry["type"]
-        if self._run is None:
-            if kind != "run-created":
-                raise ValueError("the first entry is not `run-created`")
-            self._run = _run_created(entry)
-            self._nodes = {node.name: {"name": node.name, "step": node.step} for node in self._run.nodes.values()}
-        elif kind == "node-moved":
-            self._nodes[entry["node"]] |= {
-                "state": State(entry["state"]),
-                "reason": _reason(entry),
-                "detail": entry.get("detail"),
-                "reused": Reused(**entry["reused"]) if "reused" in entry else None,
-            }
-        elif kind == "execution-created":
-            self._execution_created(entry)
-        elif kind == "execution-started":
-            self._change(entry, {"state": State.RUNNING, "started": entry["time"]})
-        elif kind == "output-taken":
-            self._taken.setdefault(self._executions[entry["id"]]["id"], []).append(OutputFile(**entry["output"]))
-        elif kind == "execution-finished":
-            # Who records the end of a run that lost its owner knows of no outputs but those that were taken before.
-            before = {"outputs": tuple(self._taken.pop(entry["id"], ()))}
-            self._change(entry, before | _finished(entry))
-        elif kind == "run-finished":
-            self._run = replace(
-                self._run,
-                state=State(entry["state"]),
-                reason=_reason(entry),
-                finished=entry["time"],
-                duration=entry.get("duration"),
-            )
-        else:
-            raise ValueError(f"there is no entry type `{kind}`")
-
-    def _execution_created(self, entry: Entry) -> None:
-        node = self._nodes[entry["node"]]
-        if entry["id"] in self._executions:
-            raise ValueError(f"there is an execution `{entry['id']}` already")
-        self._executions[entry["id"]] = {
-            "id": entry["id"],
-            "counter": entry["counter"],
-            "node": node["name"],
-            "step": node["step"],
-            "job": entry["job"],
-            "state": State.STARTING,
-            "created": entry["time"],
-            "key": entry.get("key"),
-        }
-        self._attempts.setdefault(node["name"], []).append(entry["id"])
-
-    def _change(self, entry: Entry, changes: Mapping[str, Any]) -> None:
-        came_from = {"identity": entry["identity"], "executor": entry["executor"]} if "identity" in entry else {}
-        self._executions[entry["id"]] |= {**changes, **came_from}
-
-
-def _reason(entry: Entry) -> Reason | None:
-    value = entry.get("reason")
-    return None if value is None else Reason(value)
-
-
-def _run_created(entry: Entry) -> Run:
-    body = dict(entry["run"])
-    body["project"] = ProjectRef(**body["project"])
-    body["owner"] = Owner(**body["owner"])
-    code = dict(body["code"])
-    code["not_captured"] = tuple(code.get("not_captured", ()))
-    body["code"] = Code(**code)
-    body["tags"] = tuple(body["tags"])
-    body["argv"] = tuple(body["argv"])
-    body["reuse"] = _wanted(body.get("reuse"))
-    nodes = {node["name"]: NodeRecord(node["name"], node["step"]) for node in body["plan"]["nodes"]}
-    return Run(**body, created=entry["time"], nodes=nodes)
-
-
-def _wanted(told: Mapping[str, Any] | None) -> Wanted | None:
-    if told is None:
-        return None
-    sources = told.get("sources")
-    return Wanted(told["on"], tuple(told["refresh"]), told["code_key"], None if sources is None else tuple(sources))
-
-
-def _finished(entry: Entry) -> dict[str, Any]:
-    log = entry.get("log")
-    outputs = {"outputs": tuple(OutputFile(**one) for one in entry["outputs"])} if "outputs" in entry else {}
-    return {
-        **outputs,
-        "state": State(entry["state"]),
-        "reason": _reason(entry),
-        "exit_code": entry.get("exit_code"),
-        "detail": entry.get("detail"),
-        "finished": entry["time"],
-        "duration": entry.get("duration"),
-        "log": None if log is None else LogRef(**log),
-        "metrics": entry.get("metrics", {}),
-        "metric_log": entry.get("metric_log"),
-        "warnings": tuple(entry.get("warnings", ())),
-        "work": entry.get("work"),
-        "read": _reading(entry.get("read")),
-        "peak_memory": entry.get("peak_memory"),
-    }
-
-
-def _reading(told: Mapping[str, Any] | None) -> Reading:
-    """What an execution opened; of one that does not say, nothing is known."""
-    if told is None:
-        return UNWATCHED
-    given = dict(told)
-    code, inputs = given.get("code"), given.get("inputs")
-    return Reading(None if code is None else tuple(code), given.get("doubt"), None if inputs is None else tuple(inputs))
-
-
-def interrupted(run: Run) -> Run:
-    """The run as a reader shows it when its owner is gone: what was under way is `interrupted`, the rest skipped.
-
-    A run that reached its end before is given back as it is.
-    """
-    if run.state in FINAL:
-        return run
-
-    def end(state: State) -> State:
-        if state in FINAL:
-            return state
-        return State.INTERRUPTED if state in {State.STARTING, State.RUNNING, State.STOPPING} else State.SKIPPED
-
-    return replace(
-        run,
-        state=end(run.state),
-        reason=Reason.RUNNER_LOST,
-        nodes={
-            name: node if node.state in FINAL else replace(node, state=end(node.state), reason=Reason.RUNNER_LOST)
-            for name, node in run.nodes.items()
-        },
-        executions={
-            id: execution
-            if execution.state in FINAL
-            else replace(execution, state=State.INTERRUPTED, reason=Reason.RUNNER_LOST)
-            for id, execution in run.executions.items()
-        },
-    )
 
 
 def to_json(value: Run | Execution | NodeRecord) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from runner.store.index import Index
 from runner.store.journal import DamagedJournal, Journal
 from runner.store.layout import Layout, RunFolder
 from runner.store.lease import is_alive, read_owner
-from runner.store.record import BrokenJournal, Entry, Owner, Run, fold, interrupted
+from runner.store.record import Entry, Owner, Run
+from runner.store.story import BrokenJournal, fold, interrupted
 
 
 def reconcile(layout: Layout, index: Index) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ def remove(layout: Layout, index: Index, run_id: str, batch: Batch) -> None:
         for execution in run.executions if run is not None else ():
             trash.move(batch, layout.work_folder(execution))
         _sync_batch(layout, batch)
-    index.forget(run_id, run.executions.values() if run is not None else ())
+    index.forget(run_id, run)
 
 
 def _sync_batch(layout: Layout, batch: Batch) -> None:

@@ -15,7 +15,8 @@ from runner.store.index import Index
 from runner.store.journal import Journal, read, timestamp
 from runner.store.layout import Layout, RunFolder
 from runner.store.lease import current_owner, write_owner
-from runner.store.record import Entry, Run, Story
+from runner.store.record import Entry, Run
+from runner.store.story import Story
 from runner.store.verified import Unlink
 
 _TELLING = frozenset({"execution-created", "execution-finished"})

@@ -1,4 +1,8 @@
-"""What came of a file: every execution that got it, what that left, who got those, and so on. Reads all records."""
+"""What came of a file that is destroyed: every execution that got it, what that left, who got those, and so on.
+
+Reads all records and no index, follows the contents of code as well as inputs, and asks of no content from which maker
+it came: none that the file may have reached is missed. What people ask about is told by `runner.lineage`.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

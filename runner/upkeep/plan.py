@@ -132,7 +132,7 @@ class Planner:
             self._ago(policy.within or 0.0),
             project=project,
             removed=self.removed.dropped,
-            stands=census.held,
+            held=census.held,
         )
         plan = Plan(policy, census)
         owners = Mentions()

@@ -46,7 +46,7 @@ class Use(NamedTuple):
 class Fact(NamedTuple):
     """What has to be known of an execution. `ended` is when it ended (or else began), UTC, ISO 8601; `open` tells that
     its run is under way. Digests are 32 bytes each, data ids 16, with nothing between them: `made` are the ids of its
-    outputs, `got` those of data among its inputs. `has_logs` tells of log files that never became objects."""
+    outputs, `got` those of data among its inputs. `use` is the newest run that reused it."""
 
     id: str
     run: str
@@ -122,17 +122,17 @@ def decide(
     *,
     project: str | None = None,
     removed: Iterable[str] = (),
-    stands: Mapping[str, str] | None = None,
+    held: Mapping[str, str] | None = None,
 ) -> dict[str, Verdict]:
     """The verdict on every execution, by id.
 
-    `named` tells by execution why somebody wants it kept, `stands` why a run that uses it does; `young_since` is the
+    `named` tells by execution why somebody wants it kept, `held` why a run that uses it does; `young_since` is the
     moment (UTC, ISO 8601) from which on one is young enough for the policy; only those of `project` can expire, None:
     of all. `removed` have lost their files already: being young or among the newest brings nothing back, but a name
     does keep what is still there.
     """
     judge = _Judge(policy, young_since, project, frozenset(removed), _newest(facts, policy.last or 0))
-    verdicts = {fact.id: _by_word(fact, named, stands or {}) or judge.verdict(fact) for fact in facts}
+    verdicts = {fact.id: _by_word(fact, named, held or {}) or judge.verdict(fact) for fact in facts}
     users = {
         fact.got[at : at + _ID]: fact.counter
         for fact in facts
@@ -147,13 +147,13 @@ def decide(
     return verdicts
 
 
-def _by_word(fact: Fact, named: Mapping[str, str], stands: Mapping[str, str]) -> Verdict | None:
+def _by_word(fact: Fact, named: Mapping[str, str], held: Mapping[str, str]) -> Verdict | None:
     """The verdict on an execution that somebody, or a run that is kept, holds on to."""
     if fact.open:
         return None
     if fact.id in named:
         return Verdict(Ground.NAMED, named[fact.id])
-    return Verdict(Ground.REUSED, stands[fact.id]) if fact.id in stands else None
+    return Verdict(Ground.REUSED, held[fact.id]) if fact.id in held else None
 
 
 class _Judge:

@@ -15,7 +15,10 @@ def test_what_is_accepted_stands_until_something_else_changes_and_can_be_taken_b
     said = project.succeeds("accept", "make").out
     assert "execution 1 of run 1 stands for node make" in said
     assert "lib.py" in said
+    assert "what differs was accepted" in project.succeeds("why", "make").out
     assert fates(project) == BOTH
+    assert "what differs was accepted" in project.succeeds("why", "run:2", "make").out
+    assert "what differs was accepted" not in project.succeeds("why", "run:2", "use").out
     edit("lib.py", "def text", "# why not\ndef text")(project)
     assert fates(project) == BOTH
     project.succeeds("store", "rebuild")
@@ -48,3 +51,7 @@ def test_what_cannot_be_accepted_is_refused(project):
     project.refused("accept", "nowhere", code=2)
     project.write("valohai.yaml", YAML + "- policy: {step: make, reuse: never}\n")
     assert "nothing can stand for node `make`" in project.refused("accept", "make", code=2)
+    project.write("valohai.yaml", YAML)
+    made = project.succeeds("outputs", "1", "--json").json()[0]["digest"]
+    (project.command.store / "objects" / made[:2] / made).unlink()
+    assert "its output `made.txt` is missing or damaged" in project.refused("accept", "make", code=2)

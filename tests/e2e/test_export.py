@@ -52,7 +52,7 @@ def test_mlflow_reads_the_training_pipeline_with_its_models(trained, tmp_path):
 
     runs = {run.info.run_name: (run, files) for run, _, files in mlflow_runs(tmp_path / "out")}
     parent, _ = runs["Training Pipeline"]
-    trained_run, files = runs["train-model"] if "train-model" in runs else runs["train"]
+    trained_run, files = runs["train"]
     assert trained_run.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert files["model.pkl"]
 

@@ -24,16 +24,15 @@ mlrun init "$folder"
 cd "$folder"
 mlrun pipeline "Training Pipeline" --executor "$executor"
 
-printf '\nmetrics of the models:\n'
-mlrun list --where 'step == "evaluate"' --columns counter,node,state,duration,accuracy,precision,recall,f1
-train=$(mlrun list --where 'node == "train"' --columns counter --format csv --limit 1 | tail -n 1)
-mlrun outputs "$train" --glob 'model.*' --dir results
+mlrun outputs --node train --glob 'model.*' --dir results
 printf '\nthe model: %s (to read: %s)\n' "$PWD/results/model.pkl" "$PWD/results/model.txt"
 cat <<END
 
 next:
   cd $PWD && . $root/.venv/bin/activate
+  mlrun pipeline "Training Pipeline"   # nothing has changed: nothing runs
   mlrun exec train --C 0.5
+  mlrun why train
   mlrun list --sort accuracy
   mlrun show latest
 END

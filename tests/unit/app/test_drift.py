@@ -79,6 +79,14 @@ def test_of_a_platform_the_kernel_is_the_machines() -> None:
     assert changed == [Drift("files of an editable package (`/work/mine`)", "host:1", "host:2")]
 
 
+@pytest.mark.parametrize("other", [None, 5, "numpy", {"a": 1}, [["x"], None]])
+def test_a_record_from_elsewhere_may_hold_anything(other: Any) -> None:
+    strange = {"id": "host:3", **dict.fromkeys(PROGRAMS.keys() - {"id"}, other)}
+    for before, after in ((PROGRAMS, strange), (strange, PROGRAMS), (strange, {**strange, "id": "host:4"})):
+        assert all(isinstance(one, Drift) for one in identity_drift(before, after))
+        assert [*identity_drift(before, after)]
+
+
 def test_where_all_names_and_versions_are_the_same_it_is_said_what_must_have_changed() -> None:
     plain = {key: value for key, value in PROGRAMS.items() if key != "editable"}
     before, after = {**plain, "id": "host:" + "a" * 64}, {**plain, "id": "host:" + "b" * 64}

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from runner.spec.model import Policy
 from runner.store.identity import new_id
 from runner.store.packed import Packed
 from runner.store.recipe import Piece, Recipe
-from runner.store.record import Code, OutputFile, ProjectRef, Reading
+from runner.store.record import Code, OutputFile, ProjectRef, Reading, Reused
 from runner.store.store import Store
 from runner.store.tree import FILE, encode_tree
 
@@ -201,6 +202,9 @@ def test_what_was_accepted_stands_and_can_be_taken_back(store: Store) -> None:
     with store.refs.changing({"user": "me"}) as change:
         change.accept(proposal.key, proposal.code, id, store.with_key(found.nearest.key)[0][1])
     assert seek(store, job).accepted
+    stand = reuser(store, job).stand("s", job)
+    assert stand is not None
+    assert stand.reused == Reused(id, 1, asked.sight.run_of(found.nearest).id, accepted=True)
     assert isinstance(seek(store, job_of(snapshot(store, a_py="3"), parameters={"p": 1})), Miss)
     assert isinstance(seek(store, job_of(snapshot(store, a_py="2"), parameters={"p": 2})), Miss)
     (standing,) = reuser(store, job).standing_proposals("s", job)
@@ -208,6 +212,34 @@ def test_what_was_accepted_stands_and_can_be_taken_back(store: Store) -> None:
     with store.refs.changing({"user": "me"}) as change:
         change.unaccept(standing.key, standing.code)
     assert isinstance(seek(store, job), Miss)
+
+
+def test_who_sets_names_again_does_not_wait_for_who_looks_for_an_execution(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_of(snapshot(store, a_py="1"))
+    execute(store, job)
+    asked = reuser(store, job)
+    stand = asked.stand("s", job)
+    assert stand is not None
+    begun, go_on = Event(), Event()
+
+    def look(*_: object) -> None:
+        begun.set()
+        go_on.wait(60)
+
+    monkeypatch.setattr(asked.sight, "lost_output", look)
+    looker = Thread(target=asked.stand, args=("s", job))
+    setter = Thread(target=asked.publish_again, args=("me", stand.reused))
+    looker.start()
+    assert begun.wait(60)
+    setter.start()
+    setter.join(60)
+    is_waiting = setter.is_alive()
+    go_on.set()
+    looker.join(60)
+    setter.join(60)
+    assert not is_waiting
 
 
 def test_an_execution_without_outputs_cannot_be_accepted_any_more(store: Store) -> None:

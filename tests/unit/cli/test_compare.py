@@ -64,9 +64,8 @@ def test_what_is_the_same_is_named_in_one_line(project: Project, capsys: pytest.
     train(project, {"C": 1}, metrics={"accuracy": 0.9}, outputs={"model.pkl": b"m"})
     out = compare(capsys, "1", "2")
     assert "execution 2: nothing differs" in out
-    assert "the same: parameters, settings, code, inputs, environment, metrics, outputs" in out.splitlines()[-1] or (
-        "the same: parameters, settings, code, inputs, environment, outputs" in out
-    )
+    # Figures are shown though they are the same.
+    assert out.splitlines()[-1] == "the same: parameters, settings, code, inputs, environment, outputs"
     assert document(capsys, "1", "2")["differs"] is False
     assert run(["compare", "1", "2", "--exit-code"]) == ExitCode.OK
 
@@ -122,6 +121,18 @@ def test_a_comment_is_a_difference_that_does_not_count(project: Project, capsys:
     out = compare(capsys, "1", "2")
     assert "execution 2: nothing differs" in out
     assert "  ~ data.py  +1 -1  read" in out
+
+
+def test_a_comment_counts_where_the_settings_say_that_bytes_do(
+    project: Project, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(project)
+    train(project, files=FIRST | {"data.py": b"a = 1  # one\n"})
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    settings = tmp_path / "config" / "mlrun" / "settings.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('code-key = "bytes"\n')
+    assert "execution 2: data.py changed (1 line)" in compare(capsys, "1", "2")
 
 
 def test_a_file_that_nobody_read_is_shown_and_is_no_difference(

@@ -45,6 +45,15 @@ def test_before_anything_has_run_a_friendly_line_is_all(
     assert capsys.readouterr().out.startswith("counter,id,run")
 
 
+def test_a_project_whose_runs_ran_nothing_is_told_where_they_are(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.begin(kind="pipeline").end()
+    for arguments in (["list"], ["list", "--where", 'step == "train"']):
+        assert run(arguments) == 0
+        assert "no node has run itself; `mlrun list runs` shows the runs" in capsys.readouterr().err
+
+
 def test_the_newest_stands_first(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(3):
         project.run()

@@ -96,6 +96,16 @@ def test_without_a_key_nothing_is_signed(place: Place, mlrun: Any) -> None:
     assert "no key" in refusal(done) and "mlrun key make" in done[2]
 
 
+def test_who_has_no_key_is_told_to_name_that_of_who_signed(
+    place: Place, key: OwnKey, mlrun: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlrun("export", place.run().id, "--format", "slsa", "-o", "s.json")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(Path.cwd() / "other"))
+    done = mlrun("verify", "s.json")
+    assert done[0] == ExitCode.USAGE and "no key to check with" in refusal(done)
+    assert "--key PUB" in done[2] and "mlrun key make" not in done[2]
+
+
 def test_a_wrong_key_is_named(place: Place, key: OwnKey, mlrun: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     mlrun("export", place.run().id, "--format", "slsa", "-o", "s.json")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(Path.cwd() / "other"))
@@ -316,7 +326,13 @@ def test_a_key_that_others_can_read_signs_nothing(place: Place, key: OwnKey, mlr
     assert done[0] == ExitCode.POLICY and "can be read by others" in refusal(done)
 
 
-@pytest.mark.parametrize("data", [b"", b"x", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
+UNKNOWN = b"-----BEGIN PRIVATE KEY-----\nMA8CAQAwBwYFKgMEBQYEAQA=\n-----END PRIVATE KEY-----\n"
+"""PKCS #8 of an algorithm that nobody has."""
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"x", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", UNKNOWN]
+)
 def test_a_file_that_is_no_key_is_never_quoted(key: OwnKey, mlrun: Any, data: bytes) -> None:
     key_file().write_bytes(data)
     done = mlrun("key", "show")
@@ -463,6 +479,14 @@ def test_a_file_with_the_name_of_a_number_is_written_with_a_slash(place: Place, 
     assert "is no signed envelope" in refusal(mlrun("verify", "./1"))
     assert mlrun("verify", "nothing-here")[0] == ExitCode.USAGE
     assert mlrun("verify", "run:1", "--files", "x")[0] == ExitCode.USAGE
+
+
+def test_a_file_that_is_not_there_is_told_as_one(place: Place, mlrun: Any) -> None:
+    place.run()
+    done = mlrun("verify", "typo.slsa.json")
+    assert done[0] == ExitCode.USAGE
+    assert refusal(done) == "error: cannot read `typo.slsa.json`: No such file or directory"
+    assert "no execution `abc`" in refusal(mlrun("verify", "abc"))
 
 
 def test_verify_changes_nothing(place: Place, key: OwnKey, mlrun: Any) -> None:

@@ -53,7 +53,7 @@ def test_a_reused_node_is_recorded_with_the_execution_that_stands_for_it() -> No
     moves = [entry for turn in journal.turns for entry in turn if entry["type"] == "node-moved"]
     assert [move["state"] for move in moves] == ["ready", "reused"]
     assert "reused" not in moves[0]
-    assert moves[1]["reused"] == {"execution": "earlier-a", "counter": 3, "run": "run"}
+    assert moves[1]["reused"] == {"execution": "earlier-a", "counter": 3, "run": "run", "accepted": False}
     assert moves[1]["detail"] == "execution 3 stands"
     assert "execution-created" not in journal.types()
 

@@ -9,7 +9,8 @@ import pytest
 from runner.digest import Digest, hash_bytes
 from runner.export.subject import Subject, parts_of
 from runner.store.datum import datum_id
-from runner.store.record import Run, fold, interrupted
+from runner.store.record import Run
+from runner.store.story import fold, interrupted
 from runner.store.tree import TreeEntry
 
 SECRET = "hunter2-and-more"

@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.digest import hash_bytes
-from runner.export.telling import clean, clean_value, code_uri, file_name, file_path, portable, repository
-from runner.store.record import Code
+from runner.export.telling import clean, clean_value, code_uri, file_name, file_path, portable, repository, variables
+from runner.job import Allowance
+from runner.plan.fixed import fixed_variables
+from runner.state import State
+from runner.store.record import Code, Execution
 
 HERE = hash_bytes(b"")
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=()), min_size=1)
@@ -79,3 +82,10 @@ def test_only_code_without_changes_is_named_by_its_commit() -> None:
     commit = "0123456789abcdef0123456789abcdef01234567"
     assert code_uri(Code(HERE, commit=commit)) == f"swh:1:rev:{commit}"
     assert code_uri(Code(HERE, commit=commit, dirty=True)) == code_uri(Code(HERE)) == f"urn:mlrun-yaml:snapshot:{HERE}"
+
+
+def test_the_variables_that_hold_results_still_are_told_and_of_others_nothing() -> None:
+    fixed = fixed_variables((), Allowance(), 8)
+    job = {"defaults": fixed, "environment": {"TOKEN": "s3cret", "VH_JOB_ID": "exec-1", "MLRUN_SEED": "2"}}
+    execution = Execution("id", 1, "train", "train", job, State.RUNNING, "2026-01-01T00:00:00Z")
+    assert variables(execution) == {**fixed, "MLRUN_SEED": "2"}

@@ -9,7 +9,9 @@ from uuid import UUID, uuid5
 import pytest
 
 from runner.remote.foreign import believe
+from runner.store import history
 from runner.store.identity import new_id
+from runner.store.imported import Import, read_import
 from runner.store.journal import read
 from runner.store.record import Reused, Run
 from runner.store.trash import Trash
@@ -88,6 +90,24 @@ def test_a_push_takes_along_what_its_runs_lean_on_and_a_pull_brings_it(mine: Any
     assert numbers(here) != numbers(run)
 
 
+def test_the_numbers_of_a_run_are_read_once_however_many_nodes_it_stands_for(
+    mine: Any, yours: Any, remote: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = mine.run()
+    run = leaning(mine, earlier, earlier, earlier)
+    mine.push(remote, run)
+    yours.pull(remote, run.id)
+    asked: list[Path] = []
+
+    def ask(path: Path) -> Import | None:
+        asked.append(path)
+        return read_import(path)
+
+    monkeypatch.setattr(history, "read_import", ask)
+    assert len(set(numbers(yours.store.run(run.id)))) == 1
+    assert asked.count(yours.store.layout.run(earlier.id).imported) == 1
+
+
 def test_a_run_goes_along_also_when_it_is_leaned_on_through_another(mine: Any, yours: Any, remote: Path) -> None:
     first, second = mine.run(), mine.run()
     middle = leaning(mine, first, runs_too=True)
@@ -164,6 +184,7 @@ def test_a_pulled_run_that_leans_on_one_of_this_store_has_its_numbers(mine: Any,
         lambda reused: reused.update(execution="x"),
         lambda reused: reused.update(counter="1"),
         lambda reused: reused.update(counter=-1),
+        lambda reused: reused.update(accepted="yes"),
         lambda reused: reused.update(more=1),
         lambda reused: reused.pop("run"),
     ],

@@ -23,9 +23,9 @@ from runner.store.imported import Import, write_import
 from runner.store.migration import MIGRATIONS
 from runner.store.packed import Packed
 from runner.store.recipe import Piece, make_recipe
-from runner.store.record import ENTRY_TYPES
 from runner.store.removal import REMOVAL_ENTRY_TYPES, Removals
 from runner.store.store import Store
+from runner.store.story import ENTRY_TYPES
 from runner.store.trash import Trash
 
 from .conftest import INPUT, whole_run
@@ -265,6 +265,6 @@ def test_every_object_is_named_by_its_hash(store: Store) -> None:
 def test_the_page_names_every_entry_state_reason_and_table() -> None:
     page = (Path(__file__).parents[3] / "docs" / "store-format.md").read_text(encoding="utf-8")
     tables = re.findall(r"CREATE TABLE (\w+)", "".join(MIGRATIONS))
-    fields = ("reused", "key", "read", "doubt", "defaults", "owner", "inbox")
+    fields = ("reused", "accepted", "key", "read", "doubt", "defaults", "owner", "inbox")
     for word in (*ENTRY_TYPES, *REF_ENTRY_TYPES, *REMOVAL_ENTRY_TYPES, *State, *Reason, *tables, *fields):
         assert f"`{word}" in page, word

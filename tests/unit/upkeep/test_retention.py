@@ -111,7 +111,7 @@ def test_one_that_was_reused_lately_is_among_the_newest_of_its_step() -> None:
 
 def test_a_run_that_is_pinned_or_under_way_keeps_what_stands_for_its_nodes() -> None:
     why = "it stands for a node of run 7, which is pinned"
-    verdicts = judge([fact(1), fact(2), fact(3, got=got(2))], Policy(0, None), stands={"0001": why, "0003": why})
+    verdicts = judge([fact(1), fact(2), fact(3, got=got(2))], Policy(0, None), held={"0001": why, "0003": why})
     assert verdicts["0001"] == (Ground.REUSED, why)
     # It is kept, and so is the maker of its input.
     assert kept(verdicts) == {1, 2, 3}

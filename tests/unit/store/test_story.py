@@ -10,20 +10,17 @@ from runner.digest import hash_bytes
 from runner.state import Reason, State
 from runner.store.record import (
     UNWATCHED,
-    BrokenJournal,
     Code,
     LogRef,
     OutputFile,
     Reading,
     Reused,
-    Story,
-    Wanted,
-    fold,
-    interrupted,
+    ReuseOptions,
     standing,
     to_json,
 )
 from runner.store.recovery import last_entries
+from runner.store.story import BrokenJournal, Story, fold, interrupted
 from tests.cost import allocated, steps
 
 Entries = list[dict[str, Any]]
@@ -125,7 +122,10 @@ def test_a_node_for_which_an_earlier_execution_stands_tells_which() -> None:
     assert (node.state, node.reused, node.detail) == (State.REUSED, Reused("e0", 3, "r0"), "execution 3 of run 1")
     assert (node.executions, run.nodes["b"].reused, run.executions) == ((), None, {})
     assert list(standing(run)) == [node.reused]
-    assert to_json(run)["nodes"]["a"]["reused"] == REUSED
+    assert to_json(run)["nodes"]["a"]["reused"] == {**REUSED, "accepted": False}
+    said = fold([created("a"), moved("a", "reused", reused={**REUSED, "accepted": True})]).nodes["a"].reused
+    assert said is not None
+    assert said.accepted
 
 
 def test_an_execution_tells_its_key_and_what_it_opened() -> None:
@@ -147,7 +147,7 @@ def test_a_journal_from_before_there_was_reuse_is_told_as_one_of_which_nothing_i
 def test_a_run_tells_what_it_was_told_about_reuse() -> None:
     entry = created("a")
     entry["run"]["reuse"] = {"on": True, "refresh": ["a"], "code_key": "bytes", "sources": ["/remote"]}
-    assert fold([entry]).reuse == Wanted(on=True, refresh=("a",), code_key="bytes", sources=("/remote",))
+    assert fold([entry]).reuse == ReuseOptions(on=True, refresh=("a",), code_key="bytes", sources=("/remote",))
     del entry["run"]["reuse"]["sources"]
     told = fold([entry]).reuse
     assert told is not None
