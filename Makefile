@@ -5,7 +5,7 @@ BIN     := .venv/bin
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-podman test-fuzz test-faults test-log snapshots check bench docs venv clean
+.PHONY: help demo test test-fast test-search test-podman test-fuzz test-faults test-log snapshots check bench docs venv clean
 
 help:  ## print this page
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-11s %s\n", $$1, $$2 }'
@@ -21,6 +21,10 @@ test: check  ## every check and every test, on a real Docker engine where one an
 
 test-fast: venv  ## the tests that need neither a container engine nor the installed command
 	$(BIN)/python -m pytest -m 'not docker and not e2e' $(PYTEST)
+
+test-search: venv  ## the tests that choose what they try, with new choices each time
+	MLRUN_TEST_SEARCH=1 $(BIN)/python -m pytest -m 'not docker and not e2e' $(PYTEST)
+	MLRUN_TEST_SEARCH=1 $(BIN)/python -m pytest tests/e2e/test_reuse_property.py tests/fault $(PYTEST)
 
 test-podman: venv  ## the tests of containers, on a Podman of their own (as root, on Debian or Ubuntu)
 	$(BIN)/python $(MACHINE)/podman.py run -- $(BIN)/python -m pytest -m docker \

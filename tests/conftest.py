@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import ipaddress
 import os
+import random
 import select
 import socket
 import struct
@@ -30,9 +31,18 @@ UNGUARDED = {"e2e", "contract"}
 HOMES = ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "MLRUN_STORE")
 SETTINGS = ("MLRUN_EXECUTOR", "MLRUN_DEBUG", "DOCKER_HOST", "NO_COLOR", "TERM")
 
+SEARCHES = "MLRUN_TEST_SEARCH" in os.environ
+"""Whether tests choose at random what they try; otherwise a commit is tested in the same way each time."""
+
 # A slow machine is no failure of the code.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+settings.register_profile("ours", deadline=None, derandomize=not SEARCHES)
+settings.load_profile("ours")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What a test draws from `random` is the same each time, whatever ran before it."""
+    if not SEARCHES:
+        random.seed(item.nodeid)
 
 
 @pytest.fixture(scope="session")

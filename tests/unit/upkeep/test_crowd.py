@@ -17,7 +17,7 @@ def collection() -> ModuleType:
 
 
 def test_no_object_that_a_record_names_is_lost_to_removals_beside_writers(tmp_path: Path) -> None:
-    seed = random.SystemRandom().randrange(1 << 30)
+    seed = random.randrange(1 << 30)
     print(f"seed {seed}")
     runs, lost = collection().try_it(tmp_path / "store", 4, seed, lambda: False, least=6)
     assert (runs, lost) == (24, [])
