@@ -23,7 +23,7 @@ test-fast: venv  ## the tests that need neither a container engine nor the insta
 	$(BIN)/python -m pytest -m 'not docker and not e2e' $(PYTEST)
 
 test-search: venv  ## the tests that choose what they try, with new choices each time
-	MLRUN_TEST_SEARCH=1 $(BIN)/python -m pytest -m 'not docker and not e2e' $(PYTEST)
+	MLRUN_TEST_SEARCH=1 $(BIN)/python -m pytest -m 'not docker and not e2e' --ignore=tests/fault $(PYTEST)
 	MLRUN_TEST_SEARCH=1 $(BIN)/python -m pytest tests/e2e/test_reuse_property.py tests/fault $(PYTEST)
 
 test-podman: venv  ## the tests of containers, on a Podman of their own (as root, on Debian or Ubuntu)

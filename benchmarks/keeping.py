@@ -30,7 +30,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
 }
 """What is timed, in its order, and what it is held against."""
 BARE: Mapping[str, str] = {"push": "cp and fsync", "checkout": "cp and fsync", "gc": "rm -r"}
-"""What the commands of the system do for a verb; who checks files out does not wait for the disk, nobody does."""
+"""What the commands of the system do for a verb; what `cp` writes is on the disk when its turn ends, as with mlrun."""
 ROOM = 16
 """How many times the files all tools together keep of them, at the most."""
 SETTLING = 6.0

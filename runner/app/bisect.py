@@ -6,6 +6,7 @@ was judged is recorded as runs, so whoever stops in the middle and begins again 
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -217,7 +218,8 @@ def _failure(run: Run) -> str:
 
 def executions_of(store: Store, run: Run) -> dict[str, Execution]:
     """The execution that each node which is done came to, in the order of the nodes. Raises MlrunError (STORE)."""
-    found = {name: made_by(store, run, node) for name, node in run.nodes.items() if node.state in DONE}
+    read = cache(store.run)
+    found = {name: made_by(store, run, node, read) for name, node in run.nodes.items() if node.state in DONE}
     return {name: one[1] for name, one in found.items() if one is not None}
 
 

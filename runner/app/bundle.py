@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.app.container import Images
-from runner.digest import Digest, Hasher, canonical_json, hash_bytes
+from runner.digest import Digest, canonical_json, hash_bytes
 from runner.errors import ExitCode, MlrunError, write_code
 from runner.escape import printable
 from runner.export.telling import image_digest
@@ -151,13 +151,10 @@ def _put_names(bundle: Bundle, names: Names) -> None:
 def _put_images(bundle: Bundle, runs: Iterable[Run], images: Images) -> Iterator[str]:
     """Put every image there that an execution ran in. Raises MlrunError (IMAGE) for one that is not here any more."""
     for id, name in sorted(images_of(runs).items()):
-        with images.saved(id, name) as file:
-            hasher, size = Hasher(), 0
-            while piece := file.read(1 << 20):
-                hasher.update(piece)
-                size += len(piece)
+        with images.saved(id, name) as (file, digest):
+            size = file.seek(0, os.SEEK_END)
             file.seek(0)
-            bundle.upload(f"images/{id.removeprefix('sha256:')}.{hasher.hexdigest()}", file, size, _unheard)
+            bundle.upload(f"images/{id.removeprefix('sha256:')}.{digest}", file, size, _unheard)
         yield name
 
 

@@ -5,10 +5,13 @@ it show everything that differs, whether it counts or not.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from runner.app.reuse import Sight
+from runner.app.standing import made_by
 from runner.app.why import Evidence
 from runner.comparison.content import Content, compare_contents
 from runner.comparison.finding import Finding
@@ -304,16 +307,11 @@ def _finding(store: Store, name: str, before: Digest, after: Digest) -> Finding 
 def executions_of(store: Store, run: Run, label: str) -> dict[str, Side]:
     """What each node of a run comes down to: its last execution, or the one that stands for it. Nodes that have neither
     are left out."""
-    found = {}
+    found, read = {}, cache(store.run)
     for node in run.nodes.values():
-        if node.reused is not None:
-            try:
-                earlier = store.run(node.reused.run)
-                found[node.name] = Side(label, earlier, earlier.executions[node.reused.execution])
-            except (MlrunError, KeyError):
-                continue
-        elif node.executions:
-            found[node.name] = Side(label, run, run.executions[node.executions[-1]])
+        with suppress(MlrunError):
+            if (made := made_by(store, run, node, read)) is not None:
+                found[node.name] = Side(label, *made)
     return found
 
 

@@ -53,16 +53,17 @@ class Images:
         self._scratch = scratch
 
     @contextmanager
-    def saved(self, id: str, name: str) -> Iterator[BinaryIO]:
-        """The archive of an image, to be read. Raises MlrunError (IMAGE) when it is not on this machine."""
+    def saved(self, id: str, name: str) -> Iterator[tuple[BinaryIO, str]]:
+        """The archive of an image, to be read, and its digest. Raises MlrunError (IMAGE) when it is not on this
+        machine."""
         if not self._engine.has(id):
             raise MlrunError(
                 f"the image `{printable(name)}` that the run had (`{id[:19]}`) is not on this machine any more",
                 code=ExitCode.IMAGE,
                 hint="leave `--with-image` out, or fetch that image again",
             )
-        with self._file(self._engine.save(id)) as (file, _):
-            yield file
+        with self._file(self._engine.save(id)) as found:
+            yield found
 
     def load(self, id: str, name: str, pieces: Iterable[bytes], digest: Digest) -> None:
         """Take an image in; it gets its name where that is free, and is none by digest. Raises MlrunError (IMAGE)."""

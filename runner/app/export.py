@@ -22,6 +22,7 @@ from runner.export.document import Document, Folder, Stored
 from runner.export.subject import Subject, parts_of
 from runner.store.durable import create, name_once, sync_folder, temporary_name
 from runner.store.imported import read_import
+from runner.store.reach import named_by_execution
 from runner.store.record import Execution, Run
 from runner.store.removal import Removals
 from runner.store.store import Store
@@ -89,12 +90,7 @@ def _removed(store: Store, executions: Iterable[tuple[Run, Execution]]) -> dict[
         told = read_import(store.layout.run(run.id).imported)
         # What did not come along is told before the run is admitted.
         why = f"stayed at `{told.source}`" if told and time <= told.time else f"was removed on {time[:10]}"
-        log = execution.log
-        kept = [output.digest for output in execution.outputs]
-        kept += [Digest(file["digest"]) for given in execution.job.get("inputs", ()) for file in given["files"]]
-        kept += [log.stdout, log.stderr, log.index] if log else []
-        kept += [execution.metric_log] if execution.metric_log else []
-        found.update((digest, why) for digest in kept)
+        found.update((named.digest, why) for named in named_by_execution(execution))
     return found
 
 

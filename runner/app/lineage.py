@@ -15,7 +15,7 @@ from runner.spec.model import SocketType
 from runner.store.catalog import read_listing
 from runner.store.datum import SCHEME, Datum
 from runner.store.reach import named_by_names
-from runner.store.record import Execution, NodeRecord, Run
+from runner.store.record import Execution, NodeRecord, Run, standing
 from runner.store.removal import Removals
 from runner.store.store import Store
 from runner.store.tombstone import Tombstones
@@ -173,7 +173,7 @@ def execution_subject(run: Run, one: Execution) -> Subject:
 
 def run_subject(run: Run) -> Subject:
     """The executions of a run, and those that stand for nodes of it, oldest first."""
-    reused = {(node.reused.execution, node.reused.run) for node in run.nodes.values() if node.reused is not None}
+    reused = {(one.execution, one.run) for one in standing(run)}
     own = {(id, run.id) for id in run.executions}
     return Subject("run", f"run {run.counter}", executions=tuple(sorted(own | reused)))
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
@@ -85,7 +86,7 @@ def reproduce(run: Run, chosen: Execution | None, wanted: Wanted, emit: Listener
         told |= {"execution": chosen.id}
     with Store.open(wanted.settings.store, create=True) as store:
         remove_leftovers()
-        tasks = [_task(store, run, chosen.node, chosen)] if chosen else [*_tasks(store, run)]
+        tasks = [_task(run, chosen.node, chosen)] if chosen else [*_tasks(store, run)]
         preparer = Preparer(store, wanted.settings, wanted.secrets, wanted.executor)
         prepared = [_prepare(preparer, task, wanted) for task in tasks]
         drift = tuple(dict.fromkeys(one for node, _ in prepared for one in node.drift))
@@ -102,14 +103,15 @@ def _name(run: Run, chosen: Execution | None) -> str:
 
 
 def _tasks(store: Store, run: Run) -> Iterator[_Task]:
+    read = cache(store.run)
     for node in run.nodes.values():
         if node.executions:
-            yield _task(store, run, node.name, run.executions[node.executions[-1]])
+            yield _task(run, node.name, run.executions[node.executions[-1]])
         elif node.reused is not None:
             blank = Repeated(node.name, node.step, Verdict.NEVER_RAN, node.reused.counter, node.reused.execution)
             try:
-                other = store.run(node.reused.run)
-                yield _task(store, other, node.name, other.executions[node.reused.execution])
+                other = read(node.reused.run)
+                yield _task(other, node.name, other.executions[node.reused.execution])
             except (MlrunError, KeyError) as error:
                 said = error.message if isinstance(error, MlrunError) else "its run has no such execution"
                 message = f"execution {node.reused.counter}, which stands for it, is not in the store: {said}"
@@ -119,7 +121,7 @@ def _tasks(store: Store, run: Run) -> Iterator[_Task]:
             yield _Task(Repeated(node.name, node.step, Verdict.NEVER_RAN, note=note))
 
 
-def _task(store: Store, run: Run, node: str, execution: Execution) -> _Task:
+def _task(run: Run, node: str, execution: Execution) -> _Task:
     blank = Repeated(node, execution.step, Verdict.NEVER_RAN, execution.counter, execution.id, run.id)
     if execution.state in (State.STOPPED, State.INTERRUPTED):
         message = f"it was {execution.state}, so there is no end to compare with"

@@ -1,17 +1,22 @@
 """Which execution a node came to: its own, or the earlier one that stands for it."""
 
+from collections.abc import Callable
+
 from runner.errors import ExitCode, MlrunError
 from runner.store.record import Execution, NodeRecord, Run
 from runner.store.store import Store
 
 
-def made_by(store: Store, run: Run, node: NodeRecord) -> tuple[Run, Execution] | None:
+def made_by(
+    store: Store, run: Run, node: NodeRecord, read: Callable[[str], Run] | None = None
+) -> tuple[Run, Execution] | None:
     """The last execution of a node of a run, or the one that stands for it, with its run; None where there is none, or
-    where that was removed. Raises MlrunError (STORE)."""
+    where that was removed. `read` gives a run of the store by its id, perhaps one that was read before. Raises
+    MlrunError (STORE)."""
     if node.reused is None:
         return (run, run.executions[node.executions[-1]]) if node.executions else None
     try:
-        earlier = store.run(node.reused.run)
+        earlier = (read or store.run)(node.reused.run)
     except MlrunError as error:
         if error.code is not ExitCode.USAGE and not _is_lacking(store, node.reused.run):
             raise

@@ -1,7 +1,6 @@
 """`mlrun accept`: this change does not matter; an earlier execution stands for the node."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -58,10 +57,8 @@ def execute(
     Nothing is run. The values are those of the file.
     """
     options = Options.of(context)
-    place, plan, project = find_node(node, pipeline, options)
-    wanted = options if plan.kind == "pipeline" else replace(options, reuse=True)
-    request = launch.make_request(place, project, plan, wanted, launch.secrets(place, options))
-    with look(request, node if node in plan.nodes else next(iter(plan.nodes)), launch.tell_notice) as found:
+    name, request = find_node(node, pipeline, options).asked(options)
+    with look(request, name, launch.tell_notice) as found:
         return _undo(found, json=json) if undo else _accept(found, json=json)
 
 

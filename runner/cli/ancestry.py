@@ -176,7 +176,7 @@ class _Tree:
                 continue
             branch.lines += _facts(activity)
             for maker, uses in _by_maker(self._graph.uses.get(id, ())):
-                group = Branch(list(self._files(activity, maker, uses)))
+                group = Branch(list(self._files(maker, uses)))
                 branch.children.append(group)
                 if maker is not None:
                     self._add(group, waiting, maker, level)
@@ -218,7 +218,7 @@ class _Tree:
         words = "the same code" if told and len(self._graph.codes()) == 1 else _code_words(activity.code)
         return words + (f", read {_joined(map(printable, activity.read), 3)}" if activity.read else "")
 
-    def _files(self, activity: Activity, maker: str | None, uses: Sequence[Use]) -> Iterator[tuple[str, str]]:
+    def _files(self, maker: str | None, uses: Sequence[Use]) -> Iterator[tuple[str, str]]:
         for use in uses[:FEW]:
             got = use.got
             data = self._graph.data[got.digest]

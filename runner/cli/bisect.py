@@ -168,12 +168,10 @@ class _Search:
         options = replace(understood.options, title=f"bisect {commit[:_SHORT]}", reuse=not understood.options.no_reuse)
         secrets = launch.secrets(place, options)
         arguments = launch.arguments(options, understood.parsed, secrets)
+        launch.refuse_broken(project, subject)
         if isinstance(subject, Step):
-            launch.refuse_broken(understood, [subject])
             plan = compile_step(subject, arguments, str(place.root))
         else:
-            steps = [project.steps.get(node.step or "") for node in subject.nodes]
-            launch.refuse_broken(understood, [subject, *(step for step in steps if step)])
             plan = compile_pipeline(project, subject, arguments, str(place.root))
         return launch.make_request(place, project, plan, options, secrets)
 

@@ -94,7 +94,7 @@ def execute(
         return ExitCode.OK
     secrets = launch.secrets(understood.place, understood.options)
     arguments = launch.arguments(understood.options, understood.parsed, secrets)
-    launch.refuse_broken(understood, [understood.subject])
+    launch.refuse_broken(understood.project, understood.subject)
     options = understood.options
     if options.pause_on_failure and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise usage_error("`--pause-on-failure` needs a terminal", hint="look at what it left: `mlrun shell EXECUTION`")

@@ -269,9 +269,11 @@ def _ahead(rest: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def refuse_broken(understood: Understood[Any, Any], asked: Sequence[Step | Pipeline]) -> None:
-    """Raise MlrunError (code SPEC) if the file has errors in what was asked for."""
-    verdict.refuse_broken(understood.project, asked, cache_folder())
+def refuse_broken(project: Project, subject: Step | Pipeline) -> None:
+    """Raise MlrunError (code SPEC) if the file has errors in a step, or in a pipeline or the steps of its nodes."""
+    nodes = subject.nodes if isinstance(subject, Pipeline) else ()
+    steps = (project.steps.get(node.step or "") for node in nodes)
+    verdict.refuse_broken(project, [subject, *(step for step in steps if step)], cache_folder())
 
 
 def make_request(place: Place, project: Project, plan: Plan, options: Options, secrets: Secrets) -> Request:

@@ -71,8 +71,7 @@ def execute(
         return ExitCode.OK
     secrets = launch.secrets(understood.place, understood.options)
     arguments = launch.arguments(understood.options, understood.parsed, secrets)
-    steps = [understood.project.steps.get(node.step or "") for node in understood.subject.nodes]
-    launch.refuse_broken(understood, [understood.subject, *(step for step in steps if step)])
+    launch.refuse_broken(understood.project, understood.subject)
     plan = compile_pipeline(understood.project, understood.subject, arguments, str(understood.place.root))
     return launch.launch(understood.place, understood.project, plan, understood.options, secrets)
 

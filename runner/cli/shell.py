@@ -203,7 +203,7 @@ def _enter_step(
         raise usage_error("`--as-left` is for an EXECUTION", hint="a STEP has no folder that was left")
     secrets = launch.secrets(understood.place, options)
     arguments = launch.arguments(options, understood.parsed, secrets)
-    launch.refuse_broken(understood, [step])
+    launch.refuse_broken(understood.project, step)
     plan = compile_step(step, arguments, str(understood.place.root))
     request = launch.make_request(understood.place, understood.project, plan, options, secrets)
     return enter_step(request, _visit(options, command, secrets), PlainDisplay(sys.stderr))

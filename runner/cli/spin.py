@@ -93,7 +93,7 @@ def execute(
         print(step_help(chosen, "spin"))
         return ExitCode.OK
     check_folder(options.folder, force=options.force)
-    launch.refuse_broken(understood, [chosen])
+    launch.refuse_broken(understood.project, chosen)
     secrets = launch.secrets(understood.place, options)
     with Store.open(options.settings().store, create=False) as store:
         found = _find(store, understood.place.ref.id, chosen, options.of_execution)

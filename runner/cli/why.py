@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.app import verdict
 from runner.app.forecast import Asks, Depends, Fails, Fate, Runs, Stands
 from runner.app.place import Place, locate
-from runner.app.request import open_project
+from runner.app.request import Request, open_project
+from runner.app.secret import Secrets
 from runner.app.why import Hindsight, Outlook, Past, Standing, look_ahead
 from runner.cli import launch
 from runner.cli.cause import Evidence, Told, summary, tell
@@ -27,7 +27,6 @@ from runner.plan.compile import compile_pipeline, compile_step
 from runner.plan.model import Plan
 from runner.reuse.decide import Hit, Miss
 from runner.reuse.fact import Kind
-from runner.settings import cache_folder
 from runner.spec.model import Pipeline, Project
 from runner.spec.phrase import counted
 from runner.spec.project import select_pipeline
@@ -84,17 +83,15 @@ def show(
     if node is not None or _means_past(subject):
         return _tell_past(subject, node, json=json)
     try:
-        place, plan, project = find_node(subject, pipeline, options)
+        found = find_node(subject, pipeline, options)
     except MlrunError as error:
         if error.code not in {ExitCode.USAGE, ExitCode.SPEC} or pipeline is not None:
             raise
         return _tell_past_instead(subject, error, json=json)
-    name = subject if subject in plan.nodes else next(iter(plan.nodes))
-    # A step by itself is asked about as `mlrun exec --reuse` would.
-    wanted = options if plan.kind == "pipeline" else replace(options, reuse=True)
-    request = launch.make_request(place, project, plan, wanted, launch.secrets(place, options))
+    name, request = found.asked(options)
     with look_ahead(request, launch.tell_notice, name) as outlook:
         if json:
+            plan = found.plan
             print_json({"subject": "node", "kind": plan.kind, "pipeline": plan.name} | node_json(name, outlook))
         else:
             print("\n".join(_future_lines(name, outlook)))
@@ -108,25 +105,44 @@ def _means_past(subject: str) -> bool:
 # What would happen --------------------------------------------------------------------------------------------------
 
 
-def find_node(subject: str, pipeline: str | None, options: Options) -> tuple[Place, Plan, Project]:
-    """The plan in which a node or step of the file is. Raises MlrunError (USAGE, SPEC)."""
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """A node or step of the file, the plan in which it is, and the secrets that the plan was made with."""
+
+    subject: str
+    place: Place
+    project: Project
+    plan: Plan
+    secrets: Secrets
+
+    def asked(self, options: Options) -> tuple[str, Request]:
+        """The node's name in the plan, and what is asked of it. A step by itself is asked about as `mlrun exec --reuse`
+        would. Raises MlrunError (USAGE)."""
+        plan = self.plan
+        wanted = options if plan.kind == "pipeline" else replace(options, reuse=True)
+        name = self.subject if self.subject in plan.nodes else next(iter(plan.nodes))
+        return name, launch.make_request(self.place, self.project, plan, wanted, self.secrets)
+
+
+def find_node(subject: str, pipeline: str | None, options: Options) -> Meant:
+    """The node or step of the file with this name. Raises MlrunError (USAGE, SPEC)."""
     place = locate(Path.cwd(), options.yaml)
     project = open_project(place, options.commit)
     chosen = _choose_pipeline(project, subject, pipeline)
     secrets = launch.secrets(place, options)
     arguments = launch.arguments(options, Parsed(), secrets)
     if chosen is not None:
-        steps = [project.steps.get(one.step or "") for one in chosen.nodes]
-        verdict.refuse_broken(project, [chosen, *(step for step in steps if step)], cache_folder())
-        return place, compile_pipeline(project, chosen, arguments, str(place.root)), project
+        launch.refuse_broken(project, chosen)
+        plan = compile_pipeline(project, chosen, arguments, str(place.root))
+        return Meant(subject, place, project, plan, secrets)
     step = project.steps.get(subject)
     if step is None:
         known = {node.name for one in project.pipelines.values() for node in one.nodes} | project.steps.keys()
         raise usage_error(
             f"there is no node, step or execution `{printable(subject)}`", hint=did_you_mean(subject, known)
         )
-    verdict.refuse_broken(project, [step], cache_folder())
-    return place, compile_step(step, arguments, str(place.root)), project
+    launch.refuse_broken(project, step)
+    return Meant(subject, place, project, compile_step(step, arguments, str(place.root)), secrets)
 
 
 def _choose_pipeline(project: Project, subject: str, name: str | None) -> Pipeline | None:
@@ -363,11 +379,7 @@ def _document(answer: Answer) -> dict[str, Any]:
             }
         case Standing(run, node, earlier, execution, same, read):
             return {
-                "subject": "node",
-                "node": node.name,
-                "step": node.step,
-                "run": run.id,
-                "run_counter": run.counter,
+                **_place(run, node),
                 "fate": WORDS[Stands],
                 "execution": execution_json(execution, earlier),
                 "same": dict(same),
@@ -375,11 +387,18 @@ def _document(answer: Answer) -> dict[str, Any]:
             }
         case Idle(run, node, sentence):
             return {
-                "subject": "node",
-                "node": node.name,
-                "step": node.step,
-                "run": run.id,
-                "run_counter": run.counter,
+                **_place(run, node),
                 "fate": None,
                 "sentence": sentence,
             }
+
+
+def _place(run: Run, node: NodeRecord) -> dict[str, Any]:
+    """Which node of which run is told of."""
+    return {
+        "subject": "node",
+        "node": node.name,
+        "step": node.step,
+        "run": run.id,
+        "run_counter": run.counter,
+    }

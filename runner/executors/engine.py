@@ -70,6 +70,16 @@ class Engine:
         with _speaking():
             yield
 
+    @contextmanager
+    def _asking_long(self) -> Iterator[Any]:
+        """One request that may take long, by a client of its own."""
+        with self._asking():
+            api = self._client(self._api.api_version, _PULL_SECONDS)
+            try:
+                yield api
+            finally:
+                api.close()
+
     def _client(self, version: str, seconds: int) -> Any:
         api: Any = docker.APIClient(**self._given, version=version, timeout=seconds)
         # Neither a proxy nor `~/.netrc` concerns a socket; looking them up costs more than a request.
@@ -102,32 +112,20 @@ class Engine:
 
     def pull(self, repository: str, tag: str) -> Iterator[dict[str, Any]]:
         """Fetch an image; yields the engine's own events, an `error` among them."""
-        with self._asking():
-            api = self._client(self._api.api_version, _PULL_SECONDS)
-            try:
-                yield from api.pull(repository, tag=tag, stream=True, decode=True)
-            finally:
-                api.close()
+        with self._asking_long() as api:
+            yield from api.pull(repository, tag=tag, stream=True, decode=True)
 
     def save(self, image: str) -> Iterator[bytes]:
         """The archive of an image, piece by piece."""
-        with self._asking():
-            api = self._client(self._api.api_version, _PULL_SECONDS)
-            try:
-                yield from api.get_image(image, chunk_size=_PIECE)
-            finally:
-                api.close()
+        with self._asking_long() as api:
+            yield from api.get_image(image, chunk_size=_PIECE)
 
     def load(self, archive: BinaryIO) -> None:
         """Take in the images of an archive. Raises EngineError for one that the engine refuses."""
-        with self._asking():
-            api = self._client(self._api.api_version, _PULL_SECONDS)
-            try:
-                for event in api.load_image(archive):
-                    if "error" in event:
-                        raise EngineError(" ".join(str(event["error"]).split()), 0)
-            finally:
-                api.close()
+        with self._asking_long() as api:
+            for event in api.load_image(archive):
+                if "error" in event:
+                    raise EngineError(" ".join(str(event["error"]).split()), 0)
 
     def tag(self, image: str, repository: str, tag: str) -> None:
         """Give an image a name; another that has it loses it."""

@@ -24,6 +24,7 @@ from runner.export.telling import (
     flat,
     got,
     image_digest,
+    image_name,
     left,
     names_of_secrets,
     parameters,
@@ -152,7 +153,7 @@ def _ingredients(subject: Subject, run: Run, execution: Execution) -> Iterator[_
 
 def _environment(execution: Execution, ref: str) -> _Json:
     """The image, or else what the step's programs came from."""
-    name = clean(str(execution.job.get("image", "")))
+    name = image_name(execution)
     if (digest := image_digest(execution)) is None:
         return {"type": "platform", "bom-ref": ref, "name": name or "this machine"}
     hashes = [{"alg": "SHA-256", "content": digest.removeprefix("sha256:")}]

@@ -10,6 +10,8 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from typing import Any
 
+from runner.export.document import json_bytes
+
 MOST_BYTES = 64 << 20
 """Of an envelope: some hundred thousand outputs."""
 MOST_SIGNATURES = 64
@@ -43,7 +45,7 @@ class Envelope:
             "payloadType": self.payload_type,
             "signatures": [{"keyid": one.keyid, "sig": b64encode(one.value).decode()} for one in self.signatures],
         }
-        return json.dumps(document, indent=2).encode() + b"\n"
+        return json_bytes(document)
 
 
 def decode_envelope(data: bytes) -> Envelope:

@@ -19,6 +19,7 @@ from runner.export.telling import (
     failure,
     file_name,
     got,
+    image_name,
     left,
     names_of_secrets,
     parameters,
@@ -111,7 +112,7 @@ def _execution_events(subject: Subject, run: Run, execution: Execution, made: Ma
         {
             "counter": execution.counter,
             "node": clean(execution.node),
-            "image": clean(str(execution.job.get("image", ""))),
+            "image": image_name(execution),
             "identity": clean(str((execution.identity or {}).get("id", ""))) or None,
             "exitCode": execution.exit_code,
             "secrets": list(names_of_secrets(execution)),

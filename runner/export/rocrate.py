@@ -22,6 +22,7 @@ from runner.export.telling import (
     flat,
     got,
     image_digest,
+    image_name,
     left,
     names_of_secrets,
     parameters,
@@ -243,7 +244,7 @@ class _Crate:
             shown = value if value is not None else "(a secret: its value is on no record)"
             self.graph.link(action, "environment", self._value(execution, "variable", name, shown, formal))
         if digest := image_digest(execution):
-            image = clean(str(execution.job.get("image", "")))
+            image = image_name(execution)
             registry, slash, rest = image.partition("/")
             foreign = bool(slash) and ("." in registry or ":" in registry)
             name, _, tag = (rest if foreign else image).partition("@")[0].partition(":")

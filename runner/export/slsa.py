@@ -24,6 +24,7 @@ from runner.export.telling import (
     file_name,
     got,
     image_digest,
+    image_name,
     names_of_secrets,
     parameters,
     repository,
@@ -114,7 +115,7 @@ def _external(subject: Subject, labelled: Iterable[Labelled]) -> dict[str, Any]:
         "executions": {
             label: {
                 "step": clean(execution.step),
-                "image": clean(str(execution.job.get("image", ""))),
+                "image": image_name(execution),
                 "command": list(command(execution)),
                 "parameters": _finite(parameters(execution)),
                 "environment": variables(execution),
@@ -181,7 +182,7 @@ def _origin(given: Got) -> dict[str, str]:
 
 def _environment(execution: Execution, identity: str) -> dict[str, Any]:
     """The image by its digest; or what else the programs came from."""
-    name = clean(str(execution.job.get("image", "")))
+    name = image_name(execution)
     if (digest := image_digest(execution)) is not None:
         return {"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}}
     return {"name": name, "uri": f"urn:mlrun-yaml:environment:{quote(clean(identity), safe=':')}"}

@@ -162,6 +162,11 @@ def distributions(execution: Execution) -> Iterator[tuple[str, str]]:
             yield clean(name), clean(version)
 
 
+def image_name(execution: Execution) -> str:
+    """The image as the step names it; empty where it names none."""
+    return clean(str(execution.job.get("image", "")))
+
+
 def image_digest(execution: Execution) -> str | None:
     """The config digest of the container image, `sha256:…`; None where the step ran outside of one."""
     id = str((execution.identity or {}).get("id", ""))

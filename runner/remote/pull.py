@@ -126,6 +126,8 @@ class _Pull:
         lacking = {id for id in new if id not in self._removed.runs and not self._is_here(id)}
         found: dict[str, list[str]] = {}
         for project in self._depot.projects() if lacking else ():
+            if not lacking:
+                break
             if ids := sorted(lacking.intersection(self._depot.names(project))):
                 found[project] = ids
                 lacking.difference_update(ids)

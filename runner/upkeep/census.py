@@ -11,6 +11,7 @@ from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
 from runner.state import FINAL, State
 from runner.store.claim import claimed
+from runner.store.column import reused_executions
 from runner.store.datum import SCHEME, Datum, datum_id
 from runner.store.durable import disk_errors
 from runner.store.history import recorded_run, run_folders, run_folders_in_trash, shown_run
@@ -158,7 +159,7 @@ class CensusTaker:
         if settled:
             census.settled.add(run.id)
         going = run.state not in FINAL
-        if standing := tuple(sorted({intern(node.reused.execution) for node in run.nodes.values() if node.reused})):
+        if standing := tuple(sorted(map(intern, reused_executions(run)))):
             census.stands[Use(run.id, run.counter, run.finished or run.created)] = standing
             if going:
                 census.held |= dict.fromkeys(standing, f"it stands for a node of run {run.counter}, which is under way")

@@ -6,6 +6,7 @@ from runner.errors import MlrunError
 from runner.escape import printable
 from runner.store.catalog import data_of
 from runner.store.datum import SCHEME, Datum
+from runner.store.link import Links
 from runner.store.reach import named_by_names
 from runner.store.record import Run
 from runner.store.store import Store
@@ -27,8 +28,9 @@ def ties(store: Store, run: Run, leaving: Collection[str] = ()) -> Iterator[str]
         listing = store.objects.read(meant.digest)
         if any(maker in listing for maker in makers):
             yield f"files of it are in {meant.kind} `{printable(meant.name)}`"
-    yield from _users(store, data, going)
-    yield from _reusers(store, run, going)
+    links = store.links()
+    yield from _users(store, links, data, going)
+    yield from _reusers(store, links, run, going)
 
 
 def _pins(store: Store, run: Run, data: dict[str, Datum]) -> Iterator[str]:
@@ -42,11 +44,11 @@ def _pins(store: Store, run: Run, data: dict[str, Datum]) -> Iterator[str]:
             yield f"`{printable(data[pin.id].name)}` is pinned"
 
 
-def _users(store: Store, data: dict[str, Datum], going: Collection[str]) -> Iterator[str]:
+def _users(store: Store, links: Links, data: dict[str, Datum], going: Collection[str]) -> Iterator[str]:
     """Executions of other runs that got its files as what they are; content that merely equals them is no tie."""
     told: set[str] = set()
     for digest in {datum.digest for datum in data.values()}:
-        for id, run_id in store.users_of(digest):
+        for id, run_id in links.users_of(digest):
             if run_id in going or id in told:
                 continue
             try:
@@ -60,9 +62,8 @@ def _users(store: Store, data: dict[str, Datum], going: Collection[str]) -> Iter
                 yield f"execution {counter} of run {other.counter} ({printable(other.name)}) got files of it"
 
 
-def _reusers(store: Store, run: Run, going: Collection[str]) -> Iterator[str]:
+def _reusers(store: Store, links: Links, run: Run, going: Collection[str]) -> Iterator[str]:
     """Nodes of other runs for which its executions stand, and other work for which the user lets them stand."""
-    links = store.links()
     for execution in run.executions.values():
         for run_id in links.reusers_of(execution.id):
             if run_id in going:

@@ -235,7 +235,7 @@ def test_outputs_that_are_gone_are_still_compared_by_their_digests(project: Any)
 
 def test_a_limit_of_time_ends_the_repetition_as_it_ended_the_record(project: Any) -> None:
     text = (project.folder / "valohai.yaml").read_text()
-    project.write("valohai.yaml", text.replace("    name: train\n", "    name: train\n    time-limit: 2s\n"))
+    project.write("valohai.yaml", text.replace("    name: train\n", "    name: train\n    time-limit: 6s\n"))
     project.fails("exec", "train", "--mode", "slow")
     assert project.show("latest")["reason"] == "timeout"
 

@@ -39,15 +39,19 @@ def started(signs: Path) -> list[str]:
     return [name for name in os.listdir(signs) if name.startswith("started")]
 
 
-WAITS = "the same work is under way elsewhere"
-
-
-def test_the_same_work_asked_for_twice_at_once_is_done_once(slow):
+def two_at_once(slow, until, *options):
+    """A process that does the work, and a second one that waits for it."""
     project, signs = slow
     first = project.start("pipeline", "p")
-    first.until("running")
-    second = project.start("pipeline", "p", "--json")
-    second.until(WAITS)
+    until(lambda: started(signs), "start")
+    second = project.start("pipeline", "p", *options)
+    second.until("the same work is under way elsewhere")
+    return first, second
+
+
+def test_the_same_work_asked_for_twice_at_once_is_done_once(slow, until):
+    _, signs = slow
+    first, second = two_at_once(slow, until, "--json")
     (signs / "go").touch()
     assert first.end().code == 0
     done = second.end()
@@ -57,11 +61,8 @@ def test_the_same_work_asked_for_twice_at_once_is_done_once(slow):
 
 
 def test_who_waits_for_work_does_it_when_the_other_is_killed(slow, until):
-    project, signs = slow
-    first = project.start("pipeline", "p")
-    until(lambda: started(signs), "start")
-    second = project.start("pipeline", "p", "--json")
-    second.until(WAITS)
+    _, signs = slow
+    first, second = two_at_once(slow, until, "--json")
     first.signal(signal.SIGKILL)
     until(lambda: len(started(signs)) == 2, "second start")
     (signs / "go").touch()
@@ -71,11 +72,8 @@ def test_who_waits_for_work_does_it_when_the_other_is_killed(slow, until):
 
 
 def test_who_waits_for_work_that_fails_does_it_too(slow, until):
-    project, signs = slow
-    first = project.start("pipeline", "p")
-    until(lambda: started(signs), "start")
-    second = project.start("pipeline", "p", "--json")
-    second.until(WAITS)
+    _, signs = slow
+    first, second = two_at_once(slow, until, "--json")
     first.signal(signal.SIGINT)
     until(lambda: len(started(signs)) == 2, "second start")
     (signs / "go").touch()
@@ -84,11 +82,8 @@ def test_who_waits_for_work_that_fails_does_it_too(slow, until):
 
 
 def test_who_waits_for_work_can_be_stopped(slow, until):
-    project, signs = slow
-    first = project.start("pipeline", "p")
-    until(lambda: started(signs), "start")
-    second = project.start("pipeline", "p")
-    second.until(WAITS)
+    _, signs = slow
+    first, second = two_at_once(slow, until)
     second.signal(signal.SIGINT)
     assert second.end().code == 130
     (signs / "go").touch()

@@ -109,7 +109,7 @@ def test_another_image_than_the_record_names_is_refused_and_gets_no_name(tmp_pat
 def test_an_image_that_is_gone_cannot_be_saved(tmp_path: Path) -> None:
     with pytest.raises(MlrunError, match="not on this machine any more"), Images(Engine(), tmp_path).saved(ID, "x"):
         pass
-    with Images(Engine(ID), tmp_path).saved(ID, "x") as file:
+    with Images(Engine(ID), tmp_path).saved(ID, "x") as (file, _):
         assert file.read() == GOOD
 
 

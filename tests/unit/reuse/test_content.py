@@ -137,9 +137,6 @@ def test_the_cache_keeps_the_newest_and_no_more_than_its_bound(
     assert list(unseal(cache.read_bytes())["keys"]) == [hash_bytes(f"x = {number}".encode()) for number in (2, 3, 4)]
 
 
-FORGED = hash_bytes(b"forged")
-
-
 @pytest.mark.parametrize(
     "damage",
     [

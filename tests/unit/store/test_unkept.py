@@ -21,11 +21,6 @@ def names_below(folder: Path) -> list[str]:
 
 
 @pytest.fixture
-def layout(tmp_path: Path) -> Layout:
-    return Layout.create_or_open(tmp_path / "store")
-
-
-@pytest.fixture
 def unkept(layout: Layout) -> Iterator[UnkeptObjects]:
     with closing(UnkeptObjects(layout)) as objects:
         yield objects
