@@ -5,7 +5,7 @@ BIN     := .venv/bin
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-search test-podman test-fuzz test-faults test-log snapshots check bench docs venv clean
+.PHONY: help demo test test-fast test-search test-podman test-fuzz test-faults test-log test-kill snapshots check bench docs venv clean
 
 help:  ## print this page
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-11s %s\n", $$1, $$2 }'
@@ -40,6 +40,9 @@ test-faults: venv  ## kills, failing calls, power cuts, full disks, flipped bits
 
 test-log: venv  ## the tests of logs in their full size: 1 GB, a line of 200 MB, a million metrics, 200 tails
 	MLRUN_TEST_LOG_MB=1000 $(BIN)/python -m pytest tests/e2e/test_log.py $(PYTEST)
+
+test-kill: venv  ## kill the runner of a pipeline 50 times, each time at another moment, and go on with its run
+	MLRUN_TEST_KILLS=50 $(BIN)/python -m pytest tests/e2e/test_resume.py -k however_often $(PYTEST)
 
 snapshots: venv  ## write what lint prints about tests/examples; read the difference before you commit it
 	WRITE_SNAPSHOTS=1 $(BIN)/python -m pytest -q tests/test_examples.py -k printed

@@ -25,7 +25,7 @@ HINT = "`python tests/machine/engine.py run -- python -m benchmarks docker` star
 def measure(setting: Setting) -> Report:
     """A chain of `true` steps beside create, start, wait and remove of the same container, three of each in turn."""
     store = Path(os.environ["MLRUN_STORE"])
-    _check_image(Site(store, store / "cache"))
+    check_image(Site(store, store / "cache"))
     project = make_project(setting.folder / "project", chain_text(4, IMAGE))
     # A private engine may have no bridge, and setting up a network is not what is measured here.
     settings = Settings(store, executor="docker", network=Network.NONE)
@@ -33,7 +33,7 @@ def measure(setting: Setting) -> Report:
     api = sdk.APIClient(**kwargs_from_env(), version="auto")
     api.trust_env = False
     try:
-        lanes = [chain_lane("step", project, settings), timed("bare", lambda: _run(api, request), times=3)]
+        lanes = [chain_lane("step", project, settings), timed("bare", lambda: run_bare(api, request), times=3)]
         found = race(lanes, setting.rounds_or(10))
     finally:
         api.close()
@@ -47,8 +47,8 @@ def measure(setting: Setting) -> Report:
     return Report(rows, ["the bare container has the step's own configuration; both without a network"])
 
 
-def _check_image(site: Site) -> None:
-    """Raises LeftOut where no engine answers or the one that does has not got the image."""
+def check_image(site: Site) -> None:
+    """Look for the image. Raises LeftOut where no engine answers or the one that does has not got the image."""
     executor = DockerExecutor(site)
     probe = executor.probe()
     if not probe.works:
@@ -61,7 +61,8 @@ def _check_image(site: Site) -> None:
         raise LeftOut(f"the engine has no image `{IMAGE}`; {HINT}")
 
 
-def _run(api: Any, request: dict[str, Any]) -> None:
+def run_bare(api: Any, request: dict[str, Any]) -> None:
+    """Create, start, wait and remove. Raises RuntimeError for a container that fails."""
     container = api.create_container_from_config(request)["Id"]
     try:
         api.start(container)

@@ -11,7 +11,10 @@ from benchmarks.peer import find_peer
 from benchmarks.project import grid_text, make_project
 from benchmarks.report import LeftOut, Report, Row
 from benchmarks.setting import Setting, run
-from runner.engine.machine import Begun, Bind, EndRun, JobEnded, JobStarted, Machine, NodeBound, Start, Stimulus
+from runner.engine.action import Bind, EndRun, Start
+from runner.engine.machine import Machine
+from runner.engine.slots import Capacity
+from runner.engine.stimulus import Begun, JobEnded, JobStarted, NodeBound, Stimulus
 from runner.plan.compile import compile_pipeline
 from runner.plan.model import Arguments, Plan
 from runner.spec.lint import lint
@@ -96,7 +99,7 @@ def _peer_turn(folder: Path, program: str, side: int) -> Sample:
 
 def drive(plan: Plan) -> State:
     """Every move from the first to the last, each job ending well at once; the end of the run."""
-    machine, waiting = Machine(plan, slots=2), deque[Stimulus]([Begun()])
+    machine, waiting = Machine(plan, Capacity(2)), deque[Stimulus]([Begun()])
     while waiting:
         for action in machine.handle(waiting.popleft()):
             match action:

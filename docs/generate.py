@@ -27,7 +27,7 @@ NOTE = "<!-- written by docs/generate.py: change the sources, then `make docs` -
 
 EXIT_CODES = {
     ExitCode.OK: "everything went well",
-    ExitCode.STEP_FAILED: "a step failed, or the run was stopped by `mlrun stop`",
+    ExitCode.STEP_FAILED: "a step failed, or the run was stopped: by `mlrun stop`, an action or a rejection",
     ExitCode.USAGE: "the command line or the settings are wrong",
     ExitCode.BUG: "a bug of mlrun",
     ExitCode.SPEC: "the YAML file is missing or has errors",
@@ -42,6 +42,7 @@ EXIT_CODES = {
     ExitCode.OUTPUT: "outputs were refused",
     ExitCode.DIFFERS: "what was repeated differs from its record",
     ExitCode.CANNOT_REPEAT: "something recorded cannot be repeated here",
+    ExitCode.APPROVAL: "the run is parked until somebody approves or rejects",
     ExitCode.INTERRUPTED: "Ctrl-C; other signals end with 128 + their number",
 }
 

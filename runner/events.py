@@ -5,25 +5,32 @@ of the loop; a listener that draws must lock.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from runner.goal import Goal
 from runner.job import Stream
 from runner.state import Reason, State
 
 
 @dataclass(frozen=True, slots=True)
 class NodeShown:
-    """A node of the plan as listeners need it: its step, its image and the names of the nodes it waits for."""
+    """A node of the plan as listeners need it: its step, its image and the names of the nodes it waits for; a trial
+    also has the task node that it belongs to and the values that were chosen for it. `kind` is `execution`, `task` or
+    `deployment`; `goal` is what the trials of a task are compared by, None where nobody said."""
 
     name: str
     step: str
     image: str
     upstream: tuple[str, ...]
+    kind: str = "execution"
+    trial_of: str | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    goal: Goal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A run is recorded and begins. `kind` is `exec` or `pipeline`."""
+    """A run is recorded and begins, or goes on. `kind` is `exec`, `pipeline` or `task`."""
 
     id: str
     counter: int
@@ -36,11 +43,15 @@ class RunStarted:
 @dataclass(frozen=True, slots=True)
 class Foreseen:
     """Before the first node runs: how many nodes there are and for how many of them an earlier execution stands;
-    `seconds` is what the rest is likely to take, None where a step was never timed."""
+    `seconds` is what the rest is likely to take, None where a step was never timed. The same of the trials of task
+    nodes, as far as is known how many there will be; `at_least` where more of them may be reused."""
 
     nodes: int
     reused: int
     seconds: float | None
+    trials: int = 0
+    trials_reused: int = 0
+    at_least: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,33 @@ class NodeChanged:
     duration: float | None = None
     work: str | None = None
     age: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialsAdded:
+    """A task node has these trials from now on; `size` is how many it will have in all, None while nobody knows."""
+
+    node: str
+    trials: tuple[NodeShown, ...]
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalAsked:
+    """A node waits until a person says whether it goes on; `point` is that of its life (`runner.plan.model.Point`)."""
+
+    node: str
+    point: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalDecided:
+    """A node goes on, or not, because `by` said so."""
+
+    node: str
+    point: str
+    approved: bool
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +146,15 @@ class Noticed:
 
 
 @dataclass(frozen=True, slots=True)
+class RunParked:
+    """Nobody drives the run until these nodes are approved or rejected."""
+
+    id: str
+    counter: int
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnded:
     """A run reached its final state."""
 
@@ -119,6 +166,18 @@ class RunEnded:
 
 
 Event = (
-    RunStarted | Foreseen | NodeChanged | LogArrived | MetricsArrived | ImagePulled | InputFetched | Noticed | RunEnded
+    RunStarted
+    | Foreseen
+    | NodeChanged
+    | TrialsAdded
+    | ApprovalAsked
+    | ApprovalDecided
+    | LogArrived
+    | MetricsArrived
+    | ImagePulled
+    | InputFetched
+    | Noticed
+    | RunParked
+    | RunEnded
 )
 Listener = Callable[[Event], None]

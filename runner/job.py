@@ -19,6 +19,12 @@ Value = Scalar | list[Scalar]
 
 Stream = Literal["stdout", "stderr"]
 
+Devices = Mapping[str, tuple[str, ...]]
+"""The very devices that a job has on its machine: the path of each, by the names of Kubernetes (`nvidia.com/gpu`)."""
+
+NO_DEVICES: Devices = {}
+"""Of a job that has none."""
+
 
 class Network(StrEnum):
     """Which network a step sees; the user's setting, not the repository's."""
@@ -89,6 +95,24 @@ class HostMount:
 
 
 @dataclass(frozen=True, slots=True)
+class Gang:
+    """Jobs that start all at once and reach one another, of which this is one.
+
+    `id` names them for `Executor.connect`, `index` says which one this is, from 0; `addresses` are those at which each
+    is reached by all of them, by index: IPv4, known before the first one starts.
+    """
+
+    id: str
+    index: int
+    addresses: tuple[str, ...]
+
+    @property
+    def address(self) -> str:
+        """The job's own."""
+        return self.addresses[self.index]
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One execution with nothing left to look up.
 
@@ -99,7 +123,7 @@ class Job:
     `stop_condition` is an expression over the step's own metadata that ends it with success; `mounts` and
     `allowance.devices` are granted by the user, not only asked for; `secrets` are names of variables whose values the
     worker has and no record may show; `defaults` are variables that hold results still (`runner.plan.fixed`), over
-    which the step's own win.
+    which the step's own win; `gang` are the jobs that it works together with.
     """
 
     id: str
@@ -119,6 +143,7 @@ class Job:
     mounts: tuple[HostMount, ...] = ()
     secrets: tuple[str, ...] = ()
     defaults: Mapping[str, str] = field(default_factory=dict)
+    gang: Gang | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +187,7 @@ class Staged:
 
     `identity` is the image or interpreter that `Executor.resolve` found for it. `secrets` are further variables of the
     step, whose values may stand on no disk, in no argument list and in nothing that an engine tells about a container.
+    `devices` are those that were chosen for it, of the number that its allowance has.
     """
 
     job: Job
@@ -169,6 +195,7 @@ class Staged:
     environment: Mapping[str, str]
     identity: "Identity"
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    devices: Devices = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +261,11 @@ class Outcome:
 class Handle(Protocol):
     """One started job. Made by `Executor.start` or `Executor.reattach`; owned by one worker thread."""
 
+    @property
+    def devices(self) -> Devices:
+        """The devices that it was started with."""
+        ...
+
     def logs(self) -> Iterator[LogChunk]:
         """Yield what the job prints until it has ended and every byte is read.
 
@@ -295,9 +327,31 @@ class Executor(Protocol):
         """Folders of this machine, besides its workspace, whose disk a step can fill. Never raises."""
         ...
 
+    def connect(self, gang: str, count: int, network: Network) -> tuple[str, ...]:
+        """Let `count` jobs on this `network` reach one another; the addresses that they will have, by index.
+
+        Called before the first of them is bound, by any thread. Idempotent until `disconnect`: the same gang has the
+        same addresses. Raises MlrunError (code EXECUTOR) where they could not reach one another.
+        """
+        ...
+
+    def disconnect(self, gang: str) -> None:
+        """Free what `connect` took, which may be nothing.
+
+        Called by any thread once no job of the gang runs or will be started; also by another process, for a runner
+        that died. Idempotent. Never raises: what cannot be freed now stays in `connected`.
+        """
+        ...
+
+    def connected(self) -> frozenset[str]:
+        """The gangs on this machine for which `connect` took something that was not freed. Raises MlrunError (code
+        EXECUTOR)."""
+        ...
+
     def start(self, staged: Staged) -> Handle:
         """Start the job. Not idempotent; called once per job, by the worker thread that will read its logs.
 
+        A job of a gang is started between `connect` and `disconnect`, under the addresses that the former gave.
         Raises MlrunError (code EXECUTOR or IMAGE) when nothing was started.
         """
         ...

@@ -3,6 +3,7 @@
 Policy is the user's, not the repository's: nothing here can be set from a `valohai.yaml`.
 """
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -12,11 +13,17 @@ from typing import Any, TypeVar
 
 from runner.errors import MlrunError, did_you_mean, usage_error
 from runner.job import Network
+from runner.notifier import Notifier, parse_notifiers
 
 EXECUTOR_NAMES = ("auto", "docker", "sandbox", "process")
 CHECKSUM_NAMES = ("md5", "sha1", "sha256")
 CODE_KEY_NAMES = ("syntax", "bytes")
 REUSE_PULLED_NAMES = ("remotes", "all", "none")
+
+RETRIES = 2
+"""How many times more a node with `on-error: retry` is tried where nobody says."""
+MOST_RETRIES = 100
+LARGEST_POOL = 10_000
 
 _AGES = {
     "s sec second seconds": 1,
@@ -51,6 +58,10 @@ class Settings:
     `code_key` says what of a Python file that a step read counts when it is asked whether the step has to run;
     `reuse_pulled` whether what came from other stores may then stand for work of this one: only what was pulled from
     the `remotes`, `all`, or `none`.
+    `cpus` and `memory` (bytes) are what executions that run at the same time share, None for all that the machine has;
+    `pools` are the places of the pools that a file may name. `retries` is how many times more a failed node is tried
+    whose `on-error` is `retry`, `retry_delay` the seconds before that, which double each further time. `notify`
+    are the ways to tell somebody of a run that nobody watches.
     """
 
     store: Path
@@ -69,6 +80,12 @@ class Settings:
     code_key: str = "syntax"
     reuse_pulled: str = "remotes"
     remotes: Mapping[str, str] = field(default_factory=dict)
+    cpus: float | None = None
+    memory: int | None = None
+    pools: Mapping[str, int] = field(default_factory=dict)
+    retries: int = RETRIES
+    retry_delay: float = 1.0
+    notify: tuple[Notifier, ...] = ()
 
 
 def settings_file(environment: Mapping[str, str]) -> Path:
@@ -131,6 +148,12 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         code_key=_named(file, code_key_name, written.get("code-key", "syntax")),
         reuse_pulled=_named(file, reuse_pulled_name, written.get("reuse-pulled", "remotes")),
         remotes=_table(written, "remotes", file),
+        cpus=_named(file, parse_cpus, written["cpus"]) if "cpus" in written else None,
+        memory=_named(file, parse_size, written["memory"]) if "memory" in written else None,
+        pools=_pools(written.get("pools", {}), file),
+        retries=_named(file, parse_retries, written.get("retries", RETRIES)),
+        retry_delay=_number(written, "retry-delay", 1.0, file),
+        notify=_notifiers(written["notify"], file) if "notify" in written else (),
     )
 
 
@@ -227,6 +250,20 @@ def parse_count(value: object) -> int:
     return int(str(value))
 
 
+def parse_cpus(value: object) -> float:
+    """A number of processors. Raises MlrunError (code USAGE)."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise usage_error(f"`{value}` is not a number of processors", hint="write such as `4`, or leave the line out")
+    return float(value)
+
+
+def parse_retries(value: object) -> int:
+    """How many times more something is tried. Raises MlrunError (code USAGE)."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_RETRIES:
+        raise usage_error(f"`retries` cannot be `{value}`", hint=f"write a whole number from 0 to {MOST_RETRIES}")
+    return value
+
+
 def parse_age(value: object, *, minute: str = "min") -> float:
     """Seconds: text such as `12h`, `30d` or `8 weeks`. Raises MlrunError (code USAGE).
 
@@ -267,6 +304,21 @@ def _table(written: Mapping[str, object], name: str, file: Path) -> dict[str, st
             f"{file}: `{name}` must be a table of texts", hint=f'such as `[{name}]` and `lab = "…"` below'
         )
     return dict(value)
+
+
+def _pools(value: object, file: Path) -> dict[str, int]:
+    """The places of each pool by its name."""
+    if not isinstance(value, dict):
+        raise usage_error(f"{file}: `pools` must be a table of numbers", hint="such as `[pools]` and `gpu = 1` below")
+    for name, size in value.items():
+        if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= LARGEST_POOL:
+            said = f"{file}: the pool `{name}` cannot have `{size}` places"
+            raise usage_error(said, hint="write a whole number of at least 1; a pool of 1 is a mutex")
+    return dict(value)
+
+
+def _notifiers(value: object, file: Path) -> tuple[Notifier, ...]:
+    return _named(file, lambda table: parse_notifiers(table, parse_age), value)
 
 
 def _number(written: Mapping[str, object], name: str, default: float, file: Path) -> float:

@@ -12,7 +12,10 @@ class State(StrEnum):
     """Where a node, an execution or a run is in its life."""
 
     WAITING = "waiting"
-    """Its upstream nodes are not all done."""
+    """Its upstream nodes are not all done, or it failed and will be tried again. A run: it is parked until somebody
+    approves or rejects what a node of it waits for."""
+    AWAITING_APPROVAL = "awaiting-approval"
+    """A person has to say whether it goes on: before it starts, or after it ended."""
     READY = "ready"
     """Its upstream nodes are done; its inputs are being resolved."""
     QUEUED = "queued"
@@ -20,7 +23,7 @@ class State(StrEnum):
     STARTING = "starting"
     """Its job has a slot; its folders are being made."""
     RUNNING = "running"
-    """Its program runs."""
+    """Its program runs; of a task, its trials do."""
     STOPPING = "stopping"
     """Somebody asked it to stop; its program may still save what it has."""
     SUCCEEDED = "succeeded"
@@ -28,7 +31,7 @@ class State(StrEnum):
     FAILED = "failed"
     """Its program ended otherwise, or we could not run it; the reason tells."""
     STOPPED = "stopped"
-    """It was stopped on purpose."""
+    """It was stopped on purpose, or rejected."""
     INTERRUPTED = "interrupted"
     """Its runner or its machine went away while it ran; nothing can be said about its end."""
     REUSED = "reused"
@@ -38,7 +41,7 @@ class State(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a final state was reached: a closed set."""
+    """Why a state was reached, most of them final: a closed set."""
 
     EXIT = "exit"
     OOM = "oom"
@@ -55,6 +58,16 @@ class Reason(StrEnum):
     DISK = "disk"
     START = "start"
     UPSTREAM = "upstream"
+    RETRY = "retry"
+    """Not of a final state: it failed and will be tried again."""
+    TRIAL = "trial"
+    """Trials of the task failed."""
+    PRUNED = "pruned"
+    """A trial that was worse than others at the same point."""
+    ACTION = "action"
+    """An action of the pipeline ended it."""
+    REJECTED = "rejected"
+    """A person did not approve it."""
 
 
 FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.STOPPED, State.INTERRUPTED, State.REUSED, State.SKIPPED})
@@ -63,12 +76,39 @@ DONE = frozenset({State.SUCCEEDED, State.REUSED})
 """Those whose outputs nodes downstream may have."""
 
 TRANSITIONS: Mapping[State, frozenset[State]] = {
-    State.WAITING: frozenset({State.READY, State.SKIPPED}),
-    State.READY: frozenset({State.QUEUED, State.REUSED, State.FAILED, State.SKIPPED}),
+    State.WAITING: frozenset({State.AWAITING_APPROVAL, State.READY, State.FAILED, State.SKIPPED}),
+    State.AWAITING_APPROVAL: frozenset(
+        {State.READY, State.SUCCEEDED, State.REUSED, State.FAILED, State.STOPPED, State.SKIPPED}
+    ),
+    State.READY: frozenset(
+        {
+            State.QUEUED,
+            State.RUNNING,
+            State.AWAITING_APPROVAL,
+            State.REUSED,
+            State.SUCCEEDED,
+            State.FAILED,
+            State.SKIPPED,
+        }
+    ),
     State.QUEUED: frozenset({State.STARTING, State.SKIPPED}),
-    State.STARTING: frozenset({State.RUNNING, State.FAILED, State.STOPPING, State.INTERRUPTED}),
-    State.RUNNING: frozenset({State.SUCCEEDED, State.FAILED, State.STOPPING, State.INTERRUPTED}),
-    State.STOPPING: frozenset({State.STOPPED, State.FAILED, State.SUCCEEDED, State.INTERRUPTED}),
+    State.STARTING: frozenset(
+        {State.RUNNING, State.WAITING, State.AWAITING_APPROVAL, State.FAILED, State.STOPPING, State.INTERRUPTED}
+    ),
+    State.RUNNING: frozenset(
+        {
+            State.SUCCEEDED,
+            State.AWAITING_APPROVAL,
+            State.WAITING,
+            State.FAILED,
+            State.STOPPED,
+            State.STOPPING,
+            State.INTERRUPTED,
+        }
+    ),
+    State.STOPPING: frozenset(
+        {State.STOPPED, State.WAITING, State.AWAITING_APPROVAL, State.FAILED, State.SUCCEEDED, State.INTERRUPTED}
+    ),
     State.SUCCEEDED: frozenset(),
     State.FAILED: frozenset(),
     State.STOPPED: frozenset(),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.cli.main import VERBS
+from runner.errors import ExitCode
 from runner.spec.project import parse_project
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,6 +19,11 @@ def test_the_generated_pages_are_what_the_sources_say() -> None:
     command = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("code", ExitCode)
+def test_every_exit_code_is_described(code: ExitCode) -> None:
+    assert f"\n| {int(code)} | " in (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

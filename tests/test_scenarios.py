@@ -1,66 +1,257 @@
-"""Scenarios: `NAME.yaml` is a pipeline, `NAME.json` the fates of its nodes and what must become of them.
+"""Scenarios: `NAME.yaml` is a project with a pipeline `scenario`, `NAME.json` what must become of it. Adding a pair of
+files adds a test.
 
-Adding a pair of files adds a test. Fates: `fail`, `hang` (until it is stopped), `unbindable`, `reuse` (an earlier
-execution stands for it); all other nodes succeed.
+Every scenario runs for real, from the file to the record, on the executor that only pretends; those that say `real` run
+in the sandbox and in Docker as well. `NAME.json` is a run or a list of runs of the same project, each with
+
+    pipeline      its name, if not `scenario`
+    jobs          how many run at the same time (4)
+    parameters    of the pipeline
+    given         {node: {parameter: value}} of the command line
+    approve       {node: true | false}: what a person says; `"all"`: all is approved beforehand
+    tries         {step: [command, …]}: what the step does the first time, the second …, instead of its own;
+                  `STEP@VALUE` is for the trial with this value, `STEP#0` for the first member of a distributed task
+    replace       {file: text}: what is edited before the run
+    stop          the node that is running when somebody stops the run
+    real          it also runs in the sandbox and in Docker
+
+and of what is expected
+
+    refused       a part of the message with which it is refused before it starts
+    run, reason   how it ended
+    exit          the exit code of the command
+    states        {node: state} of all nodes, trials too
+    reasons       {node: reason} of some
+    detail        {node: a part of the sentence} of some
+    executions    {node: how many}
+    parameters_of {node: {name: value}} with which its last execution ran
+    inputs        {node: {input: [names of files]}} that its last execution got
+    environment   {node: {variable: value}} with which its last execution ran, among others
+    order         [[earlier, later], …]: the one had ended when the other was created
+    at_most       [number, [nodes]]: so many of them ran at the same time at most
 """
 
 import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from runner.engine.machine import (
-    Action,
-    Begun,
-    Bind,
-    EndRun,
-    JobEnded,
-    JobStarted,
-    Machine,
-    NodeBound,
-    NodeReused,
-    NodeUnbindable,
-    Start,
-    Stimulus,
-    Stop,
-)
-from runner.plan.compile import compile_pipeline
-from runner.plan.model import Arguments
-from runner.spec.project import parse_project
-from runner.state import Reason
+from runner.app.place import locate
+from runner.app.plan import plan_pipeline
+from runner.app.request import Decider, Request
+from runner.app.run import Ended, run_plan
+from runner.app.wish import Wish
+from runner.errors import ExitCode, MlrunError
+from runner.events import ApprovalAsked, Event, NodeChanged
+from runner.executors import EXECUTORS
+from runner.executors.fake import FakeExecutor, FakeHandle
+from runner.job import Script, Staged
+from runner.plan.model import Arguments, Given
+from runner.reuse.content import CodeKey
+from runner.settings import Settings
+from runner.spec.project import load_project
+from runner.state import State
+from runner.store.record import Execution, Run
 
 SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.yaml"))
 
+ENGINE = os.environ.get("DOCKER_HOST")
+"""Where the container engine of this machine answers, before tests are guarded from it."""
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: path.stem)
-def test_a_scenario_ends_as_its_file_says(scenario: Path) -> None:
-    expected = json.loads(scenario.with_suffix(".json").read_text(encoding="utf-8"))
-    project = parse_project(scenario.read_bytes(), scenario.name)
-    assert not project.problems
-    plan = compile_pipeline(project, project.pipelines["scenario"], Arguments("/"), "/")
-    machine = Machine(plan, slots=4)
-    actions = machine.handle(Begun())
-    for action in actions:
-        for stimulus in answers(action, expected["fates"]):
-            actions += machine.handle(stimulus)
-    assert {name: machine.state(name) for name in plan.nodes} == expected["states"]
-    assert [action.state for action in actions if isinstance(action, EndRun)] == [expected["run"]]
+IMAGE = "mlrun-test/sklearn:1"
+"""One that has bash, for the words."""
+
+WORDS = """\
+write() { name="$1"; shift; mkdir -p "$(dirname "$VH_OUTPUTS_DIR/$name")"; echo "$@" > "$VH_OUTPUTS_DIR/$name"; }
+metric() { echo "{\\"$1\\": $2}"; }
+block() { sleep 1000 & wait; }
+"""
+"""What the words of the executor that only pretends mean to a real shell."""
 
 
-def answers(action: Action, fates: dict[str, str]) -> list[Stimulus]:
-    """What a loop would send back, with the programs behaving as their fates say."""
-    match action:
-        case Bind(name) if fates.get(name) == "unbindable":
-            return [NodeUnbindable(name, Reason.INPUT, "it is not there")]
-        case Bind(name) if fates.get(name) == "reuse":
-            return [NodeReused(name, "an execution stands for it")]
-        case Bind(name):
-            return [NodeBound(name)]
-        case Start(name) if fates.get(name) == "hang":
-            return [JobStarted(name)]
-        case Start(name):
-            return [JobStarted(name), JobEnded(name, fates.get(name) != "fail", Reason.EXIT)]
-        case Stop(name):
-            return [JobEnded(name, False, Reason.KILLED)]
-        case _:
-            return []
+def runs_of(scenario: Path) -> list[dict[str, Any]]:
+    told = json.loads(scenario.with_suffix(".json").read_text(encoding="utf-8"))
+    return told if isinstance(told, list) else [told]
+
+
+REAL = [scenario for scenario in SCENARIOS if any(run.get("real") for run in runs_of(scenario))]
+
+
+class Actor(FakeExecutor):
+    """Pretends, and behaves otherwise each time a step is tried where the scenario says so."""
+
+    tries: Mapping[str, list[str]] = {}
+
+    def start(self, staged: Staged) -> FakeHandle:
+        counted = self.__dict__.setdefault("counted", {})
+        step = staged.job.step
+        keys = {step, f"{step}#{staged.job.environment.get('VH_DIST_MEMBER_INDEX')}"}
+        keys.update(f"{step}@{value}" for value in staged.job.parameters.values())
+        for key in keys & self.tries.keys():
+            counted[key] = counted.get(key, 0) + 1
+            if counted[key] > len(self.tries[key]):
+                continue
+            script = Script((self.tries[key][counted[key] - 1],))
+            staged = replace(staged, job=replace(staged.job, script=script))
+        return super().start(staged)
+
+
+@dataclass
+class Stage:
+    """A project in a folder, a store beside it, and how its runs are run."""
+
+    folder: Path
+    executor: str
+    events: list[Event] = field(default_factory=list)
+
+    def play(self, told: Mapping[str, Any]) -> Ended:
+        """Run the pipeline as the scenario tells. Raises MlrunError if it is refused."""
+        for name, text in told.get("replace", {}).items():
+            (self.folder / name).write_text(text)
+        Actor.tries = told.get("tries", {})
+        place = locate(self.folder, None)
+        project = load_project(place.file, place.shown)
+        name = told.get("pipeline", "scenario")
+        for kind, broken, problem in project.broken:
+            if (kind, broken) == ("pipeline", name):
+                raise MlrunError(problem.message, code=ExitCode.SPEC)
+        settings = Settings(
+            store=self.folder.parent / "store", executor=self.executor, jobs=told.get("jobs", 4), retry_delay=0.0
+        )
+        arguments = Arguments(
+            folder=str(self.folder),
+            nodes={node: Given(parameters=values) for node, values in told.get("given", {}).items()},
+            parameters=told.get("parameters", {}),
+            environment={"BASH_ENV": "/valohai/repository/words.sh"},
+            image=IMAGE if self.executor == "docker" else None,
+        )
+        plan = plan_pipeline(place, project, project.pipelines[name], arguments, settings)
+        approve = told.get("approve", {})
+        request = Request(
+            plan=plan,
+            place=place,
+            project=project,
+            settings=settings,
+            argv=("pipeline", "scenario"),
+            parks=not approve,
+            approver="the test" if approve == "all" else None,
+            attend=lambda decide: self.attend(decide, {} if approve == "all" else approve),
+            reuse=Wish(True, frozenset(), CodeKey.SYNTAX, project.policies, ()),
+        )
+        self.stop_at = told.get("stop")
+        return run_plan(request, self.hear)
+
+    def attend(self, decide: Decider, approve: Mapping[str, bool]) -> None:
+        self.decide, self.approve = decide, approve
+
+    def hear(self, event: Event) -> None:
+        self.events.append(event)
+        if isinstance(event, ApprovalAsked) and event.node in self.approve:
+            self.decide(event.node, self.approve[event.node], "somebody")
+        if isinstance(event, NodeChanged) and event.node == self.stop_at and event.state is State.RUNNING:
+            os.kill(os.getpid(), 15)
+
+
+@pytest.fixture
+def stage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    scenario, executor = request.param
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "valohai.yaml").write_bytes(scenario.read_bytes())
+    (folder / "words.sh").write_text(WORDS)
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+    for command in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-qm", "a scenario")):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    monkeypatch.setitem(EXECUTORS, "fake", lambda site: Actor())  # type: ignore[misc]
+    monkeypatch.setenv("MLRUN_STORE", str(tmp_path / "store"))
+    if executor == "docker":
+        if ENGINE is None:
+            pytest.skip("docker: no engine is named by DOCKER_HOST")
+        monkeypatch.setenv("DOCKER_HOST", ENGINE)
+    yield Stage(folder, executor)
+
+
+def pretended(scenario: Path) -> Any:
+    return pytest.param(scenario, (scenario, "fake"), id=scenario.stem)
+
+
+@pytest.mark.parametrize(("scenario", "stage"), [pretended(one) for one in SCENARIOS], indirect=["stage"])
+def test_a_scenario_ends_as_its_file_says(scenario: Path, stage: Stage) -> None:
+    play_all(scenario, stage)
+
+
+def really(scenario: Path, executor: str) -> Any:
+    marks = [pytest.mark.docker] if executor == "docker" else []
+    return pytest.param(scenario, (scenario, executor), id=f"{scenario.stem}-{executor}", marks=marks)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "stage"), [really(one, name) for one in REAL for name in ("sandbox", "docker")], indirect=["stage"]
+)
+def test_a_scenario_ends_the_same_with_real_programs(scenario: Path, stage: Stage) -> None:
+    play_all(scenario, stage)
+
+
+def play_all(scenario: Path, stage: Stage) -> None:
+    for told in runs_of(scenario):
+        if "refused" in told:
+            with pytest.raises(MlrunError) as refused:
+                stage.play(told)
+            assert told["refused"] in str(refused.value)
+            continue
+        check(stage.play(told), told)
+
+
+def check(ended: Ended, told: Mapping[str, Any]) -> None:
+    """Compare what became of a run with what was expected of it."""
+    run = ended.run
+    shown = {name: str(node.state) for name, node in run.nodes.items()}
+    assert shown == told["states"]
+    assert run.state == told["run"]
+    assert run.reason == told.get("reason")
+    assert ended.exit == told.get("exit", 0 if told["run"] == "succeeded" else 1)
+    for name, reason in told.get("reasons", {}).items():
+        assert run.nodes[name].reason == reason, name
+    for name, part in told.get("detail", {}).items():
+        assert part in (run.nodes[name].detail or ""), name
+    for name, count in told.get("executions", {}).items():
+        assert len(run.nodes[name].executions) == count, name
+    for name, values in told.get("parameters_of", {}).items():
+        assert job_of(run, name)["parameters"] == values, name
+    for name, inputs in told.get("inputs", {}).items():
+        got = {item["name"]: [file["name"] for file in item["files"]] for item in job_of(run, name)["inputs"]}
+        assert got == inputs, name
+    for name, variables in told.get("environment", {}).items():
+        assert variables.items() <= job_of(run, name)["environment"].items(), name
+    for earlier, later in told.get("order", []):
+        before, after = execution_of(run, earlier), execution_of(run, later)
+        assert before.finished is not None and before.finished <= after.created
+    if "at_most" in told:
+        number, names = told["at_most"]
+        assert most_at_once(run, names) <= number
+    if run.state is not State.WAITING:
+        assert all(execution.state not in (State.RUNNING, State.STARTING) for execution in run.executions.values())
+
+
+def execution_of(run: Run, node: str) -> Execution:
+    return run.executions[run.nodes[node].executions[-1]]
+
+
+def job_of(run: Run, node: str) -> Mapping[str, Any]:
+    return execution_of(run, node).job
+
+
+def most_at_once(run: Run, names: list[str]) -> int:
+    """How many executions of these nodes were between their creation and their end at the same time."""
+    spans = [run.executions[id] for name in names for id in run.nodes[name].executions]
+    moments = [(one.created, 1) for one in spans] + [(one.finished or "9", -1) for one in spans]
+    now = most = 0
+    for _, change in sorted(moments):
+        now += change
+        most = max(most, now)
+    return most

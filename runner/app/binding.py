@@ -3,18 +3,28 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from runner import __version__
+from runner.app.deployment import deploy
+from runner.app.gang import Gangs, Membership
 from runner.app.ground import Ground
 from runner.app.input import compute_checksums, fetch_inputs, make_fetcher
 from runner.app.request import Request
 from runner.app.reuse import Reuser
+from runner.app.sweep import make_sweep
 from runner.digest import Digest, hash_json
-from runner.engine.callback import Binder, Bound, Stand, Ticket, nothing
+from runner.engine.callback import Binder, Bound, Deployed, Stand, Sweep, Ticket, nothing
 from runner.events import Listener, Noticed
 from runner.job import Job
 from runner.plan.bind import Left, make_job, resolve
-from runner.plan.document import RunContext, execution_document, identities, runtime_document
+from runner.plan.document import (
+    RunContext,
+    distributed_document,
+    execution_document,
+    identities,
+    runtime_document,
+)
 from runner.plan.fixed import fixed_variables
 from runner.plan.model import PlannedNode
 from runner.store.flight import Flights
@@ -22,14 +32,20 @@ from runner.store.identity import new_id
 from runner.store.journal import timestamp
 
 _LOOK_AGAIN = 0.1
-"""Seconds between two looks at work that somebody else does."""
+"""Seconds between two looks at work that somebody else does, at most: it may be done already, and only not known yet.
+"""
 
 Drafter = Callable[[PlannedNode, Mapping[str, Left]], Job]
 """Resolves the values of a node and fetches its inputs; the job has no id, number or documents yet. Raises
 MlrunError."""
 
-Identifier = Callable[[str, Job, int], Job]
-"""Tells the job of a node who it is: gives it an id, and with its number the documents and variables that say so."""
+
+class Identifier(Protocol):
+    """Tells the job of a node who it is."""
+
+    def __call__(self, node: PlannedNode, job: Job, counter: int, member: Membership | None = None) -> Job:
+        """The job with an id, and with the documents and variables that say so; of a member, whose others too."""
+        ...
 
 
 def make_drafter(request: Request, ground: Ground, emit: Listener) -> Drafter:
@@ -39,7 +55,8 @@ def make_drafter(request: Request, ground: Ground, emit: Listener) -> Drafter:
 
     def draft(node: PlannedNode, upstream: Mapping[str, Left]) -> Job:
         resolved = resolve(node, upstream)
-        for notice in resolved.notices:
+        # Of a trial all this was said when its task node was settled.
+        for notice in resolved.notices if node.trial_of is None else ():
             emit(Noticed(notice, node.name))
         fetched = fetch_inputs(fetcher, node, resolved, emit)
         compute_checksums(store, request.settings.checksums, fetched, resolved)
@@ -47,9 +64,9 @@ def make_drafter(request: Request, ground: Ground, emit: Listener) -> Drafter:
             node,
             resolved,
             fetched,
-            snapshot=ground.code.snapshot,
+            snapshot=ground.code_of(node).snapshot,
             network=request.settings.network,
-            grant=ground.granted.nodes[node.name],
+            grant=ground.granted.nodes[node.trial_of or node.name],
         )
 
     return draft
@@ -58,10 +75,17 @@ def make_drafter(request: Request, ground: Ground, emit: Listener) -> Drafter:
 def make_identifier(ground: Ground, context: RunContext) -> Identifier:
     """What identifies the jobs of one run."""
 
-    def identify(node: str, job: Job, counter: int) -> Job:
-        id = new_id()
+    def identify(node: PlannedNode, job: Job, counter: int, member: Membership | None = None) -> Job:
+        id, gang = (member.execution, member.gang) if member else (new_id(), None)
         document = execution_document(
-            context, id=id, counter=counter, created=timestamp(), step=job.step, image=job.image, node=node
+            replace(context, commit=ground.code_of(node).identifier),
+            id=id,
+            counter=counter,
+            created=timestamp(),
+            step=job.step,
+            image=job.image,
+            node=node.name,
+            task=node.trial_of,
         )
         identity = ground.images[job.image]
         own = identity.details.get("variables")
@@ -73,12 +97,18 @@ def make_identifier(ground: Ground, context: RunContext) -> Identifier:
             allowance=job.allowance,
             version=__version__,
         )
+        documents = {**job.documents, "execution": document, "runtime": runtime}
+        if member is not None and node.trial_of is not None:
+            documents["distributed"] = distributed_document(
+                context, node.trial_of, member.gang, member.executions, member.announced
+            )
         return replace(
             job,
             id=id,
-            environment={**job.environment, **identities(context, id, node)},
+            environment={**job.environment, **identities(context, id, node.name, node.trial_of, gang)},
             defaults=fixed_variables(taken, job.allowance, len(os.sched_getaffinity(0))),
-            documents={**job.documents, "execution": document, "runtime": runtime},
+            documents=documents,
+            gang=gang,
         )
 
     return identify
@@ -92,25 +122,46 @@ class Chance:
     flights: Flights
 
 
-def make_binder(draft: Drafter, identify: Identifier, chance: Chance | None, emit: Listener) -> Binder:
-    """What binds the nodes of a run. Identical work under way elsewhere is waited for: it may stand for this."""
+def make_binder(
+    draft: Drafter, identify: Identifier, chance: Chance | None, emit: Listener, gangs: Gangs | None = None
+) -> Binder:
+    """What binds the nodes of a run. Identical work under way elsewhere is waited for: it may stand for this. Only the
+    members of a gang always run: what they did together, none of them did alone."""
 
     def bind(node: PlannedNode, upstream: Mapping[str, Left], ticket: Ticket) -> Bound | Stand:
         job = draft(node, upstream)
         ticket.wait(0)
         key, settle = None, nothing
-        if chance is not None:
-            key = chance.reuser.key(node.name, job)
+        member = gangs.join(node, job.network) if gangs is not None else None
+        if member is not None:
+            settle = member.leave
+        elif chance is not None:
+            key = chance.reuser.key(node.trial_of or node.name, job)
             found = _look(chance, node, job, key, ticket, emit)
             if isinstance(found, Stand):
                 return found
             settle = found
         try:
             counter = ticket.number()
-            return Bound(identify(node.name, job, counter), counter, key, settle)
+            return Bound(identify(node, job, counter, member), counter, key, settle)
         except BaseException:
             settle()
             raise
+
+    return bind
+
+
+def by_kind(work: Binder, context: RunContext, emit: Listener) -> Binder:
+    """What binds nodes of every kind; `work` those that run a step."""
+
+    def bind(node: PlannedNode, upstream: Mapping[str, Left], ticket: Ticket) -> Bound | Stand | Sweep | Deployed:
+        match node.kind:
+            case "task":
+                return make_sweep(node, upstream, emit)
+            case "deployment":
+                return deploy(node, upstream, context)
+            case _:
+                return work(node, upstream, ticket)
 
     return bind
 
@@ -119,19 +170,19 @@ def _look(
     chance: Chance, node: PlannedNode, job: Job, key: Digest | None, ticket: Ticket, emit: Listener
 ) -> Stand | Callable[[], None]:
     """What stands for the node, or else what lets others know that its work is done."""
-    reuser = chance.reuser
+    reuser, name = chance.reuser, node.trial_of or node.name
     if key is None or reuser.never(node) is not None:
         return nothing
-    if (stand := reuser.stand(node.name, job)) is not None:
+    if (stand := reuser.stand(name, job)) is not None:
         return stand
-    told = False
+    pause = _LOOK_AGAIN / 16
     while (settle := chance.flights.take(hash_json([key, job.snapshot]))) is None:
-        if not told:
+        ticket.wait(pause)
+        if pause < _LOOK_AGAIN <= pause * 2:
             emit(Noticed("the same work is under way elsewhere, and is waited for", node.name))
-            told = True
-        ticket.wait(_LOOK_AGAIN)
+        pause = min(pause * 2, _LOOK_AGAIN)
     try:
-        stand = reuser.stand(node.name, job)
+        stand = reuser.stand(name, job)
     except BaseException:
         settle()
         raise

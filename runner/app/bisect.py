@@ -20,7 +20,7 @@ from runner.provenance.log import CommitInfo, FileStat, changed_files, commit_in
 from runner.spec.condition import Lookup
 from runner.spec.phrase import counted
 from runner.state import DONE, State
-from runner.store.record import Execution, Run
+from runner.store.record import Execution, Run, in_order, standing
 from runner.store.store import Store
 
 _PASSED_OVER = frozenset({ExitCode.SPEC, ExitCode.USAGE, ExitCode.INPUT, ExitCode.IMAGE})
@@ -46,16 +46,28 @@ class Criterion(Protocol):
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What became of a commit. `run` is None where none began, `why` tells why it was passed over; `values` are those
-    that the criterion reads, `reused` of the `nodes` of its run did not run again, `seconds` is how long that took."""
+    that the criterion reads."""
 
     commit: CommitInfo
     judgement: Judgement
     why: str | None = None
     run: Run | None = None
     values: Mapping[str, object] | None = None
-    reused: int = 0
-    nodes: int = 0
-    seconds: float = 0.0
+
+    @property
+    def nodes(self) -> int:
+        """The nodes and trials of its run."""
+        return len(self.run.nodes) if self.run else 0
+
+    @property
+    def reused(self) -> int:
+        """Those of them for which earlier executions stood."""
+        return sum(1 for _ in standing(self.run)) if self.run else 0
+
+    @property
+    def seconds(self) -> float:
+        """How long its run took."""
+        return (self.run.duration or 0.0) if self.run else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +203,8 @@ def _try(commit: CommitInfo, criterion: Criterion, attempt: Attempt, store: Path
     run = ended.run
     if run.state is State.STOPPED:
         raise Stopped(ended.exit)
-    reused = sum(node.reused is not None for node in run.nodes.values())
-
-    def trial(judgement: Judgement, why: str | None = None, values: Mapping[str, object] | None = None) -> Trial:
-        return Trial(commit, judgement, why, run, values, reused, len(run.nodes), run.duration or 0.0)
-
     if run.state is not State.SUCCEEDED:
-        return trial(Judgement.SKIPPED, _failure(run))
+        return Trial(commit, Judgement.SKIPPED, _failure(run), run)
     with Store.open(store, create=False) as reading:
         told = executions_of(reading, run)
     lookup = make_lookup(told)
@@ -206,8 +213,9 @@ def _try(commit: CommitInfo, criterion: Criterion, attempt: Attempt, store: Path
         try:
             values[name] = lookup(name)
         except KeyError:
-            return trial(Judgement.SKIPPED, _lacking(name, told))
-    return trial(Judgement.BAD if criterion.matches(lookup) else Judgement.GOOD, values=values)
+            return Trial(commit, Judgement.SKIPPED, _lacking(name, told), run)
+    judgement = Judgement.BAD if criterion.matches(lookup) else Judgement.GOOD
+    return Trial(commit, judgement, run=run, values=values)
 
 
 def _failure(run: Run) -> str:
@@ -219,7 +227,7 @@ def _failure(run: Run) -> str:
 def executions_of(store: Store, run: Run) -> dict[str, Execution]:
     """The execution that each node which is done came to, in the order of the nodes. Raises MlrunError (STORE)."""
     read = cache(store.run)
-    found = {name: made_by(store, run, node, read) for name, node in run.nodes.items() if node.state in DONE}
+    found = {node.name: made_by(store, run, node, read) for node in in_order(run) if node.state in DONE}
     return {name: one[1] for name, one in found.items() if one is not None}
 
 

@@ -184,7 +184,8 @@ def open_bundle(store: Store, path: Path, meter: Meter, *, images: Images | None
             wanted.setdefault(project, []).append(id)
         pulled = pull(store, depot, wanted, meter, FILES)
         pulled.refused = {id: _untaken(error) for id, error in pulled.refused.items()}
-        wanted_images = images_of(store.run(id) for id in (*pulled.new, *pulled.known, *pulled.restored))
+        here = (*pulled.new, *pulled.renewed, *pulled.known, *pulled.restored)
+        wanted_images = images_of(map(store.run, here))
         loaded = () if images is None else tuple(_load(bundle, archives, wanted_images, images))
         without = tuple(sorted(name for id, name in wanted_images.items() if id not in archives))
         return Opened(tuple(reversed(runs)), pulled, names, loaded, without)

@@ -24,7 +24,7 @@ from runner.reuse.code import renamed
 from runner.reuse.content import CodeKey
 from runner.reuse.decide import Cause, Earlier, Rule, explain
 from runner.reuse.fact import NO_FACTS, Made
-from runner.store.record import Execution, Run
+from runner.store.record import Execution, Run, in_order
 from runner.store.store import Store
 
 LARGEST = 16 << 20
@@ -308,7 +308,7 @@ def executions_of(store: Store, run: Run, label: str) -> dict[str, Side]:
     """What each node of a run comes down to: its last execution, or the one that stands for it. Nodes that have neither
     are left out."""
     found, read = {}, cache(store.run)
-    for node in run.nodes.values():
+    for node in in_order(run):
         with suppress(MlrunError):
             if (made := made_by(store, run, node, read)) is not None:
                 found[node.name] = Side(label, *made)

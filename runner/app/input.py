@@ -32,12 +32,15 @@ def make_fetcher(root: Path, store: Store) -> Fetcher:
 
 
 def check_inputs(fetcher: Fetcher, plan: Plan) -> None:
-    """Refuse what is not to be had before anything starts; what edges will bring in is not looked at.
+    """Refuse what is not to be had before anything starts; what edges will bring in is not looked at, nor what a node
+    had in another run from which it is taken.
 
     Raises MlrunError like `Fetcher.check`.
     """
     catalog = fetcher.means.catalog
     for node in plan.nodes.values():
+        if node.taken_from is not None:
+            continue
         for file in (one for files in node.files.values() for one in files):
             if catalog is not None:
                 catalog.require(file.name, Digest(file.digest))

@@ -8,7 +8,8 @@ from types import FrameType
 
 @contextmanager
 def catching_signals(react: Callable[[int], None]) -> Iterator[list[int]]:
-    """While this lasts INT, TERM and HUP do not end this process: `react` is called with how many came so far.
+    """While this lasts INT, TERM and HUP do not end this process: `react` is called with how many came so far. HUP that
+    is ignored, as by `nohup` and in the background, stays so.
 
     Yields the numbers of those caught. `react` runs between any two instructions of the main thread: it takes no lock.
     """
@@ -18,7 +19,10 @@ def catching_signals(react: Callable[[int], None]) -> Iterator[list[int]]:
         caught.append(number)
         react(len(caught))
 
-    before = [(number, signal.signal(number, catch)) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = [(number, signal.signal(number, catch)) for number in numbers]
     try:
         yield caught
     finally:

@@ -12,13 +12,13 @@ from runner.lineage.model import Activity, Code, Data, Got, Graph, Left, Maker, 
 from runner.lineage.trace import Bounds, trace
 from runner.plan.address import public
 from runner.spec.model import SocketType
+from runner.state import DONE
 from runner.store.catalog import read_listing
 from runner.store.datum import SCHEME, Datum
 from runner.store.reach import named_by_names
-from runner.store.record import Execution, NodeRecord, Run, standing
-from runner.store.removal import Removals
+from runner.store.record import Execution, NodeRecord, Run, code_of, standing, trials
+from runner.store.removal import Removals, Removed
 from runner.store.store import Store
-from runner.store.tombstone import Tombstones
 
 _SHOWN_REUSES = 10
 _VALUES = (SocketType.PARAMETER, SocketType.ENVIRONMENT_VARIABLE)
@@ -84,9 +84,9 @@ class Records:
         return {id: _reused(activity, found[id], rows) for id, activity in activities.items()}
 
     def _add(self, run: Run) -> None:
-        planned = {node["name"]: node for node in run.plan["nodes"]}
+        edges = {node["name"]: node.get("edges", ()) for node in run.plan["nodes"]}
         for one in run.executions.values():
-            values = tuple(_values(run, planned[one.node].get("edges", ())))
+            values = tuple(_values(run, edges[run.nodes[one.node].trial_of or one.node]))
             self._activities[one.id] = activity_of(run, one, values)
             for value in values:
                 self._informed[value.maker[0]].append((one.id, run.id))
@@ -100,7 +100,7 @@ def _reused(activity: Activity, runs: Sequence[str], rows: Mapping[str, Mapping[
 
 def activity_of(run: Run, one: Execution, values: tuple[Value, ...] = ()) -> Activity:
     """An execution of a run, as a node of the graph."""
-    code = run.code
+    code = code_of(run, one.node)
     snapshot = Digest(one.job.get("snapshot") or code.snapshot)
     remote = public(code.remote) if code.remote else None
     return Activity(
@@ -137,15 +137,23 @@ def _values(run: Run, edges: Iterable[Sequence[str]]) -> Iterator[Value]:
     for source, target in edges:
         above, _, key = source.split(".", 2)
         _, kind, parameter = target.split(".", 2)
-        maker = _last_of(run, run.nodes.get(above))
-        if kind in _VALUES and maker is not None:
+        for maker in _makers_of(run, run.nodes.get(above)) if kind in _VALUES else ():
             yield Value(maker, key, parameter)
 
 
-def _last_of(run: Run, node: NodeRecord | None) -> Maker | None:
-    """What gave the values of a node: the execution that stands for it, or its last one."""
+def _makers_of(run: Run, node: NodeRecord | None) -> Iterator[Maker]:
+    """What gave the values of a node: of a task node each of its trials that is done."""
     if node is None:
-        return None
+        return
+    if node.kind == "task":
+        makers = (_last_of(run, trial) for trial in trials(run, node.name) if trial.state in DONE)
+        yield from (maker for maker in makers if maker is not None)
+    elif (maker := _last_of(run, node)) is not None:
+        yield maker
+
+
+def _last_of(run: Run, node: NodeRecord) -> Maker | None:
+    """The execution that stands for a node, or its last one."""
     if node.reused is not None:
         return node.reused.execution, node.reused.run
     return (node.executions[-1], run.id) if node.executions else None
@@ -185,11 +193,12 @@ def _data(store: Store, records: Records, contents: Mapping[Digest, int | None])
     """What is known of contents besides who made and got them."""
     named = _names(store, contents.keys())
     lacking = store.objects.lacking(contents)
+    removed = _removed(store) if lacking else Removed()
     found = {}
     for digest, size in contents.items():
         names = tuple(named.get(digest, ()))
         if digest in lacking:
-            presence, note = _absence(store, records, digest)
+            presence, note = _absence(removed, records, digest)
             found[digest] = Data(digest, size, presence, names, note)
         else:
             known = store.objects.size(digest) if size is None else size
@@ -197,15 +206,20 @@ def _data(store: Store, records: Records, contents: Mapping[Digest, int | None])
     return found
 
 
-def _absence(store: Store, records: Records, digest: Digest) -> tuple[Presence, str]:
-    """Why content is not in the store."""
+def _removed(store: Store) -> Removed:
+    """What was removed on purpose; nothing where that cannot be read, which the check tells."""
     with suppress(MlrunError):
-        purged = Tombstones(store.layout).find(digest)
-        if purged is not None:
-            return Presence.PURGED, f"purged on {purged.time[:10]} by {purged.by}: {purged.reason}"
-        dropped = Removals(store.layout).read().dropped
+        return Removals(store.layout).read()
+    return Removed()
+
+
+def _absence(removed: Removed, records: Records, digest: Digest) -> tuple[Presence, str]:
+    """Why content is not in the store."""
+    if (purged := removed.purged.get(digest)) is not None:
+        return Presence.PURGED, f"purged on {purged.time[:10]} by {purged.by}: {purged.reason}"
+    with suppress(MlrunError):
         known = {id for id, _ in (*records.makers_of(digest), *records.users_of(digest))}
-        if times := [dropped[id] for id in known if id in dropped]:
+        if times := [removed.dropped[id] for id in known if id in removed.dropped]:
             return Presence.REMOVED, f"removed on {max(times)[:10]}"
     return Presence.MISSING, "not in this store"
 

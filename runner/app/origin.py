@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from runner.app.input import left_files
-from runner.app.standing import made_by
+from runner.app.standing import left_of, made_by
 from runner.engine.entry import inputs_from_json
 from runner.errors import did_you_mean, usage_error
 from runner.escape import printable
@@ -20,11 +19,10 @@ from runner.spec.model import Edge, Pipeline, SocketType, Step
 from runner.spec.project import parse_project
 from runner.state import DONE
 from runner.store.imported import read_import
-from runner.store.record import Execution, Run
-from runner.store.store import Store
+from runner.store.record import Execution, NodeRecord, Run, planned_of, trials
+from runner.store.store import RUN_PREFIX, Store
 
 LATEST = "latest"
-_RUN_PREFIX = "run:"
 _FEW = 50
 """Executions among which the latest of a step mostly is; in a large store it takes long to list them all."""
 
@@ -76,9 +74,11 @@ def apply_inherited(
 def from_execution(store: Store, run: Run, execution: Execution) -> Inherited:
     """What an execution had."""
     job = execution.job
-    edges = [target.split(".", 2) for _, target in _planned(run, execution.node)["edges"]]
+    edges = [target.split(".", 2) for _, target in planned_of(run, execution.node)["edges"]]
     set_by_edge = {key for _, kind, key in edges if kind == SocketType.PARAMETER}
-    set_before = set(_planned(run, execution.node)["parameters"]) | set_by_edge
+    set_before = set(planned_of(run, execution.node)["parameters"]) | set_by_edge
+    if (record := run.nodes.get(execution.node)) is not None:
+        set_before |= record.parameters.keys()
     variables = {key for _, kind, key in edges if kind == SocketType.ENVIRONMENT_VARIABLE}
     return Inherited(
         Origin(run.id, run.counter, execution.node, execution.id),
@@ -111,7 +111,7 @@ def from_run(store: Store, project: str, text: str, step: Step, node: str | None
 
     Raises MlrunError: USAGE where that means nothing or an upstream did not succeed, INPUT where it left too little.
     """
-    run = _find_run(store, project, text.removeprefix(_RUN_PREFIX), step)
+    run = _find_run(store, project, text.removeprefix(RUN_PREFIX), step)
     name = _find_node(run, step, node)
     made = made_by(store, run, run.nodes[name])
     if made is not None:
@@ -155,7 +155,7 @@ def _find_node(run: Run, step: Step, wanted: str | None) -> str:
 
 def _from_upstreams(store: Store, run: Run, name: str, step: Step, given: Given) -> Inherited:
     """What a node that never ran would have got, from the record of its upstreams."""
-    planned = _planned(run, name)
+    planned = planned_of(run, name)
     project = parse_project(store.objects.read(run.spec), f"run {run.counter}")
     pipeline = project.pipelines.get(run.name)
     edges = [edge for edge in _edges(pipeline, planned) if _brings(edge, given)]
@@ -190,12 +190,6 @@ def _addresses(step: Step, planned: Mapping[str, Any], resolved: Resolved) -> di
     return found
 
 
-def _planned(run: Run, name: str) -> Mapping[str, Any]:
-    """The node as it was planned."""
-    found: Mapping[str, Any] = next(node for node in run.plan["nodes"] if node["name"] == name)
-    return found
-
-
 def _edges(pipeline: Pipeline | None, planned: Mapping[str, Any]) -> Iterable[Edge]:
     """The edges that bring something to the node, with their places in the recorded file."""
     wanted = {(source, target) for source, target in planned["edges"]}
@@ -216,6 +210,8 @@ def _brings(edge: Edge, given: Given) -> bool:
 def _left(store: Store, run: Run, name: str, above: str) -> Left:
     """What an upstream node left. Raises MlrunError (USAGE) unless it is done, and STORE."""
     record = run.nodes[above]
+    if record.kind == "task" and record.state in DONE:
+        return _left_by_trials(store, run, record)
     made = made_by(store, run, record)
     if record.state not in DONE or made is None:
         raise usage_error(
@@ -223,7 +219,13 @@ def _left(store: Store, run: Run, name: str, above: str) -> Left:
             "leaves",
             hint="give what it would bring on the command line, or choose another run",
         )
-    execution = made[1]
-    outputs = left_files(execution.id, execution.outputs)
-    job = execution.job
-    return Left(job["parameters"], job["environment"], inputs_from_json(job["inputs"]), outputs, execution.metrics)
+    return left_of(made[1])
+
+
+def _left_by_trials(store: Store, run: Run, task: NodeRecord) -> Left:
+    """What a task node left: what its trials did that are done and still recorded."""
+    numbered = []
+    for number, trial in enumerate(trials(run, task.name), 1):
+        if trial.state in DONE and (made := made_by(store, run, trial)) is not None:
+            numbered.append((number, left_of(made[1])))
+    return Left(planned_of(run, task.name)["parameters"], trials=tuple(numbered))

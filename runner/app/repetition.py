@@ -6,13 +6,14 @@ scratch folder. The ids that the step is told are those of its record, so that n
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import TIMEOUT_MAX, Timer
 from typing import Any, BinaryIO
 
 from runner import __version__
+from runner.app.device import make_allotter
 from runner.app.drift import Drift, host_drift, identity_drift
 from runner.app.executor import open_site
 from runner.app.grant import grant_recorded
@@ -24,6 +25,7 @@ from runner.digest import Digest
 from runner.engine.entry import job_from_json
 from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
+from runner.events import Listener
 from runner.executors import EXECUTORS
 from runner.job import Executor, Identity, Job, LogChunk
 from runner.metrics import MetricEvent
@@ -86,6 +88,9 @@ class Preparer:
         except (KeyError, TypeError, ValueError) as error:
             message = f"its record does not tell what ran: {error!r}"
             raise Missing(Lack(Need.RECORD, "", message)) from error
+        if job.gang is not None:
+            message = f"it was one of {len(job.gang.addresses)} members of a distributed task, which only run together"
+            raise Missing(Lack(Need.RECORD, "", message, "run the task again"))
         lacks = [*self._lacks_of_code(job), *self._lacks_of_inputs(job), *self._lacks_of_secrets(job)]
         notices: tuple[str, ...] = ()
         try:
@@ -249,9 +254,16 @@ class Trial:
 
 
 def repeat(
-    ready: Ready, store: Store, settings: Settings, folder: Path, stopper: Stopper, secrets: Mapping[str, str]
+    ready: Ready,
+    store: Store,
+    settings: Settings,
+    folder: Path,
+    stopper: Stopper,
+    secrets: Mapping[str, str],
+    emit: Listener,
 ) -> Trial:
-    """Run it once more below the scratch folder `folder`, on the calling thread. Raises MlrunError (DISK, STORE)."""
+    """Run it once more below the scratch folder `folder`, on the calling thread, as soon as there are devices for it.
+    Raises MlrunError (DISK, STORE)."""
     id = new_id()
     own = folder / f"trial-{id}"
     with disk_errors(own):
@@ -267,10 +279,12 @@ def repeat(
     )
     limits = _Limits(job, stopper, settings.grace)
     given = {name: secrets[name] for name in job.secrets}
-    try:
-        finished = run_job(job, equipment, ready.identity, own / "log", limits, stopper, given)
-    finally:
-        limits.cancel()
+    with closing(make_allotter(store.layout.cache)) as allotter:
+        devices = allotter.wait(job, stopper, emit).devices
+        try:
+            finished = run_job(job, equipment, ready.identity, own / "log", limits, stopper, given, devices)
+        finally:
+            limits.cancel()
     return Trial(finished, overlay, own)
 
 

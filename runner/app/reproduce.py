@@ -40,7 +40,7 @@ from runner.events import Listener, Noticed
 from runner.executors.secret import remove_leftovers
 from runner.settings import Settings
 from runner.state import FINAL, State
-from runner.store.record import Execution, OutputFile, Run
+from runner.store.record import Execution, OutputFile, Run, in_order
 from runner.store.store import Store
 from runner.worker.mask import Mask
 from runner.worker.stopper import Stopper
@@ -104,8 +104,11 @@ def _name(run: Run, chosen: Execution | None) -> str:
 
 def _tasks(store: Store, run: Run) -> Iterator[_Task]:
     read = cache(store.run)
-    for node in run.nodes.values():
-        if node.executions:
+    for node in in_order(run):
+        if node.kind != "execution":
+            # Its trials are nodes of their own, and what a deployment gathered somebody else has left.
+            continue
+        if node.executions and node.reused is None:
             yield _task(run, node.name, run.executions[node.executions[-1]])
         elif node.reused is not None:
             blank = Repeated(node.name, node.step, Verdict.NEVER_RAN, node.reused.counter, node.reused.execution)
@@ -243,7 +246,7 @@ class _Crew:
                 return None
             self._stoppers.append(stopper)
         wanted = self._wanted
-        trials.append(repeat(ready, self._store, wanted.settings, self._folder, stopper, wanted.secrets))
+        trials.append(repeat(ready, self._store, wanted.settings, self._folder, stopper, wanted.secrets, self._emit))
         with self._lock:
             self._stoppers.remove(stopper)
             return None if self._over else trials[-1]

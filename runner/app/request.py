@@ -11,12 +11,17 @@ from runner.settings import Settings
 from runner.spec.model import Project
 from runner.spec.project import load_project, parse_project
 
+Decider = Callable[[str, bool, str], None]
+"""Says of the node of this name whether it is approved, and by whom."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """Everything that is decided before a run starts. `git` False records the folder as it is, outside git; `gpus` is
     how many every step gets whatever the file says (-1: all); `secrets` are values for those that the plan names.
-    `reuse` says for which nodes an earlier execution may stand.
+    `reuse` says for which nodes an earlier execution may stand. `parks`: once only approvals are missing nobody is
+    waited for; `approver` is who gives all of them beforehand; `attend` gets what decides about a node (its name,
+    whether it is approved, by whom) as soon as the run is under way.
     With `settle`, which waits until everything told was shown, a failed program leaves its place open for a shell."""
 
     plan: Plan
@@ -32,6 +37,9 @@ class Request:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     settle: Callable[[], None] | None = None
     reuse: Wish = NEVER
+    parks: bool = True
+    approver: str | None = None
+    attend: Callable[[Decider], None] | None = None
 
 
 def open_project(place: Place, commit: str | None) -> Project:

@@ -164,7 +164,6 @@ class Reuser:
         project: str,
         images: Mapping[str, Identity],
         executor: str,
-        snapshot: Digest,
         wish: Wish,
         before: str | None = None,
         sight: Sight | None = None,
@@ -177,7 +176,6 @@ class Reuser:
         self._project = project
         self._images = images
         self._executor = executor
-        self._snapshot = snapshot
         self._wish = wish
         self._stood: dict[str, Execution] = {}
         """The executions that were found to stand for nodes, by their ids."""
@@ -185,7 +183,7 @@ class Reuser:
 
     def never(self, node: PlannedNode) -> str | None:
         """Why nothing may stand for a node, whatever it is made of; None where something may."""
-        return self._wish.rule(node.name, node.step.name).never
+        return self._wish.rule(node.trial_of or node.name, node.step.name).never
 
     def seek(self, node: str, job: Job) -> Decision:
         """Whether an execution may stand for `job`, which needs no id, number or documents. Raises MlrunError."""
@@ -230,7 +228,7 @@ class Reuser:
             rule = self._wish.rule(node, job.step)
             if (cause := unfit(execution, self.sight, rule)) is not None:
                 return cause
-            code = reading_key(execution, self.sight.code(self._snapshot), self.sight, rule)
+            code = reading_key(execution, self.sight.code(Digest(job.snapshot)), self.sight, rule)
             if code is None:
                 return Unreusable(f"the code of execution {execution.counter} is not in the store any more")
             return Proposal(base_key(facts(self._made(job, rule))), code, execution)
@@ -238,13 +236,17 @@ class Reuser:
     def standing_proposals(self, node: str, job: Job) -> list[Proposal]:
         """What was accepted and holds for `job` and the code of now."""
         with self._lock:
-            rule, code = self._wish.rule(node, job.step), self.sight.code(self._snapshot)
+            rule, code = self._wish.rule(node, job.step), self.sight.code(Digest(job.snapshot))
             key = base_key(facts(self._made(job, rule)))
             return [
                 Proposal(key, one.code, one.execution)
                 for one in self._accepted(key)
                 if reading_key(one.execution, code, self.sight, rule) == one.code
             ]
+
+    def take(self, executions: Iterable[Execution]) -> None:
+        """These stand for nodes by the user's word."""
+        self._stood |= {execution.id: execution for execution in executions}
 
     def publish_again(self, user: str, reused: Reused) -> Sequence[str]:
         """Set the names that an execution asks for which was found to stand for a node; what to tell the user about it.
@@ -273,15 +275,15 @@ class Reuser:
         return self._nearest(made, node, rule)
 
     def _made(self, job: Job, rule: Rule) -> Made:
-        code = self.sight.code(self._snapshot)
+        code = self.sight.code(Digest(job.snapshot))
         if code is None:
-            raise MlrunError(f"the code `{self._snapshot}` is not in the store", code=ExitCode.STORE)
+            raise MlrunError(f"the code `{job.snapshot}` is not in the store", code=ExitCode.STORE)
         return Made(job, self._images[job.image].id, self._executor, code.names(rule.counts))
 
     def _look(self, made: Made, rule: Rule) -> Hit | tuple[Execution, Cause] | None:
         """The decision without what would have to be explained."""
-        key = base_key(facts(made))
-        return decide(self._snapshot, self._same_key(made.job.step, key, rule), self.sight, rule, self._accepted(key))
+        key, snapshot = base_key(facts(made)), Digest(made.job.snapshot)
+        return decide(snapshot, self._same_key(made.job.step, key, rule), self.sight, rule, self._accepted(key))
 
     def _same_key(self, step: str, key: Digest, rule: Rule) -> Iterator[Execution]:
         """The executions whose own record makes this key, by the rule of now: what the index says is only where to
@@ -314,7 +316,7 @@ class Reuser:
             told = self.sight.earlier(found[1], rule.counts) if found is not None else None
             if told is None:
                 continue
-            miss = Miss(explain(made, self._snapshot, told[0], self.sight, rule), told[0].execution)
+            miss = Miss(explain(made, Digest(made.job.snapshot), told[0], self.sight, rule), told[0].execution)
             if best is None or _weight(miss, node) < _weight(best, node):
                 best = miss
             if _weight(best, node) <= _LEAST:

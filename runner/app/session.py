@@ -5,12 +5,13 @@ Nobody records it, and its folder is thrown away.
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from runner.app import scratch
 from runner.app.binding import make_drafter, make_identifier
+from runner.app.device import make_allotter
 from runner.app.executor import choose_executor
 from runner.app.grant import grant_recorded
 from runner.app.ground import lay_ground, remove_scratch
@@ -31,7 +32,7 @@ from runner.provenance.host import describe_host, user_name
 from runner.settings import Settings
 from runner.state import FINAL
 from runner.store.identity import new_id
-from runner.store.record import Execution, Run
+from runner.store.record import Execution, Run, code_of
 from runner.store.store import Store
 from runner.worker.collect import collect
 from runner.worker.rerun import write_rerun
@@ -55,7 +56,7 @@ def enter_step(request: Request, visit: Visit, emit: Listener) -> int:
     with ground.store:
         (node,) = request.plan.nodes.values()
         identify = make_identifier(ground, make_context(request, ground, new_id(), 0))
-        job = identify(node.name, make_drafter(request, ground, emit)(node, {}), 0)
+        job = identify(node, make_drafter(request, ground, emit)(node, {}), 0)
         session = _Session(ground.executor, ground.images[job.image], job, ground.store)
         return session.enter(visit, f"step `{printable(job.step)}` as it would run now", emit)
 
@@ -151,8 +152,11 @@ class _Session:
             for line in introduction(staged, view):
                 emit(Noticed(line))
             emit(Noticed("nothing is recorded; leave with `exit` or Ctrl-D"))
-        with until_signal() as (until, caught):
-            code = self.executor.interact(staged, visit.argv, until)
+        with closing(make_allotter(self.store.layout.cache)) as allotter, until_signal() as (until, caught):
+            lot, is_shared = allotter.borrow(staged.job)
+            if is_shared:
+                emit(Noticed("its devices are shared with jobs that run: not as many are free"))
+            code = self.executor.interact(replace(staged, devices=lot.devices), visit.argv, until)
         return 128 + caught[0] if caught else code
 
     def _take_outputs(self, workspace: Workspace, folder: Path, visit: Visit, emit: Listener) -> None:
@@ -194,7 +198,7 @@ def recorded_documents(run: Run, execution: Execution) -> dict[str, Mapping[str,
         run_counter=run.counter,
         project_id=run.project.id,
         project_name=run.project.name,
-        commit=run.code.identifier,
+        commit=code_of(run, execution.node).identifier,
         executor=execution.executor or run.executor,
         user=user_name(),
         host={**describe_host(), **run.host},
@@ -211,6 +215,7 @@ def recorded_documents(run: Run, execution: Execution) -> dict[str, Mapping[str,
         step=execution.step,
         image=job["image"],
         node=execution.node,
+        task=run.nodes[execution.node].trial_of,
     )
     document |= job.get("told", {})
     runtime = runtime_document(

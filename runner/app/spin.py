@@ -1,11 +1,13 @@
 """A quick run of one step that nobody records: with all that a run has but the record, in a scratch folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.app import scratch
 from runner.app.binding import make_binder, make_drafter, make_identifier
+from runner.app.device import make_allotter
 from runner.app.ground import lay_ground
 from runner.app.overlay import Overlay, Take
 from runner.app.request import Request
@@ -37,8 +39,9 @@ class Spun:
 class Unrecorded:
     """The recorder of a run that leaves no trace (see `runner.engine.callback.Recorder`)."""
 
-    def append(self, entries: Sequence[Mapping[str, Any]]) -> None:
+    def append(self, entries: Sequence[Mapping[str, Any]], then: Callable[[], None]) -> None:
         """Forget them."""
+        then()
 
     def new_execution_counter(self) -> int:
         """Nothing is counted."""
@@ -62,7 +65,8 @@ def spin(request: Request, emit: Listener, take: Take) -> Spun:
     unlink = ground.store.objects.unlink
     with ground.store, scratch.scratch_folder(ground.store.layout.work, unlink) as folder:
         overlay = Overlay(ground.store.objects, folder / "objects")
-        run = make_worker(request, ground, folder, lambda job: folder / "log", emit, overlay)
+        allotter = make_allotter(ground.store.layout.cache)
+        run = allotter.bound(make_worker(request, ground, folder, lambda job: folder / "log", emit, overlay), emit)
 
         def work(job: Job, stopper: Stopper, listener: JobListener) -> Finished:
             ended.append(run(job, stopper, listener))
@@ -73,9 +77,9 @@ def spin(request: Request, emit: Listener, take: Take) -> Spun:
         identify = make_identifier(ground, make_context(request, ground, id, 0))
         binder = make_binder(make_drafter(request, ground, emit), identify, None, emit)
         loop = make_loop(request, ground, Unrecorded(), Callbacks(binder, work, leave), emit)
-        with stopped_by_signals(loop) as caught:
+        with stopped_by_signals(loop) as caught, closing(allotter):
             end = loop.run()
         finished = ended[0] if ended else None
         if finished is not None and finished.outputs:
             take(overlay, finished.outputs)
-        return Spun(finished, exit_code(end.state, caught, loop))
+        return Spun(finished, exit_code(end, caught, loop))

@@ -1,8 +1,11 @@
-"""Which execution a node came to: its own, or the earlier one that stands for it."""
+"""Which execution a node came to, its own or the earlier one that stands for it, and what that left."""
 
 from collections.abc import Callable
 
+from runner.app.input import left_files
+from runner.engine.entry import inputs_from_json
 from runner.errors import ExitCode, MlrunError
+from runner.plan.bind import Left
 from runner.store.record import Execution, NodeRecord, Run
 from runner.store.store import Store
 
@@ -23,6 +26,12 @@ def made_by(
         return None
     execution = earlier.executions.get(node.reused.execution)
     return None if execution is None else (earlier, execution)
+
+
+def left_of(execution: Execution) -> Left:
+    """What an execution left for the nodes downstream. Raises KeyError or TypeError for a damaged record."""
+    job, outputs = execution.job, left_files(execution.id, execution.outputs)
+    return Left(job["parameters"], job["environment"], inputs_from_json(job["inputs"]), outputs, execution.metrics)
 
 
 def _is_lacking(store: Store, run: str) -> bool:

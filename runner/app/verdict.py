@@ -18,7 +18,7 @@ from pathlib import Path
 import runner
 from runner.digest import hash_bytes, hash_json, hash_pieces
 from runner.errors import ExitCode, Location, MlrunError, Problem, Severity
-from runner.spec.model import Pipeline, Project, Step
+from runner.spec.model import Pipeline, Project, Step, Task
 from runner.spec.project import parse_project
 from runner.store.durable import make_folder
 
@@ -69,7 +69,7 @@ def _validate(project: Project) -> list[Problem]:
     return validate(project.tree, project.file)
 
 
-def refuse_broken(project: Project, asked: Iterable[Step | Pipeline], cache: Path | None) -> None:
+def refuse_broken(project: Project, asked: Iterable[Step | Pipeline | Task], cache: Path | None) -> None:
     """Raise MlrunError (code SPEC) with all errors of the items that were asked for; others may have errors."""
     found = _remembered("schema", project.data, project.file, cache, lambda: _validate(project))
     problems = [problem for problem in found if problem.severity is Severity.ERROR]

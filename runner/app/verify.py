@@ -129,6 +129,10 @@ def _title(run: Run, named: Named) -> str:
             return f"the log ({name}){of}"
         case Kind.METRICS:
             return f"the list of metrics{of}"
+        case Kind.DEPLOYMENT:
+            return f"the file `{name}` of a deployment"
+        case Kind.GIVEN:
+            return f"the file `{name}`, which was given to a node that has not run,"
         case Kind.SPEC:
             return f"the YAML file `{name}`"
         case Kind.CODE:

@@ -9,11 +9,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from runner.app.binding import make_drafter
-from runner.app.forecast import Estimate, Fate, Runs, estimate, forecast, make_asker
+from runner.app.forecast import Depends, Estimate, Fate, Runs, Stands, estimate, forecast, make_asker
 from runner.app.ground import Ground, look_ground
 from runner.app.request import Request
 from runner.app.reuse import Reuser, Sight
 from runner.app.run import make_reuser, slots_of
+from runner.app.taken import find_taken, stands_of
 from runner.app.wish import NO_REUSE, Wish
 from runner.digest import Digest
 from runner.engine.entry import job_from_json
@@ -92,7 +93,15 @@ class Outlook:
         identity = self.ground.images.get(str(miss.nearest.job.get("image")))
         # The image of the step may be another by now.
         identity = identity or next(iter(self.ground.images.values()), None)
-        return _evidence(self.reuser.sight, self.ground.store, miss.nearest, self.ground.code.snapshot, identity)
+        return _evidence(self.reuser.sight, self.ground.store, miss.nearest, self._snapshot(miss), identity)
+
+    def _snapshot(self, miss: Miss) -> Digest:
+        """The code of the node that a miss is of."""
+        assert self.ground is not None
+        for name, fate in self.fates.items():
+            if miss is (fate.miss if isinstance(fate, Runs) else fate.besides if isinstance(fate, Depends) else None):
+                return self.ground.code_of(self.plan.nodes[name]).snapshot
+        return self.ground.code.snapshot
 
     def run_of(self, execution: Execution) -> Run | None:
         """The run of an execution that stands for a node, or nearly did."""
@@ -111,16 +120,21 @@ def look_ahead(request: Request, emit: Listener, only: str | None = None) -> Ite
         reuser = make_reuser(request, ground)
         drafter = make_drafter(request, ground, lambda event: None)
         names = None if only is None else above(plan, only)
-        fates = forecast(plan, drafter, reuser, make_asker(request, ground), only=names)
+        taken = find_taken(ground.store, plan)
+        reuser.take(execution for one in taken.values() for execution in one.executions)
+        asker = make_asker(request, ground)
+        fates = forecast(plan, drafter, reuser, asker, only=names, taken=stands_of(taken))
         told = estimate(ground.store, request.place.ref.id, plan, fates, slots_of(request))
         yield Outlook(plan, fates, told, ground, reuser)
 
 
 def _without_reuse(request: Request) -> Outlook:
-    """Everything runs; what it takes is known nevertheless."""
+    """Everything runs that is not taken from another run; what it takes is known nevertheless."""
     plan = request.plan
-    fates = {name: Runs(Miss((Unreusable(NO_REUSE),))) for name in plan.nodes}
     with Store.open(request.settings.store, create=False) as store:
+        taken = stands_of(find_taken(store, plan))
+        runs = Runs(Miss((Unreusable(NO_REUSE),)))
+        fates = {name: Stands(taken[name]) if name in taken else runs for name in plan.nodes}
         return Outlook(plan, fates, estimate(store, request.place.ref.id, plan, fates, slots_of(request)))
 
 
@@ -194,7 +208,7 @@ def _look_back(store: Store, run: Run, execution: Execution, wish: Wish, sight: 
         return Hindsight(run, execution, Miss((Unreusable("it never started"),)), asked, None, None)
     identity = Identity(str(execution.identity["id"]), execution.identity)
     snapshot, images = Digest(job.snapshot), {job.image: identity}
-    reuser = Reuser(store, run.project.id, images, execution.executor, snapshot, wish, execution.id, sight)
+    reuser = Reuser(store, run.project.id, images, execution.executor, wish, execution.id, sight)
     if sight.code(snapshot) is None:
         gone = Unreusable("the code that it ran is not in the store any more")
         return Hindsight(run, execution, Miss((gone,)), asked, None, None)

@@ -276,7 +276,20 @@ ENDPOINT = Shape(
 POLICY = Shape(
     {
         "reuse": Field("", read=lambda value: value if value in (0, "never") else _seconds(value)),
+        "priority": Field("", absent=0),
         "code": Field("pattern of code", listed=True, read=_sorted_texts, absent=[]),
+        "prune": Field(
+            "rule for pruning",
+            Shape(
+                {
+                    "goal": Field("", absent="maximize"),
+                    "rule": Field("", absent="median"),
+                    "warmup": Field("", absent=1),
+                    "startup": Field("", absent=4),
+                    "reduction": Field("", absent=3),
+                }
+            ),
+        ),
     }
 )
 

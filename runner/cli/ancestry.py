@@ -8,9 +8,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from runner.cli.cell import exact_text, local_time, shorten, size_text, value_text
+from runner.cli.cell import local_time, shorten
 from runner.escape import printable
 from runner.lineage.model import Activity, Code, Data, Graph, Left, Presence, Use
+from runner.quantity import exact_text, size_text, value_text
 from runner.spec.phrase import counted
 from runner.state import State
 from runner.store.datum import SCHEME

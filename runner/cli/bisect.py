@@ -10,10 +10,10 @@ import typer
 
 from runner.app.bisect import Bisected, Stopped, Suspect, Trial, bisect, line_of
 from runner.app.bisection import Judgement
+from runner.app.plan import plan_pipeline
 from runner.app.request import Request
 from runner.app.run import Ended, run_plan
 from runner.cli import launch
-from runner.cli.cell import duration_text, value_text
 from runner.cli.display import PlainDisplay
 from runner.cli.launch import Options, Understood
 from runner.cli.option import Table, pipeline_table, step_table
@@ -25,8 +25,9 @@ from runner.cli.terminal import print_json, say
 from runner.errors import ExitCode, MlrunError, did_you_mean, usage_error
 from runner.escape import printable
 from runner.events import Event
-from runner.plan.compile import compile_pipeline, compile_step
+from runner.plan.compile import compile_step
 from runner.provenance.log import CommitInfo, FileStat
+from runner.quantity import duration_text, value_text
 from runner.spec.model import Pipeline, Project, Step
 from runner.spec.phrase import counted
 from runner.spec.project import select_pipeline, select_step
@@ -157,7 +158,9 @@ class _Search:
     def attempt(self, commit: str) -> Ended:
         """Run a commit. Raises MlrunError."""
         understood = self.understand(commit)
-        request = self._request(understood, commit)
+        asked = self._request(understood, commit)
+        # Each run is a step of one search, and no news by itself.
+        request = replace(asked, settings=replace(asked.settings, notify=()))
         if not understood.options.verbose:
             return run_plan(request, _hear_nothing)
         with Relay(PlainDisplay(sys.stderr)) as display:
@@ -170,9 +173,9 @@ class _Search:
         arguments = launch.arguments(options, understood.parsed, secrets)
         launch.refuse_broken(project, subject)
         if isinstance(subject, Step):
-            plan = compile_step(subject, arguments, str(place.root))
+            plan = compile_step(subject, arguments, str(place.root), project.policies.get(subject.name))
         else:
-            plan = compile_pipeline(project, subject, arguments, str(place.root))
+            plan = plan_pipeline(place, project, subject, arguments, options.settings())
         return launch.make_request(place, project, plan, options, secrets)
 
     def of(self, subject: Subject) -> Self:

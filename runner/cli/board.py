@@ -6,11 +6,26 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from runner.cli.group import Group, side_by_side
+from runner.cli.tally import Tally, attention, state_word
 from runner.escape import printable, printable_lines
-from runner.events import Event, Foreseen, LogArrived, MetricsArrived, NodeChanged, RunEnded, RunStarted
+from runner.events import (
+    ApprovalAsked,
+    ApprovalDecided,
+    Event,
+    Foreseen,
+    LogArrived,
+    MetricsArrived,
+    NodeChanged,
+    NodeShown,
+    RunEnded,
+    RunParked,
+    RunStarted,
+    TrialsAdded,
+)
 from runner.job import Stream
 from runner.metrics import strict
-from runner.state import FINAL, State
+from runner.state import DONE, FINAL, State
 
 TAIL_LINES = 20
 _LINE_CAP = 1 << 16
@@ -73,16 +88,40 @@ def _last_state(line: str) -> str:
 
 @dataclass(slots=True)
 class NodeView:
-    """One node as it is shown."""
+    """One node as it is shown, a trial as well. `unit` is the row that it belongs to, `attempts` how many times it was
+    begun."""
 
-    name: str
-    step: str
-    upstream: tuple[str, ...]
+    shown: NodeShown
+    unit: int
     state: State = State.WAITING
     began: float | None = None
+    took: float | None = None
+    attempts: int = 0
     last: NodeChanged | None = None
     metrics: dict[str, object] = field(default_factory=dict)
     tails: dict[Stream, Tail] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Its own, as foreign text."""
+        return self.shown.name
+
+    @property
+    def word(self) -> str:
+        """Its state in a word."""
+        return state_word(self.state, self.last.reason if self.last else None)
+
+    def change(self, event: NodeChanged) -> None:
+        """It moved."""
+        self.state, self.last = event.state, event
+        if event.state is State.STARTING or (event.state is State.RUNNING and self.began is None):
+            self.began = time.monotonic()
+            self.attempts += 1
+        elif event.state in FINAL:
+            since = time.monotonic() - self.began if self.began is not None else None
+            self.took = event.duration if event.duration is not None else since
+        elif event.state is State.WAITING:
+            self.began = None
 
     def measure(self, values: Mapping[str, object]) -> None:
         """Note the numbers of an event, of so many keys as anybody could look at."""
@@ -92,9 +131,9 @@ class NodeView:
 
     def elapsed(self) -> float | None:
         """Seconds since it started, or how long it took."""
-        if self.last and self.last.duration is not None:
-            return self.last.duration
-        return None if self.began is None or self.state in FINAL else time.monotonic() - self.began
+        if self.state in FINAL:
+            return self.took
+        return None if self.began is None else time.monotonic() - self.began
 
     def finish(self) -> "list[Lines]":
         """The unfinished last lines of its log."""
@@ -105,18 +144,34 @@ class NodeView:
         return [line for stream in _STREAMS if stream in self.tails for line in self.tails[stream].current()]
 
 
+@dataclass(slots=True)
+class Unit:
+    """A row: a `node`, which has a `group` if it is a task, or a `group` of nodes alone. `upstream` are rows."""
+
+    title: str
+    node: NodeView | None
+    group: Group | None
+    upstream: tuple[int, ...] = ()
+
+
 Lines = tuple[str, Stream, list[str]]
 """Node, stream and lines."""
 
 
 @dataclass(slots=True)
 class Board:
-    """A run as it is shown."""
+    """A run as it is shown. An event is taken in constant time, however many nodes there are."""
 
     run: RunStarted | None = None
     nodes: dict[str, NodeView] = field(default_factory=dict)
+    units: list[Unit] = field(default_factory=list)
+    tally: Tally[int] = field(default_factory=Tally)
+    """The rows, by their place among them."""
+    asked: dict[str, str] = field(default_factory=dict)
+    """The nodes that await approval, each with the point at which it does."""
+    parked: RunParked | None = None
     ended: RunEnded | None = None
-    foreseen: tuple[int, int, float | None] | None = None
+    foreseen: Foreseen | None = None
     """How many nodes there are, how many of them are reused, and how many seconds the rest is likely to take."""
     recent: deque[str] = field(default_factory=lambda: deque(maxlen=8))
     """The last lines of all nodes together, each with its node's name in a pipeline."""
@@ -125,23 +180,35 @@ class Board:
         """Note an event; returns the whole log lines it completed."""
         match event:
             case RunStarted():
-                self.run = event
-                self.nodes = {node.name: NodeView(node.name, node.step, node.upstream) for node in event.nodes}
-            case Foreseen(nodes, reused, seconds):
-                self.foreseen = nodes, reused, seconds
+                self._begin(event)
+            case Foreseen():
+                self.foreseen = event
             case NodeChanged():
                 node = self.nodes[event.node]
-                node.state, node.last = event.state, event
-                if event.state is State.STARTING:
-                    node.began = time.monotonic()
-                elif event.state in FINAL:
-                    return self._note(node.finish())
+                node.change(event)
+                self._count(node)
+                if event.state is not State.AWAITING_APPROVAL:
+                    self.asked.pop(event.node, None)
+                if event.state in FINAL:
+                    rest = self._note(node.finish())
+                    if event.state in DONE:
+                        # Only of what failed the end of the log is told again.
+                        node.tails.clear()
+                    return rest
+            case TrialsAdded():
+                self._add(event)
+            case ApprovalAsked(name, point):
+                self.asked[name] = point
+            case ApprovalDecided(name):
+                self.asked.pop(name, None)
             case MetricsArrived():
                 self.nodes[event.node].measure(event.values)
             case LogArrived():
                 tail = self.nodes[event.node].tails.setdefault(event.stream, Tail())
                 lines = tail.feed(event.data)
                 return self._note([(event.node, event.stream, lines)] if lines else [])
+            case RunParked():
+                self.parked = event
             case RunEnded():
                 self.ended = event
             case _:
@@ -152,10 +219,64 @@ class Board:
         """The unfinished last lines of all logs, once nothing more will come."""
         return [found for node in self.nodes.values() for found in self._note(node.finish())]
 
+    def group_of(self, node: NodeView) -> Group | None:
+        """The group whose member a node is: that of its task, or of those side by side with it."""
+        unit = self.units[node.unit]
+        return unit.group if unit.node is not node else None
+
+    def best_parameters(self, group: Group) -> Mapping[str, object]:
+        """The values of the best trial of a group."""
+        return self.nodes[group.best.name].shown.parameters if group.best else {}
+
+    def _begin(self, event: RunStarted) -> None:
+        self.run = event
+        rows: dict[str, int] = {}
+        for nodes in side_by_side([node for node in event.nodes if node.trial_of is None]):
+            place, first = len(self.units), nodes[0]
+            rows |= {node.name: place for node in nodes}
+            views = [NodeView(node, place) for node in nodes]
+            self.nodes |= {view.name: view for view in views}
+            upstream = tuple(dict.fromkeys(rows[name] for name in first.upstream if name in rows))
+            if len(nodes) > 1:
+                self.units.append(Unit(f"{first.step} ×{len(nodes)}", None, Group(len(nodes)), upstream))
+            else:
+                group = Group(None, first.goal) if first.kind == "task" else None
+                self.units.append(Unit(first.name, views[0], group, upstream))
+            for view in views:
+                self._count(view)
+        for trial in event.nodes:
+            if trial.trial_of is not None:
+                self._add_trial(trial)
+
+    def _add(self, event: TrialsAdded) -> None:
+        group = self.units[self.nodes[event.node].unit].group
+        if group is not None and event.size is not None:
+            group.size = event.size
+        for trial in event.trials:
+            self._add_trial(trial)
+
+    def _add_trial(self, trial: NodeShown) -> None:
+        if trial.name not in self.nodes and trial.trial_of is not None:
+            self.nodes[trial.name] = NodeView(trial, self.nodes[trial.trial_of].unit)
+            self._count(self.nodes[trial.name])
+
+    def _count(self, node: NodeView) -> None:
+        """Its row, and the group that it is in, know of its state."""
+        unit, group = self.units[node.unit], self.group_of(node)
+        rank = attention(node.state, node.last.reason if node.last else None)
+        if group is not None:
+            group.put(node.name, rank, node.word)
+            if node.state in DONE:
+                group.score(node.name, node.metrics)
+            if unit.node is None:
+                self.tally.put(node.unit, group.rank, group.word)
+        if unit.node is node:
+            self.tally.put(node.unit, rank, node.word)
+
     def _note(self, found: list[Lines]) -> list[Lines]:
         for node, _, lines in found:
             last = lines[-(self.recent.maxlen or 0) :]
-            self.recent.extend(f"{node} │ {line}" if len(self.nodes) > 1 else line for line in last)
+            self.recent.extend(f"{printable(node)} │ {line}" if len(self.nodes) > 1 else line for line in last)
         return found
 
 

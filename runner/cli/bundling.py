@@ -5,12 +5,12 @@ from pathlib import Path
 from runner.app.bundle import Bundled, write_bundle
 from runner.app.container import Images
 from runner.app.executor import open_site
-from runner.cli.cell import size_text
 from runner.cli.terminal import say, show_hint
 from runner.cli.transfer import Ticker
 from runner.errors import usage_error
 from runner.escape import printable
 from runner.executors.docker import DockerExecutor
+from runner.quantity import size_text
 from runner.remote.lane import Lanes
 from runner.remote.meter import Meter
 from runner.settings import load_settings

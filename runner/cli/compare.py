@@ -10,7 +10,7 @@ from runner.app.compare import Comparison, Side, all_nodes, compare, executions_
 from runner.cli.comment import markdown
 from runner.cli.contrast import document, page
 from runner.cli.lineage import find_subject
-from runner.cli.subject import RUN_PREFIX, find, open_store
+from runner.cli.subject import find, open_store
 from runner.cli.table import choose
 from runner.cli.terminal import print_json
 from runner.errors import ExitCode, MlrunError, did_you_mean, usage_error
@@ -18,7 +18,7 @@ from runner.escape import printable
 from runner.lineage.model import Subject
 from runner.reuse.content import CodeKey
 from runner.settings import load_settings
-from runner.store.store import Store
+from runner.store.store import RUN_PREFIX, Store
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

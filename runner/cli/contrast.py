@@ -7,13 +7,15 @@ from typing import Any
 
 from runner.app.compare import Against, Comparison, FileChange, Output, Row, Side
 from runner.cli.cause import tell
-from runner.cli.cell import duration_text, exact_text, local_time, number, padded, shorten, size_text, value_text
+from runner.cli.cell import local_time, padded, shorten
 from runner.cli.table import terminal_width
 from runner.cli.terminal import paint
 from runner.comparison.finding import Likeness
 from runner.digest import Digest, is_digest
 from runner.escape import display_width, printable, printable_lines
+from runner.quantity import duration_text, exact_text, number, size_text, value_text
 from runner.spec.phrase import counted
+from runner.store.record import code_of
 
 FORMAT = 1
 _DIGITS = 12
@@ -86,7 +88,7 @@ def _heads(one: Comparison) -> Iterator[Cells]:
 
 
 def _commit(side: Side) -> str:
-    code = side.run.code
+    code = code_of(side.run, side.execution.node)
     return (code.commit[:_DIGITS] if code.commit else "none") + (", dirty" if code.dirty else "")
 
 
@@ -369,8 +371,8 @@ def _side(side: Side | None) -> dict[str, Any] | None:
         "state": str(one.state),
         "created": one.created,
         "duration": one.duration,
-        "commit": run.code.commit,
-        "dirty": run.code.dirty,
+        "commit": code_of(run, one.node).commit,
+        "dirty": code_of(run, one.node).dirty,
         "snapshot": Digest(one.job.get("snapshot") or run.code.snapshot),
     }
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.cli.cell import exact_text, local_time, size_text
+from runner.cli.cell import local_time
 from runner.cli.page import Page
 from runner.cli.reference import REFERENCE_HELP, find_datum
 from runner.cli.subject import open_store
@@ -14,8 +14,9 @@ from runner.cli.terminal import print_json
 from runner.cli.tombstone import tombstone_text
 from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
+from runner.quantity import exact_text, size_text
 from runner.store.datum import Datum
-from runner.store.record import Execution, Run
+from runner.store.record import Execution, Run, code_of
 from runner.store.ref import KINDS
 from runner.store.store import Store
 
@@ -87,7 +88,7 @@ def _about(run: Run, execution: Execution) -> dict[str, Any]:
         "run": run.id,
         "run_counter": run.counter,
         "project": run.project.name,
-        "commit": run.code.commit,
+        "commit": code_of(run, execution.node).commit,
     }
 
 

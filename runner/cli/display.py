@@ -4,6 +4,7 @@ Listeners are called from several threads: each display has one lock.
 """
 
 import os
+import shlex
 import sys
 import time
 from contextlib import AbstractContextManager
@@ -12,11 +13,15 @@ from types import TracebackType
 from typing import Protocol, Self, TextIO
 
 from runner.cli.board import Board, NodeView, metrics_text
-from runner.cli.cell import COLOURS, ago, duration_text, shorten, size_text
-from runner.cli.table import Column, natural_widths, terminal_width, text_table, total_width
+from runner.cli.cell import COLOURS, ago, shorten
+from runner.cli.desk import Decide, Desk
+from runner.cli.group import WIDE, parameters_text
+from runner.cli.table import terminal_width
 from runner.cli.terminal import paint, put
 from runner.escape import printable, printable_lines
 from runner.events import (
+    ApprovalAsked,
+    ApprovalDecided,
     Event,
     Foreseen,
     ImagePulled,
@@ -25,9 +30,11 @@ from runner.events import (
     NodeChanged,
     Noticed,
     RunEnded,
+    RunParked,
     RunStarted,
 )
 from runner.job import Stream
+from runner.quantity import duration_text, size_text
 from runner.spec.phrase import counted
 from runner.state import FINAL, Reason, State
 
@@ -37,6 +44,12 @@ _PIPED_COLUMNS = 140
 _BETWEEN_LINES = 1.0
 """Seconds between two lines about the same download."""
 
+_FAILURES = 10
+"""So many failed nodes are told with the end of their logs."""
+
+_CHOSEN = 60
+"""Columns for the values of a trial."""
+
 
 class Display(AbstractContextManager["Display"], Protocol):
     """A listener that is entered before the run and left after it."""
@@ -45,6 +58,10 @@ class Display(AbstractContextManager["Display"], Protocol):
 
     def __call__(self, event: Event) -> None:
         """Take an event."""
+        ...
+
+    def attend(self, decide: Decide) -> None:
+        """From now on ask whoever is at the terminal about nodes that await approval."""
         ...
 
 
@@ -62,6 +79,11 @@ class PlainDisplay:
         self._fetched: dict[tuple[str, str], float] = {}
         self._redraws = out.isatty() and os.environ.get("TERM") != "dumb"
         self._partial = ""
+        self._desk: Desk | None = None
+
+    def attend(self, decide: Decide) -> None:
+        """From now on ask whoever is at the terminal about nodes that await approval."""
+        self._desk = Desk(decide, self._ask, keys=False)
 
     def __enter__(self) -> Self:
         return self
@@ -69,6 +91,8 @@ class PlainDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._desk is not None:
+            self._desk.close()
         with self._lock:
             self._show_partial("")
             for found in self.board.remainders():
@@ -86,6 +110,14 @@ class PlainDisplay:
                 put(text, sys.stderr)
             if isinstance(event, LogArrived) and self._redraws and len(self.board.nodes) == 1:
                 self._show_partial(self.board.nodes[event.node].tails[event.stream].partial())
+        if asks(event, self._desk) and self._desk is not None and self._desk.look(self.board.asked):
+            self._ask()
+
+    def _ask(self) -> None:
+        """Put the question that there is now."""
+        question = self._desk.question() if self._desk else None
+        if question is not None:
+            put(question.rstrip(), sys.stderr)
 
     def _log(self, node: str, stream: Stream, lines: list[str]) -> None:
         target = sys.stderr if stream == "stderr" and self._out is sys.stdout else self._out
@@ -105,10 +137,16 @@ class PlainDisplay:
         match event:
             case RunStarted():
                 return f"{event.kind} `{printable(event.name)}` (run {event.counter}) with {event.executor}"
-            case Foreseen(nodes, reused, seconds):
-                return start_sentence(nodes, reused, seconds)
-            case NodeChanged() if event.state in FINAL or event.state in {State.RUNNING, State.STOPPING}:
-                return change_sentence(self.board.nodes[event.node], event)
+            case Foreseen():
+                return start_sentence(event)
+            case NodeChanged() if self._is_told(event):
+                return change_sentence(self.board.nodes[event.node], event, self._count(event))
+            case ApprovalAsked(node, point) if self.board.run:
+                return f"{printable(node)}: {approval_sentence(self.board.run.counter, node, point)}"
+            case ApprovalDecided():
+                return decided_sentence(event)
+            case RunParked():
+                return parked_sentence(event)
             case Noticed():
                 return notice_sentence(event)
             case ImagePulled() if self._pulled.get(event.image) != event.text:
@@ -118,6 +156,23 @@ class PlainDisplay:
                 return self._fetch_sentence(event)
             case _:
                 return None
+
+    def _is_told(self, event: NodeChanged) -> bool:
+        """Whether a line is worth it: of many that do the same only how they end."""
+        if event.state in FINAL or event.state is State.STOPPING or event.reason is Reason.RETRY:
+            return True
+        if event.state is State.AWAITING_APPROVAL:
+            # The question itself is told by another event; this is what whoever answers has to know.
+            return event.detail is not None
+        group = self.board.group_of(self.board.nodes[event.node])
+        return event.state is State.RUNNING and (group is None or len(group.members) <= WIDE)
+
+    def _count(self, event: NodeChanged) -> str:
+        """How many of those that do the same are over, with this one: ` [38/50]`."""
+        group = self.board.group_of(self.board.nodes[event.node])
+        if group is None or event.state not in FINAL:
+            return ""
+        return f" [{group.over}/{group.size}]" if group.size is not None else f" [{group.over}]"
 
     def _fetch_sentence(self, event: InputFetched) -> str | None:
         """A line a second at most, and one at the end."""
@@ -144,14 +199,23 @@ def stand_words(detail: str, age: float | None) -> str:
     return printable(detail) + (f", {ago(age)}" if age is not None else "")
 
 
-def start_sentence(nodes: int, reused: int, seconds: float | None) -> str:
-    """`12 nodes, 9 reused, about 4 min`: only what is known."""
-    pieces = [counted(nodes, "node")]
-    if reused:
-        pieces.append("all reused" if reused == nodes else f"{reused} reused")
-    if seconds is not None and reused < nodes:
-        pieces.append(about(seconds))
+def start_sentence(told: Foreseen) -> str:
+    """`12 nodes, 9 reused, 3 of 20 trials reused, about 4 min`: only what is known."""
+    pieces = [counted(told.nodes, "node")]
+    if told.reused:
+        pieces.append("all reused" if told.reused == told.nodes else f"{told.reused} reused")
+    if told.reused < told.nodes:
+        pieces += [trials_words(told.trials, told.trials_reused, at_least=told.at_least)] if told.trials else []
+        pieces += [about(told.seconds)] if told.seconds is not None else []
     return ", ".join(pieces)
+
+
+def trials_words(size: int, reused: int, *, at_least: bool) -> str:
+    """`20 trials`, `3 of 20 trials reused`, `all of 20 trials reused`."""
+    many = counted(size, "trial")
+    if not reused:
+        return many
+    return f"{'at least ' if at_least else ''}{'all' if reused == size else f'{reused:,}'} of {many} reused"
 
 
 def about(seconds: float) -> str:
@@ -163,10 +227,12 @@ def about(seconds: float) -> str:
     return f"about {duration_text(round(seconds / 60) * 60)}"
 
 
-def change_sentence(node: NodeView, event: NodeChanged) -> str:
-    """What became of a node, in one line."""
-    state = paint(event.state, COLOURS.get(event.state, "0"), sys.stderr)
-    words = [f"{printable(event.node)}: {state}"]
+def change_sentence(node: NodeView, event: NodeChanged, count: str = "") -> str:
+    """What became of a node, in one line; a trial has the values that were chosen for it. `count` stands behind."""
+    chosen = shorten(parameters_text(node.shown.parameters), _CHOSEN)
+    name = printable(event.node) + (f" ({chosen})" if chosen else "")
+    state = "failed" if event.reason is Reason.RETRY else node.word
+    words = [f"{name}: {paint(state, COLOURS.get(event.state, '0'), sys.stderr)}{count}"]
     if event.state is State.REUSED:
         words += [stand_words(event.detail or "", event.age), metrics_text(node.metrics, 80)]
         return " ".join(word for word in words if word)
@@ -176,11 +242,48 @@ def change_sentence(node: NodeView, event: NodeChanged) -> str:
         words.append(f"in {duration_text(event.duration)}")
     if event.state is State.STOPPING:
         words.append("- " + stopping_words(event))
+    elif event.reason is Reason.RETRY or event.state is State.AWAITING_APPROVAL:
+        words.append(f"- {printable_lines(event.detail or '')}")
+    elif event.reason is Reason.PRUNED and event.detail is None:
+        words.append(metrics_text(node.metrics, 80))
     elif (event.state in FINAL and event.state is not State.SUCCEEDED) or event.reason is Reason.STOP_CONDITION:
         words.append("- " + why(event))
     elif event.state is State.SUCCEEDED and node.metrics:
         words.append(metrics_text(node.metrics, 80))
-    return " ".join(words)
+    elif event.state is State.SUCCEEDED and event.detail:
+        words.append(f"- {printable_lines(event.detail)}")
+    return " ".join(filter(None, words))
+
+
+def approval_command(verb: str, counter: int, node: str) -> str:
+    """What lets a node go on (`approve`) or not (`reject`), from any terminal."""
+    return printable(f"mlrun {verb} run:{counter} {shlex.quote(node)}")
+
+
+def approval_sentence(counter: int, node: str, point: str) -> str:
+    """What has to be typed, by whom it may concern."""
+    yes, no = (approval_command(verb, counter, node) for verb in ("approve", "reject"))
+    return f"awaiting approval ({point}): `{yes}` lets it go on, `{no}` does not"
+
+
+def decided_sentence(event: ApprovalDecided) -> str:
+    """Who said so."""
+    return f"{printable(event.node)}: {'approved' if event.approved else 'rejected'} by {printable(event.by)}"
+
+
+def parked_sentence(event: RunParked) -> str:
+    """Nobody waits here any more: what goes on with the run."""
+    commands = [f"`{approval_command('approve', event.counter, node)}`" for node in event.nodes[:3]]
+    more = f" and {len(event.nodes) - 3} more" if len(event.nodes) > 3 else ""
+    return f"run {event.counter} is parked until it is approved: {', '.join(commands)}{more}"
+
+
+def asks(event: Event, desk: Desk | None) -> bool:
+    """Whether what is to be asked may be another after this."""
+    return desk is not None and (
+        isinstance(event, ApprovalAsked | ApprovalDecided)
+        or (isinstance(event, NodeChanged) and event.node == desk.node)
+    )
 
 
 def stopping_words(event: NodeChanged) -> str:
@@ -190,7 +293,7 @@ def stopping_words(event: NodeChanged) -> str:
 
 def why(event: NodeChanged) -> str:
     """Why it did not succeed: the reason with the sentence that was found for it, else with the exit code."""
-    if event.detail and event.reason in {Reason.EXIT, Reason.STOP}:
+    if event.detail and event.reason in {Reason.EXIT, Reason.STOP, Reason.TRIAL}:
         return printable_lines(event.detail)
     parts = [str(event.reason)] if event.reason else []
     if event.detail:
@@ -200,40 +303,24 @@ def why(event: NodeChanged) -> str:
     return ", ".join(parts)
 
 
-def final_table(board: Board) -> str:
-    """One line per node: state, execution, duration and as many metrics as the terminal is wide."""
-    nodes = board.nodes.values()
-    rows = [(printable(node.name), str(node.state), _number(node), duration_text(node.elapsed())) for node in nodes]
-    taken = total_width([*natural_widths(_COLUMNS[:-1], rows), 0])
-    room = max(20, (terminal_width(sys.stdout) or _PIPED_COLUMNS) - taken)
-    metrics = (metrics_text(node.metrics, room) for node in nodes)
-    return text_table(_COLUMNS, [(*row, text) for row, text in zip(rows, metrics, strict=True)])
-
-
-_COLUMNS = (
-    Column("node"),
-    Column("state", colours=COLOURS),
-    Column("execution"),
-    Column("duration"),
-    Column("metrics"),
-)
-
-
-def _number(node: NodeView) -> str:
-    return f"#{node.last.execution}" if node.last and node.last.execution is not None else ""
-
-
 def failures(board: Board) -> list[str]:
-    """For each failed node its work folder; in a pipeline, why it failed and its last log lines again, too."""
+    """For each failed node its work folder; in a pipeline, why it failed and its last log lines again, too. Of very
+    many only the first are told of so."""
+    failed = [node for node in board.nodes.values() if node.state is State.FAILED and node.last is not None]
     lines: list[str] = []
-    for node in board.nodes.values():
-        if node.state is not State.FAILED or node.last is None:
+    for node in failed[:_FAILURES]:
+        last = node.last
+        if last is None:
             continue
         if len(board.nodes) > 1:
-            lines.append(f"{paint('failed:', '31;1', sys.stderr)} {printable(node.name)}: {why(node.last)}")
+            lines.append(f"{paint('failed:', '31;1', sys.stderr)} {printable(node.name)}: {why(last)}")
             lines += [f"  │ {line}" for line in node.tail()]
-        if node.last.work:
-            lines.append(f"its folder is kept: `bash {node.last.work}/rerun.sh` repeats it by hand")
+        if last.work:
+            lines.append(f"its folder is kept: `bash {last.work}/rerun.sh` repeats it by hand")
+    if more := failed[_FAILURES:]:
+        names = ", ".join(printable(node.name) for node in more[:_FAILURES])
+        dots = ", …" if len(more) > _FAILURES else ""
+        lines.append(f"{paint('failed:', '31;1', sys.stderr)} {len(more)} more: {names}{dots}")
     return lines
 
 

@@ -14,7 +14,6 @@ import typer
 from runner import __version__
 from runner.app.executor import AUTO, open_site
 from runner.app.place import locate
-from runner.cli.cell import size_text
 from runner.cli.terminal import paint, print_json
 from runner.errors import ExitCode, MlrunError
 from runner.escape import printable, printable_lines
@@ -22,6 +21,7 @@ from runner.executors import EXECUTORS, Site
 from runner.executors.docker import DockerExecutor
 from runner.job import Probe
 from runner.provenance.git import find_repository
+from runner.quantity import size_text
 from runner.settings import Settings, load_settings, settings_file
 from runner.store.filesystem import can_clone, look
 from runner.store.history import unreadable_runs

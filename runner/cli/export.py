@@ -89,7 +89,7 @@ def export_run(
         sys.stdout.flush()
         sys.stdout.buffer.write(made)
     else:
-        _write(Path(output), made)
+        write_file(Path(output), made)
         say(f"wrote {printable(output)}")
     return ExitCode.OK
 
@@ -104,7 +104,8 @@ def _ended(subject: str) -> Found:
     return found
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; a pipe or a device is written to. Raises MlrunError (USAGE, DISK)."""
     try:
         if path.exists() and not path.is_file():
             # A pipe or a device, whose name stays what it is.

@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from runner.app.forecast import Asks, Depends, Estimate, Fails, Fate, Runs, Stands
+from runner.app.forecast import Asks, Depends, Estimate, Fails, Fate, Runs, Stands, Sweeps, stands
 from runner.app.why import Outlook
 from runner.cli.cause import Evidence, summary, tell
-from runner.cli.cell import size_text
 from runner.cli.display import about, stand_words
+from runner.engine.callback import Stand
 from runner.escape import printable
 from runner.plan.address import public
-from runner.reuse.decide import Miss
+from runner.quantity import size_text
+from runner.reuse.decide import Miss, Unreusable
 from runner.spec.phrase import counted
 from runner.store.record import Execution, Run
 
@@ -20,7 +21,13 @@ WORDS: Mapping[type[Fate], str] = {
     Depends: "depends",
     Asks: "asks",
     Fails: "fails",
+    Sweeps: "runs",
 }
+
+
+def fate_word(fate: Fate) -> str:
+    """The fate of a node in a word."""
+    return WORDS[Stands if stands(fate) else type(fate)]
 
 
 def fate_sentence(fate: Fate, outlook: Outlook) -> str:
@@ -38,6 +45,30 @@ def fate_sentence(fate: Fate, outlook: Outlook) -> str:
             return f"asks {', '.join(map(printable, addresses))}"
         case Fails(error):
             return f"fails: {printable(error.message)}"
+        case Sweeps():
+            return sweep_words(fate)
+
+
+def sweep_words(fate: Sweeps) -> str:
+    """What becomes of the trials of a task, as far as that is known."""
+    many = counted(fate.size, "trial") + (" at most" if fate.may_stop else "")
+    if fate.never is not None:
+        return f"runs: {many}; {fate.never}"
+    if fate.is_whole:
+        return f"reused: all of {many}"
+    reused = len(fate.stands)
+    if fate.waits:
+        found = f"{reused:,} of the first {fate.looked_at:,} reused"
+        return f"runs: {many}, {found}; what comes after depends on how those come out"
+    if fate.is_cut:
+        return f"runs: {many}, at least {reused:,} reused; {fate.looked_at:,} were looked at"
+    return f"runs: {many}" + (f", {reused:,} reused" if reused else "")
+
+
+def trial_lines(fate: Sweeps) -> Iterator[str]:
+    """What stands for the trials of a task."""
+    for name, stand in fate.stands.items():
+        yield f"  {printable(name)}: {stand_words(stand.detail, stand.age)}"
 
 
 def depends_words(upstream: Sequence[str]) -> str:
@@ -63,7 +94,7 @@ def estimate_words(told: Estimate) -> str:
 
 def head_words(fates: Mapping[str, Fate]) -> str:
     """How many nodes have which fate: `12 nodes would run`, or `12 nodes: 9 reused, 1 runs, 2 depend on others`."""
-    reused = sum(isinstance(fate, Stands) for fate in fates.values())
+    reused = sum(map(stands, fates.values()))
     depends = sum(isinstance(fate, Depends | Asks) for fate in fates.values())
     runs = len(fates) - reused - depends
     total = counted(len(fates), "node")
@@ -83,7 +114,9 @@ def outlook_text(outlook: Outlook) -> str:
     lines = [f"{plan.kind} `{printable(plan.name)}`: {head_words(outlook.fates)}"]
     for node in plan.nodes.values():
         after = f" after {', '.join(node.upstream)}" if node.upstream else ""
-        lines.append(printable(f"  {node.name}: step `{node.step.name}` in `{node.step.image}`{after}"))
+        what = f"step `{node.step.name}` in `{node.step.image}`"
+        what = f"deployment `{node.step.name}`" if node.kind == "deployment" else what
+        lines.append(printable(f"  {node.name}: {what}{after}"))
         lines += [f"    {fate_sentence(outlook.fates[node.name], outlook)}"] if outlook.reuser else []
         lines += [printable(f"    {name} = {value}") for name, value in node.parameters.items()]
         lines += [printable(f"    {name} is a secret") for name in node.secrets]
@@ -116,6 +149,8 @@ def outlook_json(outlook: Outlook) -> dict[str, Any]:
             "seconds": told.seconds,
             "memory": told.memory,
             "output_bytes": told.output_bytes,
+            "trials": told.trials.size,
+            "trials_reused": told.trials.reused,
         },
     }
 
@@ -123,16 +158,19 @@ def outlook_json(outlook: Outlook) -> dict[str, Any]:
 def node_json(name: str, outlook: Outlook) -> dict[str, Any]:
     """One node of it."""
     node, fate = outlook.plan.nodes[name], outlook.fates[name]
-    head = {"name": name, "step": node.step.name, "image": node.step.image, "fate": WORDS[type(fate)]}
+    head = {"name": name, "step": node.step.name, "image": node.step.image, "fate": fate_word(fate)}
     return head | dict(_details(fate, outlook))
 
 
 def _details(fate: Fate, outlook: Outlook) -> Iterator[tuple[str, Any]]:
     match fate:
         case Stands(stand):
-            yield "execution", stand.reused.execution
-            yield "counter", stand.reused.counter
-            yield "run", stand.reused.run
+            if stand.reused is not None:
+                yield "execution", stand.reused.execution
+                yield "counter", stand.reused.counter
+                yield "run", stand.reused.run
+            if stand.trials:
+                yield "trials", [_trial_json(name, one) for name, (_, one) in stand.trials.items()]
             yield "age", round(stand.age, 3)
         case Runs(miss):
             yield from miss_json(miss, outlook).items()
@@ -144,6 +182,17 @@ def _details(fate: Fate, outlook: Outlook) -> Iterator[tuple[str, Any]]:
             yield "addresses", list(addresses)
         case Fails(error):
             yield "error", error.message
+        case Sweeps():
+            yield "size", fate.size
+            yield "looked_at", fate.looked_at
+            yield "trials", [_trial_json(name, one) for name, one in fate.stands.items()]
+            if fate.never is not None:
+                yield "causes", causes_json(Miss((Unreusable(fate.never),)), None)
+
+
+def _trial_json(name: str, stand: Stand) -> dict[str, Any]:
+    """A trial for which an execution stands."""
+    return {"name": name} | {"execution": stand.reused.execution if stand.reused else None}
 
 
 def miss_json(miss: Miss, outlook: Outlook) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 import typer
 
-from runner.cli.cell import size_text
 from runner.cli.terminal import print_json, say
 from runner.cli.transfer import Accept, All, From, Json, There, bring, pulled_document, show_refused
 from runner.errors import usage_error
+from runner.quantity import size_text
 from runner.spec.phrase import counted
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -40,5 +40,6 @@ def fetch(
     if json:
         print_json(pulled_document(pulled))
     received = f"{counted(pulled.received, 'object')} ({size_text(pulled.received_bytes)})"
-    say(f"{counted(len(pulled.new), 'new run')}, {received} received")
+    renewed = f", {counted(len(pulled.renewed), 'run')} gone on with" if pulled.renewed else ""
+    say(f"{counted(len(pulled.new), 'new run')}{renewed}, {received} received")
     return show_refused(pulled.refused)

@@ -13,7 +13,7 @@ from runner.app.place import locate
 from runner.app.verdict import find_problems
 from runner.cli.stdin import STDIN, read_stdin
 from runner.cli.table import choose, terminal_width
-from runner.cli.terminal import paint, show_hint, show_warning
+from runner.cli.terminal import can_draw, paint, show_hint, show_warning
 from runner.drawing import document, dot, mermaid, svg, text
 from runner.drawing.graph import draw
 from runner.drawing.model import Drawing
@@ -159,17 +159,9 @@ def _render_text(drawings: Sequence[Drawing], *, to_file: bool) -> str:
         return paint(piece, code, sys.stdout) if code else piece
 
     return "\n\n".join(
-        text.render(drawing, terminal_width(sys.stdout), ascii=not _can_draw(), paint=painted) for drawing in drawings
+        text.render(drawing, terminal_width(sys.stdout), ascii=not can_draw(sys.stdout), paint=painted)
+        for drawing in drawings
     )
-
-
-def _can_draw() -> bool:
-    """Whether the letters of the output have the signs of a drawing."""
-    try:
-        "●│┆├╰─→×−…".encode(sys.stdout.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
 
 
 def _write(path: Path, page: str) -> None:

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from runner.cli.cell import size_text
 from runner.cli.subject import find_execution
 from runner.cli.table import Column, print_table
 from runner.cli.terminal import print_json, say
@@ -24,6 +23,7 @@ from runner.errors import ExitCode, did_you_mean, usage_error
 from runner.escape import printable
 from runner.job import InputFile, JobInput
 from runner.plan.address import public
+from runner.quantity import size_text
 from runner.settings import settings_file
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)

@@ -1,9 +1,9 @@
-"""What the verbs that run steps share: their common options, the run itself on a display, and how its end is told."""
+"""What the verbs that run steps share: their common options, and how a command line becomes a run."""
 
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, Generic, Self, TypeVar
@@ -17,16 +17,18 @@ from runner.app.request import Request, open_project
 from runner.app.run import Ended, run_plan
 from runner.app.secret import Secrets, load_secrets
 from runner.app.wish import Wish, believed_sources
-from runner.cli.board import Board
-from runner.cli.display import Display, PlainDisplay, ended_sentence, failures, final_table, notice_sentence
+from runner.cli.background import in_background
+from runner.cli.display import notice_sentence
 from runner.cli.option import OwnOption, Parsed, Table, parse
+from runner.cli.presentation import attended, on_display
 from runner.cli.relay import Relay
-from runner.cli.terminal import colourful, print_json, put, say
+from runner.cli.terminal import print_json, say
 from runner.errors import ExitCode, MlrunError, did_you_mean, usage_error
 from runner.escape import printable
 from runner.events import Event, Noticed
 from runner.plan.address import public
 from runner.plan.model import Arguments, Plan
+from runner.provenance.host import who
 from runner.reuse.content import CodeKey
 from runner.settings import (
     Settings,
@@ -37,9 +39,7 @@ from runner.settings import (
     network_name,
     open_door,
 )
-from runner.spec.model import Pipeline, Project, Step
-from runner.state import State
-from runner.store.record import Run, to_json
+from runner.spec.model import Pipeline, Project, Step, Task
 
 Image = Annotated[str | None, typer.Option("--image", metavar="I", help="Run in this image instead of the file's.")]
 ExecutorOption = Annotated[
@@ -60,6 +60,7 @@ EnvFile = Annotated[
 Commit = Annotated[
     str | None, typer.Option("--commit", metavar="REV", help="Run the code and the file of this commit.")
 ]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="Its number, `run:N`, `latest` or the start of its id.")]
 Yaml = Annotated[str | None, typer.Option("--yaml", metavar="FILE", help="Use this file instead of `valohai.yaml`.")]
 NoGit = Annotated[bool, typer.Option("--no-git", help="Go on outside git: the folder is recorded as it is.")]
 KeepGoing = Annotated[
@@ -91,6 +92,10 @@ CodeKeyOption = Annotated[
     str | None,
     typer.Option("--code-key", metavar="K", help="What of a Python file counts: syntax (the default) or bytes."),
 ]
+Detach = Annotated[
+    bool, typer.Option("--detach", help="Run in the background: print `run:N` and return as soon as it is recorded.")
+]
+AutoApprove = Annotated[bool, typer.Option("--auto-approve", help="Approve whatever awaits approval, in your name.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the record of the run as JSON; logs go to stderr.")]
 
@@ -120,6 +125,8 @@ class Options:
     code_key: str | None
     dry_run: bool
     json: bool
+    detach: bool | None
+    auto_approve: bool | None
 
     @classmethod
     def of(cls, context: typer.Context) -> Self:
@@ -136,9 +143,7 @@ class Options:
             settings = replace(settings, network=network_name(self.network))
         if self.code_key:
             settings = replace(settings, code_key=code_key_name(self.code_key))
-        doors = (*settings.mounts, *map(open_door, self.allow_mount or ()))
-        devices = (*settings.devices, *([ALL] if self.allow_devices else []))
-        return replace(settings, jobs=self.jobs or settings.jobs, mounts=doors, devices=devices)
+        return with_grants(settings, self.jobs, self.allow_mount, allow_devices=self.allow_devices)
 
     def gpu_count(self) -> int | None:
         """`--gpus` as a number, -1 for all of them. Raises MlrunError (code USAGE)."""
@@ -159,6 +164,15 @@ class Options:
                 raise usage_error(f"`{name}` is set by mlrun itself", hint="choose another name for your own variable")
             values[name] = value
         return values
+
+
+def with_grants(
+    settings: Settings, jobs: int | None, allow_mount: list[str] | None, *, allow_devices: bool
+) -> Settings:
+    """Settings with what the command line grants besides. Raises MlrunError (code USAGE)."""
+    doors = (*settings.mounts, *map(open_door, allow_mount or ()))
+    devices = (*settings.devices, *([ALL] if allow_devices else []))
+    return replace(settings, jobs=jobs or settings.jobs, mounts=doors, devices=devices)
 
 
 AGENT_CONTROLS = {"VH_NO_DATA_CACHE", "VH_NO_IMAGE_CACHE", "VH_CLEAN", "VH_CPU_LIMIT", "VH_DOCKER_NETWORK"}
@@ -269,11 +283,15 @@ def _ahead(rest: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def refuse_broken(project: Project, subject: Step | Pipeline) -> None:
-    """Raise MlrunError (code SPEC) if the file has errors in a step, or in a pipeline or the steps of its nodes."""
+def refuse_broken(project: Project, subject: Step | Pipeline | Task) -> None:
+    """Raise MlrunError (code SPEC) if the file has errors in a step, in a task or its step, or in a pipeline or the
+    tasks and steps of its nodes."""
     nodes = subject.nodes if isinstance(subject, Pipeline) else ()
-    steps = (project.steps.get(node.step or "") for node in nodes)
-    verdict.refuse_broken(project, [subject, *(step for step in steps if step)], cache_folder())
+    tasks = [task for node in nodes if (task := project.tasks.get(node.task or "")) is not None]
+    names = [*(node.step for node in nodes), *(task.step for task in tasks)]
+    names += [subject.step] if isinstance(subject, Task) else []
+    steps = [step for name in names if (step := project.steps.get(name or "")) is not None]
+    verdict.refuse_broken(project, [subject, *tasks, *steps], cache_folder())
 
 
 def make_request(place: Place, project: Project, plan: Plan, options: Options, secrets: Secrets) -> Request:
@@ -292,13 +310,17 @@ def make_request(place: Place, project: Project, plan: Plan, options: Options, s
         gpus=options.gpu_count(),
         secrets=secrets.values,
         reuse=_wish(project, plan, options, settings),
+        approver=who() if options.auto_approve else None,
     )
 
 
 def _wish(project: Project, plan: Plan, options: Options, settings: Settings) -> Wish:
-    """What the command line and the file want of reuse: pipelines want it, single steps do not. Raises MlrunError."""
+    """What the command line and the file want of reuse: pipelines and tasks want it, single steps do not. Raises
+    MlrunError."""
     if plan.kind == "pipeline":
         on = project.pipelines[plan.name].reuse_executions is not False and not options.no_reuse
+    elif plan.kind == "task":
+        on = not options.no_reuse
     else:
         on = bool(options.reuse)
     nodes = frozenset(plan.nodes)
@@ -317,52 +339,14 @@ def launch(
     request = make_request(place, project, plan, options, secrets)
     if options.dry_run:
         return _tell_outlook(request, json=options.json)
-    with Relay(_choose_display(plan.kind, json=options.json)) as display:
-        if pause:
-            request = replace(request, settle=display.settle)
-        ended = run_plan(request, display)
-    try:
-        _tell_end(ended, display.board, options)
-    except OSError as error:
-        # How the run ended counts more than whether it can be told.
-        if ended.exit == ExitCode.OK and not isinstance(error, BrokenPipeError):
-            raise
-    return ended.exit
+    if options.detach:
+        return in_background(request.settings.store, partial(run_plan, request), json=options.json)
 
+    def run(display: Relay) -> Ended:
+        paused = replace(request, settle=display.settle) if pause else request
+        return run_plan(attended(paused, display), display)
 
-def _choose_display(kind: str, *, json: bool) -> Display:
-    """Live for pipelines on a terminal; else plain, with the programs' output on stderr if stdout is for JSON."""
-    if json:
-        return PlainDisplay(sys.stderr)
-    if kind == "pipeline" and colourful(sys.stderr) and sys.stdout.isatty():
-        # Not at the top: piped runs do without the weight of rich.
-        from runner.cli.live import LiveDisplay
-
-        return LiveDisplay()
-    return PlainDisplay(sys.stdout)
-
-
-def _tell_end(ended: Ended, board: Board, options: Options) -> None:
-    run = ended.run
-    for line in failures(board):
-        put(line, sys.stderr)
-    if options.json:
-        print_json(to_json(run))
-    elif run.kind == "pipeline":
-        put(final_table(board), sys.stdout)
-    if board.ended:
-        put(ended_sentence(board.ended, run.kind), sys.stderr)
-    if run.state is State.SUCCEEDED and (words := _outputs_of(run)):
-        say(f"outputs: `mlrun outputs {words}` lists them, `-d DIR` copies them out")
-
-
-def _outputs_of(run: Run) -> str:
-    """What names the last outputs of a run: its own execution, or else the node for which an earlier one stands; empty
-    where there are none."""
-    if any(execution.outputs for execution in run.executions.values()):
-        return str(list(run.executions.values())[-1].counter)
-    reused = [node.name for node in run.nodes.values() if node.reused is not None]
-    return f"run:{run.counter} --node {printable(shlex.quote(reused[-1]))}" if reused else ""
+    return on_display(plan.kind, run, json=options.json)
 
 
 def _tell_outlook(request: Request, *, json: bool) -> int:

@@ -12,7 +12,7 @@ import typer
 from runner.app.lineage import data_subject, execution_subject, find_lineage, run_subject
 from runner.cli.ancestry import render
 from runner.cli.reference import find_data
-from runner.cli.subject import RUN_PREFIX, Found, find, open_store
+from runner.cli.subject import Found, find, open_store
 from runner.cli.table import choose, terminal_width
 from runner.cli.terminal import paint, print_json, say
 from runner.digest import hash_file
@@ -24,7 +24,7 @@ from runner.lineage.trace import Bounds
 from runner.spec.phrase import counted
 from runner.store.identity import is_id
 from runner.store.ref import LATEST
-from runner.store.store import Store
+from runner.store.store import RUN_PREFIX, Store
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

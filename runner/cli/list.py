@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner.cli.cell import COLOURS, duration_text, local_time, now, number, relative_time, value_text
+from runner.cli.cell import COLOURS, local_time, now, relative_time
 from runner.cli.row import EXECUTION_FIELDS, METRIC, RUN_FIELDS, Row, sort_rows
-from runner.cli.subject import Listing, list_executions, list_keys, list_runs
+from runner.cli.subject import Listing, list_executions, list_keys, list_of_run, list_runs
 from runner.cli.table import (
     Column,
     Format,
@@ -27,6 +27,7 @@ from runner.cli.table import (
 from runner.cli.terminal import print_json, say
 from runner.errors import ExitCode, did_you_mean, usage_error
 from runner.escape import printable
+from runner.quantity import duration_text, number, value_text
 from runner.state import Reason
 
 if TYPE_CHECKING:
@@ -72,6 +73,10 @@ def show_list(
     where: Annotated[
         str | None, typer.Option("--where", metavar="CONDITION", help="Only rows for which this holds; see above.")
     ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", metavar="RUN", help="Only those of this run, trials too: N, latest or its id's start."),
+    ] = None,
     sort: Annotated[
         str | None, typer.Option("--sort", metavar="KEY", help="Sort by this key, smallest first; else newest first.")
     ] = None,
@@ -106,7 +111,13 @@ def show_list(
     names = _split(columns)
     moment = now()
     bound = limit if limit is not None else _LIMIT if shape in {Format.TABLE, Format.MD} else 0
-    listing = _listing(chosen, condition, sort, names, moment, bound, reverse=reverse, all_projects=all_projects)
+    if run is not None and chosen is What.RUNS:
+        raise usage_error("`--run` chooses among executions", hint=f"`mlrun show run:{printable(run)}` shows the run")
+    listing = (
+        list_of_run(moment, run)
+        if run is not None
+        else _listing(chosen, condition, sort, names, moment, bound, reverse=reverse, all_projects=all_projects)
+    )
     kept = _select(listing.rows, chosen, condition, sort, names, reverse=reverse)
     shown = listing.complete(kept[:bound] if bound else kept)
     _write(shown, chosen, shape, names, moment)

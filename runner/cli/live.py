@@ -1,61 +1,41 @@
-"""How a pipeline looks on a terminal while it runs: a live table of the graph's nodes. The only home of `rich`."""
+"""How a run looks on a terminal while it lasts: a scene that is drawn again and again. The only home of `rich`."""
 
 from contextlib import suppress
 from threading import Lock
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
+from rich.control import Control
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.segment import ControlType
 from rich.text import Text
 
-from runner.cli.board import Board, NodeView, metrics_text
-from runner.cli.cell import duration_text
-from runner.cli.display import fetch_sentence, notice_sentence, stand_words, start_sentence, stopping_words, why
-from runner.escape import printable
-from runner.events import Event, ImagePulled, InputFetched, NodeChanged, Noticed, RunStarted
-from runner.state import FINAL, Reason, State
-
-_SIGNS = {
-    State.WAITING: "·",
-    State.READY: "·",
-    State.QUEUED: "·",
-    State.STARTING: "▸",
-    State.RUNNING: "▸",
-    State.STOPPING: "■",
-    State.SUCCEEDED: "✓",
-    State.REUSED: "=",
-    State.FAILED: "✗",
-    State.STOPPED: "■",
-    State.INTERRUPTED: "✗",
-    State.SKIPPED: "-",
-}
-
-_STYLES = {
-    State.SUCCEEDED: "green",
-    State.REUSED: "dim green",
-    State.FAILED: "bold red",
-    State.STOPPED: "yellow",
-    State.STOPPING: "yellow",
-    State.RUNNING: "cyan",
-    State.STARTING: "cyan",
-}
+from runner.cli.board import Board
+from runner.cli.desk import Decide, Desk
+from runner.cli.display import asks, decided_sentence, notice_sentence, parked_sentence
+from runner.cli.scene import Scene
+from runner.events import ApprovalDecided, Event, ImagePulled, InputFetched, NodeChanged, Noticed, RunParked, RunStarted
 
 
 class LiveDisplay:
-    """A table of the nodes with state, time and metrics, and below it the last lines of what runs."""
+    """The nodes of a run with state, time and metrics, and below them the last lines of what runs."""
 
     def __init__(self) -> None:
         self.board = Board()
         self._lock = Lock()
-        self._pulls: dict[str, ImagePulled] = {}
-        self._fetches: dict[tuple[str, str], InputFetched] = {}
+        self._scene = Scene(self.board)
+        self._desk: Desk | None = None
+        self._shown: tuple[int, tuple[int, ...]] = (0, ())
+        """The width of the terminal when it was drawn last, and those of the lines."""
         self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         self._live = Live(
             console=self._console, get_renderable=self._draw, refresh_per_second=8, transient=True, screen=False
         )
+
+    def attend(self, decide: Decide) -> None:
+        """From now on ask whoever is at the terminal about nodes that await approval."""
+        self._desk = Desk(decide, self._refresh, keys=True)
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -64,79 +44,58 @@ class LiveDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._desk is not None:
+            self._desk.close()
         with suppress(OSError):
             self._live.stop()
 
     def __call__(self, event: Event) -> None:
-        """Note it; what must not scroll away unseen is printed above the table."""
+        """Note it; what must not scroll away unseen is printed above the scene."""
         with self._lock:
             self.board.take(event)
             if isinstance(event, ImagePulled):
-                self._pulls[event.image] = event
+                self._scene.pulls[event.image] = event
             elif isinstance(event, InputFetched):
-                self._fetches[event.node, event.address] = event
+                self._scene.fetches[event.node, event.address] = event
             elif isinstance(event, NodeChanged | RunStarted):
-                self._pulls.clear()
-                node = event.node if isinstance(event, NodeChanged) else None
-                self._fetches = {key: fetch for key, fetch in self._fetches.items() if key[0] != node}
-        if isinstance(event, Noticed):
-            # A terminal that went away is told by a signal, which stops the run; no line to it may end one.
-            with suppress(OSError):
-                self._live.console.print(notice_sentence(event), style="yellow")
+                self._scene.pulls.clear()
+                self._scene.forget(event.node if isinstance(event, NodeChanged) else None)
+        if asks(event, self._desk) and self._desk is not None and self._desk.look(self.board.asked):
+            self._refresh()
+        match event:
+            case Noticed():
+                self._print(notice_sentence(event))
+            case ApprovalDecided():
+                self._print(decided_sentence(event))
+            case RunParked():
+                self._print(parked_sentence(event))
+            case _:
+                pass
 
-    def _draw(self) -> RenderableType:
+    def _print(self, text: str) -> None:
+        # A terminal that went away is told by a signal, which stops the run; no line to it may end one.
+        with suppress(OSError):
+            self._live.console.print(text, style="yellow")
+
+    def _refresh(self) -> None:
+        with suppress(OSError):
+            self._live.refresh()
+
+    def _draw(self) -> Group:
+        width, height = self._console.size
+        self._take_back(width)
         with self._lock:
-            parts: list[RenderableType] = []
-            if self.board.run:
-                run = self.board.run
-                title = f"{run.kind} {printable(run.name)} · run {run.counter} · {run.executor}"
-                title += f" · {start_sentence(*self.board.foreseen)}" if self.board.foreseen else ""
-                parts += [Text(title, style="bold"), self._table()]
-            for pull in self._pulls.values():
-                bar = ProgressBar(total=pull.total, completed=pull.done, width=30) if pull.total else Text("")
-                parts += [Text(f"pulling {printable(pull.image)}: {printable(pull.text)}"), bar]
-            for fetch in self._fetches.values():
-                if fetch.done != fetch.total:
-                    bar = ProgressBar(total=fetch.total, completed=fetch.done, width=30) if fetch.total else Text("")
-                    parts += [Text(fetch_sentence(fetch), no_wrap=True, overflow="ellipsis"), bar]
-            parts += [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in self.board.recent]
-            return Group(*parts)
+            # The last column and the last line stay free: no terminal wraps or scrolls then.
+            question = self._desk.question() if self._desk else None
+            lines = self._scene.lines(max(1, width - 1), max(1, height - 1), question)
+        texts = [Text.assemble(*line, no_wrap=True, overflow="crop") for line in lines]
+        self._shown = width, tuple(text.cell_len for text in texts)
+        return Group(*texts)
 
-    def _table(self) -> Table:
-        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-        room = max(10, self._console.height - 12)
-        nodes = sorted(self.board.nodes.values(), key=_attention)[:room]
-        shown = {node.name for node in nodes}
-        for node in self.board.nodes.values():
-            if node.name not in shown:
-                continue
-            style = _STYLES.get(node.state, "dim")
-            table.add_row(
-                Text(f"{_SIGNS[node.state]} {printable(node.name)}", style=style),
-                Text(node.state, style=style),
-                Text(duration_text(node.elapsed()), justify="right"),
-                Text(_last_words(node, self._console.width // 2), no_wrap=True, overflow="ellipsis"),
-            )
-        hidden = len(self.board.nodes) - len(shown)
-        if hidden:
-            table.add_row(Text(f"… and {hidden} more nodes", style="dim"))
-        return table
-
-
-def _last_words(node: NodeView, width: int) -> str:
-    last = node.last
-    if last and node.state is State.REUSED:
-        return stand_words(last.detail or "", last.age)
-    if last and node.state in FINAL and (node.state is not State.SUCCEEDED or last.reason is Reason.STOP_CONDITION):
-        return why(last)
-    if node.state is State.STOPPING and node.last:
-        return stopping_words(node.last)
-    if node.state is State.WAITING:
-        return "after " + ", ".join(printable(name) for name in node.upstream)
-    return metrics_text(node.metrics, width)
-
-
-def _attention(node: NodeView) -> int:
-    """What to show first when not everything fits: what runs, what failed, the rest."""
-    order = (State.RUNNING, State.STARTING, State.STOPPING, State.FAILED)
-    return order.index(node.state) if node.state in order else len(order)
+    def _take_back(self, width: int) -> None:
+        """On a terminal that became narrower the lines were wrapped: take back those that `rich` does not know of."""
+        before, lines = self._shown
+        if 0 < width < before:
+            for _ in range(sum(max(0, size - 1) // width for size in lines)):
+                self._console.control(Control((ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1)))
+            self._shown = width, ()

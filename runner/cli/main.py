@@ -1,7 +1,6 @@
-"""The entry point: finds the verb, loads its module only then, and turns every error into one line and an exit code."""
+"""The entry point: finds the verb, and loads its module only then."""
 
 import atexit
-import errno
 import gc
 import importlib
 import os
@@ -10,16 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runner import __version__
-from runner.cli.terminal import hold_streams, say, show_error, silence
-from runner.errors import ExitCode, MlrunError, did_you_mean, is_full, usage_error
-from runner.escape import printable
-
-_EXHAUSTED = {
-    errno.EMFILE: "raise the limit of open files (`ulimit -n`), or run fewer steps at the same time (`--jobs`)",
-    errno.ENFILE: "close other programs, or let root raise `fs.file-max`",
-    errno.ENOMEM: "free some memory and run the command again",
-}
-"""What a machine may run out of at any call, and what to do then."""
+from runner.cli.failure import flushed, protected
+from runner.cli.terminal import hold_streams
+from runner.errors import ExitCode, did_you_mean, usage_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +33,17 @@ GROUPS: dict[str, dict[str, Verb]] = {
     "Run": {
         "exec": Verb("exec", "run one step"),
         "pipeline": Verb("pipeline", "run a whole pipeline"),
+        "task": Verb("task", "run a sweep over the parameters of a step; see which trial did best"),
+        "rerun": Verb("rerun", "a recorded run once more: all of it, from a node on, or what failed"),
         "reproduce": Verb("reproduce", "run something recorded again from the store alone, and compare all it leaves"),
         "spin": Verb("spin", "run one step quickly on the inputs of its latest execution, unrecorded"),
         "shell": Verb("shell", "a shell where a step runs or an execution ran"),
+        "resume": Verb("resume", "go on with a run that was stopped, that failed or whose runner has gone"),
+        "approve": Verb("approve", "let a node go on that awaits approval"),
+        "reject": Verb("reject", "do not let a node go on that awaits approval, and end its run"),
+        "watch": Verb("watch", "follow a run that goes on in the background"),
         "stop": Verb("stop", "stop a run that is under way"),
+        "notify": Verb("notify", "try the settings that tell somebody what becomes of unattended runs"),
         "secret": Verb("secret", "keep keys and passwords that steps may have"),
     },
     "Look": {
@@ -61,6 +60,7 @@ GROUPS: dict[str, dict[str, Verb]] = {
         "metrics": Verb("metrics", "the metrics of executions, last values or all events"),
         "inputs": Verb("inputs", "the files an execution got; `map` replaces unreachable addresses"),
         "outputs": Verb("outputs", "the files an execution left; -d copies them out"),
+        "report": Verb("report", "a run as one page of HTML that works offline"),
         "export": Verb("export", "a run as a document that other tools read: RO-Crate, OpenLineage, PROV, ..."),
     },
     "Name": {
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     hold_streams()
     collect_rarely()
     code = run(list(sys.argv[1:] if arguments is None else arguments))
-    sys.exit(_flushed(code))
+    sys.exit(flushed(code))
 
 
 def collect_rarely() -> None:
@@ -130,56 +130,7 @@ def collect_rarely() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the command; returns the exit code and never raises."""
-    try:
-        return _dispatch(arguments)
-    except MlrunError as error:
-        show_error(error)
-        return error.code
-    except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone, as `head` does when it has enough.
-        silence(sys.stdout)
-        return ExitCode.OK
-    except Exception as error:
-        if isinstance(error, OSError) and is_full(error):
-            return _unwritten(error)
-        if isinstance(error, OSError) and error.errno in _EXHAUSTED:
-            return _refused(error)
-        if os.environ.get("MLRUN_DEBUG"):
-            raise
-        say(f"this is a bug in mlrun {__version__}: {type(error).__name__}: {error}")
-        say("hint: `MLRUN_DEBUG=1` in the environment shows where; please report it")
-        return ExitCode.BUG
-
-
-def _flushed(code: int) -> int:
-    """Write out what still waits to be printed; the exit code, which is another one if that cannot be done."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            silence(sys.stdout)
-            return code
-        unwritten = _unwritten(error)
-        return code or unwritten
-    return code
-
-
-def _refused(error: OSError) -> int:
-    """The machine gives us no more of something, wherever we asked for it: no bug of ours either."""
-    what = f": `{printable(str(error.filename))}`" if error.filename else ""
-    hint = _EXHAUSTED[error.errno or 0]
-    show_error(MlrunError(f"the machine refuses: {error.strerror}{what}", code=ExitCode.STORE, hint=hint))
-    return ExitCode.STORE
-
-
-def _unwritten(error: OSError) -> int:
-    """What is printed finds no room: a disk that is full is no bug of ours. Nothing more is printed."""
-    silence(sys.stdout)
-    what = f"`{error.filename}`" if error.filename else "the output"
-    show_error(MlrunError(f"cannot write {what}: {error.strerror}", code=ExitCode.DISK, hint="make room for it"))
-    return ExitCode.DISK
+    return protected(lambda: _dispatch(arguments))
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -11,13 +11,13 @@ import typer
 from runner.app.bundle import Opened, open_bundle
 from runner.app.container import Images
 from runner.app.executor import open_site
-from runner.cli.cell import size_text
 from runner.cli.main import call
 from runner.cli.terminal import print_json, say, show_hint, show_warning
 from runner.cli.transfer import Ticker, pulled_document, show_refused
 from runner.errors import ExitCode, MlrunError, usage_error
 from runner.escape import printable
 from runner.executors.docker import DockerExecutor
+from runner.quantity import size_text
 from runner.remote.lane import Lanes
 from runner.remote.meter import Meter
 from runner.settings import Settings, load_settings
@@ -96,9 +96,11 @@ def _engine(settings: Settings, store: Store) -> Images | None:
 
 def _tell(opened: Opened, first: Run | None, root: Path, *, elsewhere: bool) -> None:
     pulled, names = opened.pulled, opened.names
-    if not (pulled.new or pulled.known or pulled.restored):
+    if not (pulled.new or pulled.renewed or pulled.known or pulled.restored):
         return
     sentence = counted(len(pulled.new), "new run")
+    if pulled.renewed:
+        sentence += f", {counted(len(pulled.renewed), 'run')} gone on with"
     if known := len(pulled.known) + len(pulled.restored):
         sentence += f", {known:,} known before"
     sentence += f", {counted(pulled.received, 'object')} ({size_text(pulled.received_bytes)}) in `{root}`"

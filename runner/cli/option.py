@@ -12,7 +12,7 @@ from typing import Literal
 
 from runner.errors import did_you_mean, usage_error
 from runner.plan.model import Given
-from runner.spec.model import ParameterType, Pipeline, Project, Step
+from runner.spec.model import Node, ParameterType, Pipeline, Project, Step, Task
 
 Kind = Literal["parameter", "input", "pipeline parameter"]
 
@@ -73,6 +73,14 @@ def step_table(step: Step) -> Table:
     return table
 
 
+def task_table(project: Project, task: Task) -> Table:
+    """The options of `mlrun task NAME`: those of its step."""
+    table = Table(f"task `{task.name}`")
+    if (step := project.steps.get(task.step)) is not None:
+        _add_step(table, step, task.name, "")
+    return table
+
+
 def pipeline_table(project: Project, pipeline: Pipeline) -> Table:
     """The options of `mlrun pipeline NAME`: its own parameters, and `NODE.NAME` for those of its nodes' steps."""
     table = Table(f"pipeline `{pipeline.name}`")
@@ -80,19 +88,22 @@ def pipeline_table(project: Project, pipeline: Pipeline) -> Table:
         flags = [
             declared.type is ParameterType.FLAG
             for node, name in parameter.targets
-            if (step := _step(project, pipeline, node)) and (declared := step.parameter(name))
+            if (target := pipeline.node(node))
+            and (step := step_of(project, target))
+            and (declared := step.parameter(name))
         ]
         table.add(Target("pipeline parameter", "", parameter.name, flag=bool(flags) and all(flags)))
     for node in pipeline.nodes:
-        step = project.steps.get(node.step or "")
+        step = step_of(project, node)
         if step is not None:
             _add_step(table, step, node.name, f"{node.name}.")
     return table
 
 
-def _step(project: Project, pipeline: Pipeline, node: str) -> Step | None:
-    found = pipeline.node(node)
-    return project.steps.get(found.step or "") if found else None
+def step_of(project: Project, node: Node) -> Step | None:
+    """The step that a node runs, itself or by its task, as far as the file can tell."""
+    task = project.tasks.get(node.task) if node.task else None
+    return project.steps.get((task.step if task else node.step) or "")
 
 
 def _add_step(table: Table, step: Step, node: str, prefix: str) -> None:

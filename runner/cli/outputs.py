@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from runner.cli.cell import size_text
 from runner.cli.delivery import choose_outputs, deliver
 from runner.cli.evidence import lack_of_files
 from runner.cli.subject import EXECUTION_HELP, NODE_HELP, Found, find_execution, find_of_node, work_left
@@ -16,6 +15,7 @@ from runner.cli.tombstone import marked
 from runner.errors import ExitCode, MlrunError, did_you_mean, usage_error
 from runner.escape import printable
 from runner.job import Workspace
+from runner.quantity import size_text
 from runner.spec.phrase import counted
 from runner.state import FINAL
 from runner.store.datum import datum_id

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from runner.cli.cell import size_text
 from runner.cli.reference import REFERENCE_HELP, find_datum
 from runner.cli.subject import open_store
 from runner.cli.terminal import print_json, say, show_warning, silence
 from runner.digest import large_hasher
 from runner.errors import ExitCode, MlrunError
+from runner.quantity import size_text
 from runner.settings import load_settings, parse_size
 from runner.spec.phrase import counted
 from runner.store.layout import Layout

@@ -8,7 +8,7 @@ import typer
 from runner.cli.cell import now, relative_time
 from runner.cli.evidence import lack_of_files
 from runner.cli.reference import author, author_text, find_datum, writable_store
-from runner.cli.subject import RUN_PREFIX, find, open_store
+from runner.cli.subject import find, open_store
 from runner.cli.table import Column, print_table
 from runner.cli.terminal import print_json, say
 from runner.errors import ExitCode, MlrunError, usage_error
@@ -17,7 +17,7 @@ from runner.spec.phrase import counted
 from runner.store.datum import Datum
 from runner.store.ref import Pin, Thing
 from runner.store.shelf import Where
-from runner.store.store import Store
+from runner.store.store import RUN_PREFIX, Store
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from runner.cli.cell import size_text
 from runner.cli.terminal import print_json, say
 from runner.cli.transfer import Accept, All, From, Json, There, bring, pulled_document, show_refused
 from runner.errors import usage_error
+from runner.quantity import size_text
 from runner.spec.phrase import counted
 from runner.store.reach import FILES, Kind
 
@@ -48,6 +48,8 @@ def pull(
     if json:
         print_json(pulled_document(pulled))
     sentence = counted(len(pulled.new), "new run")
+    if pulled.renewed:
+        sentence += f", {counted(len(pulled.renewed), 'run')} gone on with"
     if pulled.restored:
         sentence += f", {counted(len(pulled.restored), 'run')} with files again"
     sentence += f", {counted(pulled.received, 'object')} ({size_text(pulled.received_bytes)}) received"

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from runner.app.burial import bury
-from runner.cli.cell import size_text
 from runner.cli.page import Page
 from runner.cli.reference import REFERENCE_HELP, find_data, writable_store
 from runner.cli.subject import open_store
@@ -18,6 +17,7 @@ from runner.digest import Digest, is_digest
 from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
 from runner.provenance.host import user_name
+from runner.quantity import size_text
 from runner.settings import load_settings
 from runner.store.removal import Purged, Removals
 from runner.store.store import Store

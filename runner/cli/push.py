@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from runner.cli.cell import size_text
 from runner.cli.terminal import print_json, say
 from runner.cli.transfer import (
     REMOTE_HELP,
@@ -16,6 +15,7 @@ from runner.cli.transfer import (
     show_refused,
 )
 from runner.errors import usage_error
+from runner.quantity import size_text
 from runner.remote.push import Pushed, push
 from runner.spec.phrase import counted
 

@@ -11,9 +11,10 @@ from dataclasses import replace
 from types import TracebackType
 
 from runner.cli.board import Board
-from runner.cli.cell import size_text
+from runner.cli.desk import Decide
 from runner.cli.display import Display
 from runner.events import Event, LogArrived, MetricsArrived, Noticed
+from runner.quantity import size_text
 
 _MOST = 8 << 20
 """Bytes of output that may wait, and of metrics."""
@@ -75,6 +76,10 @@ class Relay(AbstractContextManager["Relay"]):
             self._report_dropped()
             self._waiting.append(event)
             self._changed.notify_all()
+
+    def attend(self, decide: Decide) -> None:
+        """From now on the display asks whoever is at the terminal about nodes that await approval."""
+        self._display.attend(decide)
 
     def settle(self) -> None:
         """Wait until all that was told so far was shown, or the display stands still."""

@@ -16,7 +16,7 @@ from runner.app.reproduction import Lack, Repeated, Reproduction, Verdict, to_js
 from runner.app.result import Kind, Part
 from runner.app.secret import Secrets
 from runner.cli import launch
-from runner.cli.cell import padded, size_text
+from runner.cli.cell import padded
 from runner.cli.delivery import deliver
 from runner.cli.display import PlainDisplay
 from runner.cli.launch import Options
@@ -28,6 +28,7 @@ from runner.comparison.finding import Likeness
 from runner.comparison.tolerance import DEFAULT, Tolerance
 from runner.errors import usage_error
 from runner.escape import display_width, printable
+from runner.quantity import size_text
 from runner.settings import executor_name
 from runner.store.imported import read_import
 from runner.store.record import OutputFile

@@ -6,15 +6,16 @@ from typing import Annotated
 import typer
 
 from runner.app.withdrawal import Withdrawn, spared, withdraw
-from runner.cli.cell import size_text
-from runner.cli.subject import RUN_PREFIX, find, open_store, project_here
+from runner.cli.subject import find, open_store, project_here
 from runner.cli.terminal import print_json, say
 from runner.digest import Digest
 from runner.errors import ExitCode, MlrunError, usage_error
 from runner.escape import printable
+from runner.quantity import size_text
 from runner.settings import load_settings
 from runner.spec.phrase import counted
 from runner.store.shelf import Where
+from runner.store.store import RUN_PREFIX
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

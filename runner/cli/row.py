@@ -7,7 +7,7 @@ from math import isnan
 from operator import itemgetter
 from typing import Any
 
-from runner.cli.cell import exact_text, number, seconds_between
+from runner.quantity import exact_text, number, seconds_between
 from runner.state import FINAL, State
 
 EXECUTION_FIELDS = (

@@ -9,20 +9,23 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.cli.cell import COLOURS, duration_text, exact_text, local_time, now, relative_time, size_text, value_text
+from runner.cli.cell import COLOURS, local_time, now, relative_time
 from runner.cli.evidence import lack_of_files, last_metrics, log_sizes
 from runner.cli.page import Page
 from runner.cli.reference import author_text
 from runner.cli.row import elapsed, flat
-from runner.cli.subject import RUN_PREFIX, SUBJECT_HELP, Found, find, work_left
+from runner.cli.subject import SUBJECT_HELP, Found, find, work_left
+from runner.cli.summary import path_text, timeline_rows
 from runner.cli.terminal import paint, print_json
 from runner.cli.tombstone import marked
 from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
 from runner.job import Workspace
+from runner.quantity import duration_text, exact_text, size_text, value_text
 from runner.state import Reason, State
 from runner.store.imported import read_import
-from runner.store.record import Execution, NodeRecord, Run, to_json
+from runner.store.record import Execution, NodeRecord, Run, in_order, to_json
+from runner.store.store import RUN_PREFIX
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -84,9 +87,12 @@ def run_page(found: Found) -> Page:
                 _numbers(run, node),
                 _node_words(node, ends),
             )
-            for node in run.nodes.values()
+            for node in in_order(run)
         ],
     )
+    if run.kind != "exec":
+        page.table("timeline", timeline_rows(run, now()))
+        page.facts(None, [("critical path", path_text(run, now()))])
     for execution in run.executions.values():
         one = replace(found, chosen=execution)
         page.head(_execution_head(execution))

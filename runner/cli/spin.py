@@ -12,7 +12,6 @@ from runner.app.origin import apply_inherited, from_execution, latest_execution
 from runner.app.overlay import Overlay
 from runner.app.spin import spin
 from runner.cli import launch
-from runner.cli.cell import value_text
 from runner.cli.display import PlainDisplay
 from runner.cli.launch import Options
 from runner.cli.relay import Relay
@@ -25,6 +24,7 @@ from runner.errors import ExitCode, usage_error
 from runner.escape import printable
 from runner.events import Event, NodeChanged, RunStarted
 from runner.plan.compile import compile_step
+from runner.quantity import value_text
 from runner.spec.model import Step
 from runner.store.record import Execution, OutputFile, Run
 from runner.store.store import Store

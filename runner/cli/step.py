@@ -44,9 +44,14 @@ def step_help(step: Step, verb: str = "exec") -> str:
     lines = [printable(f"usage: mlrun {verb} [OPTIONS] {step.name} [--PARAM VALUE…] [--INPUT URI…]"), ""]
     lines += [printable_lines(step.description), ""] if step.description else []
     page = Page([*lines, printable(f"image: {step.image}")])
+    option_tables(page, step)
+    return f"{page}\n\n`mlrun {verb} --help` explains the options that every step has."
+
+
+def option_tables(page: Page, step: Step) -> None:
+    """The step's own parameters and inputs."""
     page.table("Parameters:", [(_parameter_option(item), _parameter_text(item)) for item in step.parameters])
     page.table("Inputs:", [(printable(f"--{item.name} URI"), _input_text(item)) for item in step.inputs])
-    return f"{page}\n\n`mlrun {verb} --help` explains the options that every step has."
 
 
 def _parameter_option(parameter: Parameter) -> str:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from runner.cli.subject import SUBJECT_HELP, Found, Watch, find, find_under_way, run_sentence
+from runner.app.ending import end_run
+from runner.cli.subject import Found, Watch, find, find_under_way, run_sentence
 from runner.cli.terminal import print_json, say
 from runner.errors import ExitCode, MlrunError
 from runner.settings import load_settings
@@ -23,6 +24,11 @@ EXAMPLES = """Examples:
 
   mlrun stop 12 --kill"""
 
+_SUBJECT_HELP = (
+    "Default: the one run under way. A run: `run:N`, `latest` or the start of its id. An execution: its number, the "
+    "start of its id, or `run:N/NODE`."
+)
+
 _POLL = 0.05
 _MARGIN = 15.0
 """Seconds that a stopped run gets beyond the grace of its steps: to collect outputs and write its record."""
@@ -30,9 +36,7 @@ _MARGIN = 15.0
 
 @app.command(epilog=EXAMPLES)
 def stop(
-    subject: Annotated[
-        str | None, typer.Argument(metavar="[RUN|EXECUTION]", help=f"Default: the one run under way. {SUBJECT_HELP}")
-    ] = None,
+    subject: Annotated[str | None, typer.Argument(metavar="[RUN|EXECUTION]", help=_SUBJECT_HELP)] = None,
     kill: Annotated[bool, typer.Option("--kill", help="End the programs at once, without time to save.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print how the run ended as JSON.")] = False,
 ) -> int:
@@ -40,7 +44,7 @@ def stop(
 
     An execution stands for its whole run: the other nodes of its pipeline are stopped, too.
     """
-    run_or_none = find_under_way() if subject is None else find(subject)
+    run_or_none = find_under_way() if subject is None else find("run:latest" if subject == "latest" else subject)
     if run_or_none is None:
         say("nothing is running")
         if json:
@@ -55,6 +59,10 @@ def stop(
 def _stop(found: Found, *, kill: bool) -> tuple[Run, bool]:
     """Ask and wait; the run as it is then, and whether it has ended."""
     run = found.run
+    if run.state is State.WAITING or found.store.is_lost(run.id):
+        ended = end_run(load_settings(), run.id)
+        say(run_sentence(ended))
+        return ended, True
     if run.state in FINAL:
         say(f"{run_sentence(run)}; there is nothing to stop")
         return run, True

@@ -5,30 +5,30 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from runner.app.place import locate
-from runner.cli.cell import duration_text
 from runner.cli.evidence import live_metrics
 from runner.cli.row import Row, execution_row, parts_of, run_row
 from runner.errors import ExitCode, MlrunError, did_you_mean, usage_error
 from runner.escape import printable
+from runner.quantity import duration_text
 from runner.settings import load_settings
 from runner.state import FINAL, State
 from runner.store.history import is_abandoned, laid_over
 from runner.store.identity import is_id
 from runner.store.journal import Follower
 from runner.store.record import Execution, NodeRecord, Run
-from runner.store.store import Store
+from runner.store.store import RUN_PREFIX, Store
 from runner.store.story import Story, interrupted
 
 NODE_HELP = "The execution of this node of the latest run or of `run:N`, or the one that stands for it."
-EXECUTION_HELP = "Its number, `latest` or the start of its id."
+EXECUTION_HELP = "Its number, `latest`, the start of its id, or `run:N/NODE`."
 SUBJECT_HELP = (
-    "An execution: its number, `latest` or the start of its id. A run: `run:N`, `run:latest` or the start of its id."
+    "An execution: its number, `latest`, the start of its id, or `run:N/NODE`. A run: `run:N`, `run:latest` or the "
+    "start of its id."
 )
 
-RUN_PREFIX = "run:"
 _HEXADECIMAL = frozenset("0123456789abcdef-")
 
 
@@ -92,6 +92,14 @@ def list_executions(moment: datetime, limit: int | None, *, all_projects: bool) 
     )
 
 
+def list_of_run(moment: datetime, text: str) -> Listing:
+    """The executions of the run that a user names, those of trials among them, the newest first. Raises MlrunError."""
+    store = open_store()
+    ids = sorted(find_run(text).run.executions, reverse=True)
+    rows = [execution_row(_with_live_metrics(store, record), moment) for record in store.rows_of("execution", ids)]
+    return Listing(rows, {}, 0, has_runs=not rows)
+
+
 def _removed(store: Store, project: str | None, rows: Sequence[Row]) -> int:
     return 0 if rows else store.removed_runs(project)
 
@@ -141,6 +149,8 @@ def _with_live_metrics(store: Store, record: dict[str, Any]) -> dict[str, Any]:
 
 def find_execution(text: str) -> Found:
     """The execution that `text` names. Raises MlrunError (USAGE) when there is none or more than one."""
+    if text.startswith(RUN_PREFIX) and "/" in text:
+        return find(text)
     if text.startswith(RUN_PREFIX):
         raise usage_error(f"`{text}` names a run, and this needs an execution", hint="`mlrun show RUN` lists them")
     store = open_store()
@@ -151,7 +161,11 @@ def find(text: str) -> Found:
     """The execution or run that `text` names. Raises MlrunError (USAGE) when there is none or more than one."""
     store, project = open_store(), project_here()
     if text.startswith(RUN_PREFIX):
-        return Found(store, store.find_run(project, text.removeprefix(RUN_PREFIX)))
+        named, slash, node = text.removeprefix(RUN_PREFIX).partition("/")
+        found = Found(store, store.find_run(project, named))
+        if not slash:
+            return found
+        return _of_node(store, found.run, node_of(found.run, node)) or _not_run(found.run, node)
     if not _may_be_id(text):
         return _execution(store, project, text)
     try:
@@ -160,6 +174,12 @@ def find(text: str) -> Found:
         if error.code is not ExitCode.USAGE:
             raise
         return _run_instead(store, project, text, error)
+
+
+def find_run(text: str) -> Found:
+    """The run that `text` names: its number, `run:N`, `latest` or the start of its id. Raises MlrunError (USAGE)."""
+    store = open_store()
+    return Found(store, store.find_run(project_here(), text.removeprefix(RUN_PREFIX)))
 
 
 def node_of(run: Run, name: str) -> NodeRecord:
@@ -194,17 +214,31 @@ def find_of_node(subject: str, node: str, *, wait: float | None = None) -> Found
     watch = Watch(replace(found, chosen=None))
     while True:
         run = watch.run()
-        record = run.nodes[node]
-        if record.executions:
-            return Found(found.store, run, run.executions[record.executions[-1]])
-        if (standing := standing_execution(found.store, record)) is not None:
-            return standing
+        if (come := _of_node(found.store, run, run.nodes[node])) is not None:
+            return come
         if wait is None or run.state in FINAL:
-            raise usage_error(
-                f"node `{printable(node)}` of run {run.counter} has not run",
-                hint=f"`mlrun show run:{run.counter}` says why",
-            )
+            _not_run(run, node)
         time.sleep(wait)
+
+
+def _of_node(store: Store, run: Run, record: NodeRecord) -> Found | None:
+    """The latest execution of a node, or the one that stands for it; None where it has none. Raises MlrunError (USAGE)
+    for a task node."""
+    if record.kind == "task":
+        raise usage_error(
+            f"task node `{printable(record.name)}` of run {run.counter} runs by its trials",
+            hint=f"`mlrun show run:{run.counter}` lists them: `{printable(record.name)}.1` is the first",
+        )
+    if (standing := standing_execution(store, record)) is not None:
+        return standing
+    return Found(store, run, run.executions[record.executions[-1]]) if record.executions else None
+
+
+def _not_run(run: Run, node: str) -> NoReturn:
+    raise usage_error(
+        f"node `{printable(node)}` of run {run.counter} has not run",
+        hint=f"`mlrun show run:{run.counter}` says why",
+    )
 
 
 def _execution(store: Store, project: str | None, text: str) -> Found:
@@ -227,12 +261,12 @@ def _run_instead(store: Store, project: str | None, text: str, refusal: MlrunErr
 
 
 def find_under_way() -> Found | None:
-    """The one run of this project that is under way; None without one.
+    """The one run of this project that somebody drives; None without one.
 
     Raises MlrunError (USAGE) when there are several.
     """
     store = open_store()
-    going = [record for record in store.runs(project_here()) if record["state"] not in FINAL]
+    going = [record for record in store.runs(project_here()) if record["state"] not in {*FINAL, State.WAITING}]
     if len(going) > 1:
         numbers = ", ".join(f"`{RUN_PREFIX}{record['counter']}`" for record in going)
         raise usage_error(f"{len(going)} runs are under way: {numbers}", hint="name one of them")

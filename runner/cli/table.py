@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TextIO, TypeVar
 
-from runner.cli.cell import exact_text, shorten
+from runner.cli.cell import shorten
 from runner.cli.terminal import paint, say
 from runner.errors import did_you_mean, usage_error
 from runner.escape import display_width, printable
+from runner.quantity import exact_text
 
 GAP = "  "
 _NARROWEST = 20

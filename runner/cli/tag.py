@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 
 from runner.cli.reference import author, writable_store
-from runner.cli.subject import RUN_PREFIX, SUBJECT_HELP, Found, find, open_store
+from runner.cli.subject import SUBJECT_HELP, Found, find, open_store
 from runner.cli.table import Column, print_table
 from runner.cli.terminal import print_json, say
 from runner.errors import ExitCode, usage_error
 from runner.escape import printable
 from runner.store.index import Kind
 from runner.store.ref import Thing
-from runner.store.store import Store
+from runner.store.store import RUN_PREFIX, Store
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

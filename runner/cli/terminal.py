@@ -16,6 +16,21 @@ def colourful(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def is_attended() -> bool:
+    """Whether somebody can be asked: what is said reaches a terminal, and what is typed there reaches us. A live
+    display stands before the streams, so that the descriptors are asked."""
+    return os.isatty(0) and os.isatty(2)
+
+
+def can_draw(stream: TextIO) -> bool:
+    """Whether the letters of `stream` have the signs of our drawings."""
+    try:
+        "●│┆├╰─━→×−…▸✓".encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
 def paint(text: str, code: str, stream: TextIO) -> str:
     """`text` in the SGR colour `code` (such as `31`) if `stream` shows colours."""
     return f"\x1b[{code}m{text}\x1b[0m" if colourful(stream) else text

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.cli.cell import size_text
-from runner.cli.subject import RUN_PREFIX, find, project_here
+from runner.cli.subject import find, project_here
 from runner.cli.terminal import put, say, show_error, show_hint, show_warning
 from runner.errors import ExitCode, MlrunError, usage_error
 from runner.escape import printable
+from runner.quantity import size_text
 from runner.remote.depot import Depot
 from runner.remote.kind import choose_remote, open_remote
 from runner.remote.lane import Lanes
@@ -23,7 +23,7 @@ from runner.spec.phrase import counted
 from runner.state import FINAL
 from runner.store.reach import Kind
 from runner.store.record import Run
-from runner.store.store import Store
+from runner.store.store import RUN_PREFIX, Store
 
 REMOTE_HELP = "A folder, `ssh://HOST/FOLDER`, `s3://BUCKET/PREFIX`, or a name of the settings' `[remotes]`."
 
@@ -181,6 +181,7 @@ def pulled_document(pulled: Pulled) -> dict[str, Any]:
     """What a fetch or a pull did, as JSON."""
     return {
         "new": pulled.new,
+        "renewed": pulled.renewed,
         "restored": pulled.restored,
         "known": pulled.known,
         "refused": refusals(pulled.refused),

@@ -18,19 +18,19 @@ from runner.app.verify import (
     open_statement,
     verify_record,
 )
-from runner.cli.cell import size_text
-from runner.cli.subject import RUN_PREFIX, Found, find, open_store
+from runner.cli.subject import Found, find, open_store
 from runner.cli.terminal import print_json, say, show_error
 from runner.errors import ExitCode, MlrunError, usage_error
 from runner.escape import printable
 from runner.export import slsa
 from runner.export.dsse import MOST_BYTES
 from runner.export.subject import Subject
+from runner.quantity import size_text
 from runner.spec.phrase import counted
 from runner.state import FINAL
 from runner.store.identity import is_id
 from runner.store.record import Run
-from runner.store.store import Store
+from runner.store.store import RUN_PREFIX, Store
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

@@ -8,30 +8,33 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.app.forecast import Asks, Depends, Fails, Fate, Runs, Stands
+from runner.app.forecast import Asks, Depends, Fails, Fate, Runs, Stands, Sweeps, stands
 from runner.app.place import Place, locate
+from runner.app.plan import plan_pipeline
 from runner.app.request import Request, open_project
 from runner.app.secret import Secrets
 from runner.app.why import Hindsight, Outlook, Past, Standing, look_ahead
 from runner.cli import launch
 from runner.cli.cause import Evidence, Told, summary, tell
-from runner.cli.cell import ago, now, seconds_between
-from runner.cli.fate import WORDS, causes_json, depends_words, execution_json, fate_sentence, node_json
+from runner.cli.cell import ago, now
+from runner.cli.fate import WORDS, causes_json, depends_words, execution_json, fate_sentence, node_json, trial_lines
 from runner.cli.launch import Options
 from runner.cli.option import Parsed
-from runner.cli.subject import RUN_PREFIX, Found, find, find_execution, node_of
+from runner.cli.subject import Found, find, find_execution, node_of
 from runner.cli.terminal import paint, print_json
 from runner.errors import ExitCode, MlrunError, did_you_mean, usage_error
 from runner.escape import printable
-from runner.plan.compile import compile_pipeline, compile_step
+from runner.plan.compile import compile_step
 from runner.plan.model import Plan
+from runner.quantity import seconds_between
 from runner.reuse.decide import Hit, Miss
 from runner.reuse.fact import Kind
 from runner.spec.model import Pipeline, Project
 from runner.spec.phrase import counted
 from runner.spec.project import select_pipeline
 from runner.state import State
-from runner.store.record import Execution, NodeRecord, Run
+from runner.store.record import Execution, NodeRecord, Reused, Run, in_order
+from runner.store.store import RUN_PREFIX
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -48,6 +51,7 @@ EXAMPLES = """Examples:
 _SHOWN = 60
 """Lines of a difference that are shown; JSON has all."""
 _BY_WORD = "what differs was accepted: `mlrun accept NODE --undo` takes that back"
+_TAKEN = "nobody asked what is different: it was taken as it was, by `--mimic` or by a rerun of other nodes"
 _COLOURS = {"+": "32", "-": "31", "@": "36"}
 
 
@@ -133,7 +137,7 @@ def find_node(subject: str, pipeline: str | None, options: Options) -> Meant:
     arguments = launch.arguments(options, Parsed(), secrets)
     if chosen is not None:
         launch.refuse_broken(project, chosen)
-        plan = compile_pipeline(project, chosen, arguments, str(place.root))
+        plan = plan_pipeline(place, project, chosen, arguments, options.settings())
         return Meant(subject, place, project, plan, secrets)
     step = project.steps.get(subject)
     if step is None:
@@ -174,7 +178,7 @@ def _future_lines(name: str, outlook: Outlook) -> Iterator[str]:
     yield f"{whose} {_would(fate, outlook)}"
     match fate:
         case Stands(stand):
-            yield _BY_WORD if stand.reused.accepted else "nothing that counts is different"
+            yield _why_stands(stand.reused)
         case Runs(miss):
             yield from cause_lines(miss, outlook.evidence(miss))
         case Depends(_, besides):
@@ -185,10 +189,19 @@ def _future_lines(name: str, outlook: Outlook) -> Iterator[str]:
                 yield "above it:"
             roots = (one for one in _roots(outlook) if one != name)
             yield from (f"  {printable(one)} {fate_sentence(outlook.fates[one], outlook)}" for one in roots)
+        case Sweeps():
+            yield from trial_lines(fate)
         case Asks():
             yield "it is reused if what is there is what it was"
         case Fails(error):
             yield from [f"  {printable(error.hint)}"] if error.hint else []
+
+
+def _why_stands(reused: Reused | None) -> str:
+    """Why an execution stands for a node."""
+    if reused is None or reused.taken:
+        return _TAKEN
+    return _BY_WORD if reused.accepted else "nothing that counts is different"
 
 
 def _roots(outlook: Outlook) -> Iterator[str]:
@@ -196,7 +209,7 @@ def _roots(outlook: Outlook) -> Iterator[str]:
     return (
         name
         for name, fate in outlook.fates.items()
-        if not isinstance(fate, Stands) and not (isinstance(fate, Depends) and fate.besides is None)
+        if not stands(fate) and not (isinstance(fate, Depends) and fate.besides is None)
     )
 
 
@@ -283,20 +296,21 @@ def _answers(found: Found, node: str | None) -> Sequence[Answer]:
     past = Past(found.store, found.run)
     if found.chosen is not None:
         return [past.why(found.execution)]
-    names = [node_of(found.run, node).name] if node is not None else list(found.run.nodes)
+    names = [node_of(found.run, node).name] if node is not None else [node.name for node in in_order(found.run)]
     return [_answer(found.run, past, name) for name in names]
 
 
 def _answer(run: Run, past: Past, name: str) -> Answer:
     record = run.nodes[name]
-    if record.executions:
-        return past.why(run.executions[record.executions[-1]])
     standing = past.standing(record)
     if standing is not None:
         return standing
+    if record.executions and record.reused is None:
+        return past.why(run.executions[record.executions[-1]])
     said = f": {printable(record.detail)}" if record.detail else ""
-    gone = ", whose record is gone" if record.state is State.REUSED else ""
-    return Idle(run, record, f"node {printable(name)} of run {run.counter} was {record.state}{said}{gone}")
+    gone = ", whose record is gone" if record.reused is not None else ""
+    was = "" if record.state in {State.SUCCEEDED, State.FAILED} else "was "
+    return Idle(run, record, f"node {printable(name)} of run {run.counter} {was}{record.state}{said}{gone}")
 
 
 def _past_lines(answer: Answer, *, long: bool) -> Iterator[str]:
@@ -330,8 +344,9 @@ def _hindsight_lines(told: Hindsight, *, long: bool) -> Iterator[str]:
 def _standing_lines(told: Standing, *, long: bool) -> Iterator[str]:
     stands = _nearest(told.execution, told.earlier)
     yield f"node {printable(told.node.name)} of run {told.run.counter} was reused: {stands} stands for it"
-    if told.node.reused is not None and told.node.reused.accepted:
-        yield _BY_WORD
+    reused = told.node.reused
+    if reused is not None and (reused.taken or reused.accepted):
+        yield _why_stands(reused)
     elif long:
         facts = ", ".join(_same_words(kind, count) for kind, count in told.same.items() if kind in _SAME)
         yield f"the same as for it were {facts}; and of the code its names{_same_files(told.read)}"

@@ -26,7 +26,7 @@ from runner.digest import Digest
 from runner.errors import MlrunError
 from runner.job import InputFile
 from runner.plan.address import scheme
-from runner.plan.bind import place_files
+from runner.plan.match import place_files
 from runner.store.thread import side_by_side
 
 _PIECE = 16 << 20

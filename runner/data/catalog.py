@@ -10,7 +10,7 @@ from runner.data.means import Catalog, Means, Want
 from runner.errors import MlrunError
 from runner.job import InputFile
 from runner.plan.address import scheme
-from runner.plan.bind import place_files
+from runner.plan.match import place_files
 from runner.store.datum import Datum, newest
 from runner.store.ref import KINDS, CollectionKind
 

@@ -19,7 +19,7 @@ from runner.data.download import Download, Landed, PassingFault, Version, try_ag
 from runner.data.means import Means, Want
 from runner.digest import Digest
 from runner.job import InputFile
-from runner.plan.bind import place_files
+from runner.plan.match import place_files
 
 _BLOCK = 1 << 20
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})

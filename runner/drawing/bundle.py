@@ -7,9 +7,21 @@ from enum import StrEnum
 from runner.drawing.model import Drawing, DrawnEdge, DrawnNode, Mark
 from runner.escape import printable
 from runner.spec.model import SocketType
+from runner.state import State
 
 SIGNS = {Mark.ADDED: "+", Mark.REMOVED: "−", Mark.CHANGED: "~", Mark.AFFECTED: "»"}
 """How a mark is shown without colour, beside its word."""
+
+STATE_SIGNS = {
+    State.SUCCEEDED: "✓",
+    State.REUSED: "=",
+    State.FAILED: "✗",
+    State.STOPPED: "■",
+    State.INTERRUPTED: "!",
+    State.SKIPPED: "–",
+    State.AWAITING_APPROVAL: "?",
+}
+"""The same of states; one that goes on has `…`."""
 
 
 class Kind(StrEnum):
@@ -95,11 +107,18 @@ def node_lines(node: DrawnNode) -> list[tuple[str, str]]:
     return [*lines, *(("step", fact) for fact in node.facts)]
 
 
+def badge_of(node: DrawnNode) -> str:
+    """The sign and the word of its mark, or else of its state; empty without either."""
+    if node.mark:
+        return f"{SIGNS[node.mark]} {node.mark}"
+    return f"{STATE_SIGNS.get(node.state, '…')} {node.state}" if node.state else ""
+
+
 def node_words(node: DrawnNode) -> str:
     """All of a node in one line: `train: task, step train, 9 × lr, image busybox (changed)`."""
     step = node.step and f"{'deployment' if node.type == 'deployment' else 'step'} {node.step}"
     kind = node.type if node.type == "task" or (node.type == "deployment" and not node.step) else None
-    parts = [kind, step, node.fan_out, node.image and f"image {node.image}", *node.facts]
+    parts = [node.state, kind, step, node.fan_out, node.image and f"image {node.image}", *node.facts]
     words = ", ".join(printable(part) for part in parts if part)
     mark = f" ({node.mark})" if node.mark else ""
     return f"{printable(node.name)}: {words}{mark}" if words else f"{printable(node.name)}{mark}"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from runner.drawing.bundle import SIGNS, Bundle, Kind, full_text, kind_of, node_lines, short_text
+from runner.drawing.bundle import SIGNS, Bundle, Kind, badge_of, full_text, kind_of, node_lines, short_text
 from runner.drawing.glyph import shorten_end, shorten_middle, text_width, wrap
 from runner.drawing.layout import Size
 from runner.drawing.model import DrawnNode, Mark
@@ -40,7 +40,8 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """The inside of a node's box. `badge` is the word of its mark, as wide as `badge_width`, behind the name."""
+    """The inside of a node's box. `badge` is the word of its mark or state, as wide as `badge_width`, behind
+    the name."""
 
     size: Size
     lines: tuple[Line, ...]
@@ -60,7 +61,7 @@ class Label:
 def make_card(node: DrawnNode) -> Card:
     """The box of a node: its name, what it runs, what it varies and its image."""
     rows = list(_rows(node))
-    badge = f"{SIGNS[node.mark]} {node.mark}" if node.mark else ""
+    badge = badge_of(node)
     badge_width = text_width(badge, _BADGE, bold=True) + 14 if badge else 0.0
     # The badge stands at the right of the first line of the name.
     widths = [text_width(text, size, bold=style == "name") for text, style, size in rows]

@@ -3,9 +3,40 @@ the picture in keeps its own looks. Pure."""
 
 from collections.abc import Collection, Mapping
 
+from runner.state import State
+
 FONT = "Helvetica, Arial, 'Liberation Sans', 'Noto Sans', sans-serif"
 
 _PIPELINE = ("execution", "task", "deployment")
+
+_TONES = {
+    State.SUCCEEDED: "good",
+    State.REUSED: "same",
+    State.FAILED: "bad",
+    State.STOPPED: "odd",
+    State.STOPPING: "odd",
+    State.INTERRUPTED: "odd",
+    State.AWAITING_APPROVAL: "asking",
+    State.STARTING: "busy",
+    State.RUNNING: "busy",
+}
+
+
+def tone_of(state: State) -> str:
+    """The class of what has this state: states that mean much the same to a reader share a colour."""
+    return _TONES.get(state, "quiet")
+
+
+TONES = {
+    "good": ("#15803d #e9f9ee", "#4ade80 #10281a"),
+    "same": ("#0f766e #e6f7f5", "#2dd4bf #0d2725"),
+    "bad": ("#c62828 #fdecec", "#ff8080 #351719"),
+    "odd": ("#b45309 #fef5dc", "#fbbf24 #30240c"),
+    "asking": ("#6d3fd0 #f6f2ff", "#bda3ff #221b3a"),
+    "busy": ("#1d5fc4 #eaf2fe", "#7db1ff #13233f"),
+    "quiet": ("#5b677a #f1f3f6", "#9aa7ba #1a2230"),
+}
+"""Of each tone a strong and a soft colour, by day and by night."""
 
 _LIGHT = {
     "ground": "#ffffff",
@@ -43,8 +74,8 @@ _DARK = {
 }
 
 
-def style_sheet(types: Collection[str] = ()) -> str:
-    """The whole CSS, for boxes of these types besides those of pipelines."""
+def style_sheet(types: Collection[str] = (), *, stateful: bool = False) -> str:
+    """The whole CSS, for boxes of these types besides those of pipelines, and of nodes that have states."""
     shapes = [
         f".mlg text{{font-family:{FONT};font-size:11px}}",
         ".mlg .heading{font-size:16px;font-weight:700}",
@@ -64,8 +95,23 @@ def style_sheet(types: Collection[str] = ()) -> str:
         ".mlg .removed .name{text-decoration:line-through}",
     ]
     known = [*_PIPELINE, *(kind for kind in ("file", "group") if kind in types)]
-    dark = _rules(_DARK, known)
-    return "\n".join([*shapes, *_rules(_LIGHT, known), "@media (prefers-color-scheme:dark){", *dark, "}"])
+    light, dark = _rules(_LIGHT, known), _rules(_DARK, known)
+    if stateful:
+        light += _state_rules(0, _LIGHT["ground"])
+        dark += _state_rules(1, _DARK["ground"])
+    return "\n".join([*shapes, *light, "@media (prefers-color-scheme:dark){", *dark, "}"])
+
+
+def _state_rules(scheme: int, ground: str) -> list[str]:
+    rules = []
+    for tone, colours in TONES.items():
+        strong, soft = colours[scheme].split()
+        rules += [
+            f".mlg .node.{tone} .shape{{fill:{soft};stroke:{strong}}}",
+            f".mlg .{tone} .badge rect{{fill:{strong}}}",
+            f".mlg .{tone} .badge text{{fill:{ground}}}",
+        ]
+    return rules
 
 
 def _rules(colours: Mapping[str, str], types: Collection[str]) -> list[str]:

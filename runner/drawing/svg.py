@@ -12,7 +12,7 @@ from runner.drawing.card import PADDING, STACK, Card, Label, make_card, make_lab
 from runner.drawing.glyph import shorten_end, text_width
 from runner.drawing.layout import Box, Layout, Link, Point, Route, Size, control_points, lay_out
 from runner.drawing.model import Drawing, DrawnNode, Mark
-from runner.drawing.style import style_sheet
+from runner.drawing.style import style_sheet, tone_of
 from runner.escape import printable
 
 PAGE = Size(1040, 860)
@@ -52,7 +52,7 @@ def render(drawing: Drawing) -> str:
         f'viewBox="0 0 {_n(width)} {_n(height)}">',
         f"<title>{_text(f'{drawing.subject} {printable(drawing.pipeline)}')}</title>",
         f"<desc>{_text(_describe(drawing, lines))}</desc>",
-        f"<style>{style_sheet({node.type for node in drawing.nodes})}</style>",
+        f"<style>{style_of(drawing)}</style>",
         '<rect class="ground" width="100%" height="100%" rx="10"/>',
         f'<text class="heading" x="{MARGIN}" y="{MARGIN + 13}">{_text(heading)}</text>',
         f'<g transform="translate({_n((width - layout.width) / 2)} {MARGIN + HEADING})">',
@@ -65,6 +65,11 @@ def render(drawing: Drawing) -> str:
         parts += _node(node, card, box)
     parts += ["</g>", *key.draw(MARGIN, MARGIN + HEADING + layout.height + 18), "</svg>"]
     return "\n".join(parts)
+
+
+def style_of(drawing: Drawing) -> str:
+    """The CSS within its picture: a page that allows no other must name it."""
+    return style_sheet({node.type for node in drawing.nodes}, stateful=any(node.state for node in drawing.nodes))
 
 
 def _n(value: float) -> str:
@@ -173,7 +178,7 @@ def _rect(style: str, box: Box, radius: float) -> str:
 
 
 def _node(node: DrawnNode, card: Card, room: Box) -> Iterator[str]:
-    mark = f" {node.mark}" if node.mark else ""
+    mark = f" {node.mark}" if node.mark else f" {tone_of(node.state)}" if node.state else ""
     box = Box(room.x, room.y, card.size.width, card.size.height)
     yield f'<g class="node {node.type}{mark}"><title>{_text(node_words(node))}</title>'
     yield from _shape(node.type, box)

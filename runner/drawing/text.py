@@ -1,16 +1,12 @@
 """A drawing for a terminal: one node after another, each below those it needs, with rails at the left that show where
-files and values go. Pure.
+files and values go (`runner.drawing.rail`). Pure."""
 
-A rail begins below a node and ends at the last node that takes something from it: `├` takes from a rail that goes on,
-`╰` and `╯` from one that ends, and `┆` is a rail that is passed without being touched.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from runner.drawing.bundle import SIGNS, Bundle, Kind, bundles, full_text
 from runner.drawing.layer import backward, topological
 from runner.drawing.model import Drawing, DrawnNode, Mark
+from runner.drawing.rail import bare, rails
 from runner.escape import display_width, printable
 from runner.spec.phrase import counted
 
@@ -55,14 +51,6 @@ def _unpainted(text: str, _code: str) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class _Rail:
-    """What of the rails stands left of a node's line, and of the lines below it."""
-
-    at: str
-    below: str
-
-
 def render(drawing: Drawing, width: int | None = None, *, ascii: bool = False, paint: Paint = _unpainted) -> str:
     """One pipeline as lines of text, no longer than `width` columns if one is given; `ascii` for a terminal that lacks
     the signs of a drawing."""
@@ -70,7 +58,8 @@ def render(drawing: Drawing, width: int | None = None, *, ascii: bool = False, p
     backs = backward(len(drawing.nodes), [(bundle.source, bundle.target) for bundle in lines])
     forward = [bundle for bundle, back in zip(lines, backs, strict=True) if not back]
     order = _order(len(drawing.nodes), forward)
-    rails = _rails(drawing, order, forward, (width or 120) // 3)
+    pairs = [(bundle.source, bundle.target) for bundle in forward]
+    drawn = rails(order, pairs, min(RAILS, (width or 120) // 6)) or bare(len(order))
     head = (
         f"{printable(drawing.pipeline)}: {counted(len(drawing.nodes), 'node')}, {counted(len(drawing.edges), 'edge')}"
     )
@@ -80,8 +69,9 @@ def render(drawing: Drawing, width: int | None = None, *, ascii: bool = False, p
     arriving: dict[int, list[tuple[Bundle, bool]]] = {}
     for bundle, back in zip(lines, backs, strict=True):
         arriving.setdefault(bundle.target, []).append((bundle, back))
-    for node, rail in zip(order, rails, strict=True):
-        writer.write(rail.at, _head(drawing.nodes[node]), rail.below)
+    for node, rail in zip(order, drawn, strict=True):
+        sign = _SIGNS[drawing.nodes[node].type]
+        writer.write(rail.at(sign), _head(drawing.nodes[node]), rail.below)
         for bundle, back in arriving.get(node, ()):
             _sources(writer, rail.below, drawing, bundle, back=back)
         if node != order[-1]:
@@ -177,72 +167,3 @@ def _fitting(text: str, start: int, room: int) -> int:
         if used > room and end > start:
             return end
     return len(text)
-
-
-def _rails(drawing: Drawing, order: Sequence[int], forward: Sequence[Bundle], room: int) -> list[_Rail]:
-    """The rails of every node in order, or none where they would take too much room, which the first line that is too
-    wide tells: of a large tangle the others are never made."""
-    rows: list[tuple[list[str], list[str]]] = []
-    for row in _rows(drawing, order, forward):
-        if max(map(len, row)) > min(RAILS, room // 2):
-            return [_Rail(f"{_SIGNS[drawing.nodes[node].type]} ", "  ") for node in order]
-        rows.append(row)
-    widest = max((len(part) for row in rows for part in row), default=0)
-    return [
-        _Rail("".join(at) + "  " * (widest - len(at)) + " ", "".join(below) + "  " * (widest - len(below)) + " ")
-        for at, below in rows
-    ]
-
-
-def _rows(drawing: Drawing, order: Sequence[int], forward: Sequence[Bundle]) -> Iterator[tuple[list[str], list[str]]]:
-    """Node by node the signs of its line and of the lines below it, one for each column."""
-    until: dict[int, int] = {}
-    place = {node: index for index, node in enumerate(order)}
-    before: dict[int, list[int]] = {}
-    for bundle in forward:
-        before.setdefault(bundle.target, []).append(bundle.source)
-        until[bundle.source] = max(until.get(bundle.source, 0), place[bundle.target])
-    columns: list[int | None] = []
-    for index, node in enumerate(order):
-        sources = set(before.get(node, ()))
-        ending = {source for source in sources if until[source] == index}
-        touched = {column: owner in ending for column, owner in enumerate(columns) if owner in sources}
-        column = _column(columns, touched)
-        sign = _SIGNS[drawing.nodes[node].type]
-        crossing = _crossing(columns, touched, column, sign)
-        columns = [None if owner in ending else owner for owner in columns]
-        columns += [None] * (column + 1 - len(columns))
-        columns[column] = node if node in until else None
-        while columns and columns[-1] is None:
-            columns.pop()
-        yield crossing, ["│ " if owner is not None else "  " for owner in columns]
-
-
-def _column(columns: Sequence[int | None], touched: dict[int, bool]) -> int:
-    """Where a node stands: below the first rail that ends at it, else at the first place free right of its sources."""
-    ends = [column for column, ending in touched.items() if ending]
-    if ends:
-        return ends[0]
-    start = max(touched, default=-1) + 1
-    return next((column for column in range(start, len(columns)) if columns[column] is None), max(len(columns), start))
-
-
-def _crossing(columns: Sequence[int | None], touched: dict[int, bool], column: int, sign: str) -> list[str]:
-    """The line of a node: its sign, and the rails that lead to it from either side."""
-    low, high = min([column, *touched]), max([column, *touched])
-    signs = []
-    for index in range(max(len(columns), column + 1)):
-        between = low <= index <= high
-        rail = index < len(columns) and columns[index] is not None
-        mark = "│" if rail else " "
-        if index == column:
-            mark = sign
-        elif index in touched:
-            outer = index in (low, high)
-            turn = ("╰" if index < column else "╯") if outer else "┴"
-            side = ("├" if index < column else "┤") if outer else "┼"
-            mark = turn if touched[index] else side
-        elif between:
-            mark = "┆" if rail else "─"
-        signs.append(mark + ("─" if between and index < high else " "))
-    return signs

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from typing import Any
 
 from runner.digest import Digest
-from runner.engine.machine import EndRun, Move
-from runner.job import Allowance, HostMount, Identity, InputFile, Job, JobInput, Network, Script
-from runner.store.record import OutputFile, Reused
+from runner.engine.action import Conclude, Decide, EndRun, Move
+from runner.job import Allowance, Gang, HostMount, Identity, InputFile, Job, JobInput, Network, Script, Value
+from runner.store.record import Gathered, OutputFile, Owner, Reused
 from runner.worker.report import Finished
 
 
@@ -24,8 +24,41 @@ def node_moved(move: Move, reused: Reused | None = None) -> dict[str, Any]:
             "reason": move.reason,
             "detail": move.detail,
             "reused": asdict(reused) if reused else None,
+            "point": move.point,
         }
     )
+
+
+def trials_added(node: str, trials: Mapping[str, Mapping[str, Value]]) -> dict[str, Any]:
+    """A task node has further trials, by name with the values that were chosen for each."""
+    told = [{"name": name, "parameters": dict(parameters)} for name, parameters in trials.items()]
+    return {"type": "trials-added", "node": node, "trials": told}
+
+
+def approval_decided(decision: Decide) -> dict[str, Any]:
+    """Somebody let a node go on, or did not."""
+    return {
+        "type": "approval-decided",
+        "node": decision.node,
+        "point": decision.point,
+        "approved": decision.approved,
+        "by": decision.by,
+    }
+
+
+def deployment_gathered(node: str, gathered: Gathered) -> dict[str, Any]:
+    """A deployment node has what it would deploy."""
+    return {"type": "deployment-gathered", "node": node, "gathered": asdict(gathered)}
+
+
+def run_parked() -> dict[str, Any]:
+    """Nothing can happen before somebody approves or rejects; nobody drives the run meanwhile."""
+    return {"type": "run-parked"}
+
+
+def run_resumed(owner: Owner, again: Iterable[str]) -> dict[str, Any]:
+    """A run goes on, driven by `owner`; what became of the nodes in `again` counts no more."""
+    return {"type": "run-resumed", "owner": asdict(owner), "again": list(again)}
 
 
 def execution_created(node: str, counter: int, job: Job, key: Digest | None = None) -> dict[str, Any]:
@@ -57,16 +90,16 @@ def output_taken(job: Job, file: OutputFile) -> dict[str, Any]:
     return {"type": "output-taken", "id": job.id, "output": asdict(file)}
 
 
-def execution_finished(job: Job, move: Move, finished: Finished) -> dict[str, Any]:
+def execution_finished(job: Job, end: Conclude, finished: Finished) -> dict[str, Any]:
     """A job is over and everything it left is in the store."""
     return _compact(
         {
             "type": "execution-finished",
             "id": job.id,
-            "state": move.state,
-            "reason": move.reason,
+            "state": end.state,
+            "reason": end.reason,
             "exit_code": finished.outcome.exit_code,
-            "detail": move.detail,
+            "detail": end.detail,
             "duration": round(finished.duration, 6),
             "outputs": [asdict(output) for output in finished.outputs],
             "log": asdict(finished.log) if finished.log else None,
@@ -121,12 +154,13 @@ def job_to_json(job: Job) -> dict[str, Any]:
         "secrets": list(job.secrets),
         "defaults": dict(job.defaults),
         "told": {key: document[key] for key in _TOLD if key in document},
+        **({"gang": asdict(job.gang)} if job.gang else {}),
     }
 
 
 def job_from_json(id: str, data: Mapping[str, Any]) -> Job:
     """The job that a record tells of, without its documents. Raises KeyError, TypeError or ValueError."""
-    allowance = {**data.get("allowance", {})}
+    allowance, gang = {**data.get("allowance", {})}, data.get("gang")
     return Job(
         id=id,
         step=data["step"],
@@ -144,6 +178,7 @@ def job_from_json(id: str, data: Mapping[str, Any]) -> Job:
         mounts=tuple(HostMount(**mount) for mount in data.get("mounts", ())),
         secrets=tuple(data.get("secrets", ())),
         defaults=data.get("defaults", {}),
+        gang=Gang(gang["id"], gang["index"], tuple(gang["addresses"])) if gang else None,
     )
 
 

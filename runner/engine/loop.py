@@ -1,127 +1,155 @@
 """The loop: gives the machine its stimuli, makes its decisions durable, then carries them out. Time and threads.
 
 One turn: take every stimulus that has arrived, ask the machine, append all moves to the journal in one durable write,
-tell the listeners, act. Nothing is shown or started before it is recorded. Each job has a thread of its own that lives
-until the job's end, because a sandbox dies with the thread that started it.
+tell the listeners, act. Nothing is shown or started before it is recorded. Each job has a thread to itself until its
+end, because a sandbox dies with the thread that started it.
 """
 
 import heapq
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 from queue import Empty, SimpleQueue
 from threading import Event as ThreadEvent
-from threading import Thread
-from typing import Any
+from typing import Any, TypeGuard, TypeVar
 
 from runner.engine import entry
-from runner.engine.callback import Bound, Callbacks, GivenUp, Recorder, Stand, Ticket
-from runner.engine.machine import (
+from runner.engine.account import Account
+from runner.engine.action import (
     Action,
-    Begun,
+    Adopt,
+    Ask,
+    AskApproval,
     Bind,
+    Check,
+    Conclude,
     EndRun,
-    JobEnded,
-    JobPaused,
-    JobStarted,
-    LimitReached,
-    Machine,
     Move,
-    NodeBound,
-    NodeReused,
-    NodeUnbindable,
+    Park,
+    Purpose,
     SetTimer,
     Start,
-    Stimulus,
     Stop,
+    Tell,
+    Timer,
+)
+from runner.engine.callback import NO_PAST, Callbacks, Deployed, GivenUp, Past, Recorder, Stand, Sweep, Ticket, Worker
+from runner.engine.course import Bug, CourseListener, Measured, Message, Taken
+from runner.engine.crew import Crew
+from runner.engine.machine import Machine
+from runner.engine.roster import Roster
+from runner.engine.slots import Capacity, Claim
+from runner.engine.stimulus import (
+    Approved,
+    Begun,
+    JobEnded,
+    NodeBound,
+    NodeGathered,
+    NodeReused,
+    NodeUnbindable,
+    Rejected,
+    Stimulus,
     StopAsked,
+    TaskBound,
     TimerFired,
 )
 from runner.errors import ExitCode, MlrunError
-from runner.events import Event, Listener, LogArrived, MetricsArrived, NodeChanged, Noticed
-from runner.job import Identity, Job, LogChunk
-from runner.metrics import MetricEvent
+from runner.events import (
+    Listener,
+    Noticed,
+)
+from runner.job import Identity
 from runner.plan.bind import Left
 from runner.plan.model import Plan, PlannedNode
 from runner.state import FINAL, Reason, State
-from runner.store.record import OutputFile
-from runner.worker.report import Finished, clear
-from runner.worker.stopper import Stopper
-
-_RECORDED_WITHIN = 10.0
-"""Seconds that a job's helper waits for the record of a file that was taken while the job runs."""
+from runner.worker.report import clear
 
 _POLL = 0.25
 """Seconds between two looks into the inbox, where other processes leave requests."""
+
+_BINDERS = 64
+"""How many nodes are bound at the same time: some of them wait for other machines, or for work under way elsewhere."""
 
 _REASONS = {ExitCode.DISK: Reason.DISK, ExitCode.IMAGE: Reason.IMAGE}
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
-    """A running job left a file that is in the store; whoever tells waits until that is recorded."""
+class Terms:
+    """On what terms a run is driven: what its jobs share out and claim (`runner.engine.slots`), the seconds that a
+    program gets to end when it is stopped, those before a failed node is tried again (`runner.engine.machine`), whether
+    the run parks when only approvals are missing, and in whose name all of them are given."""
 
-    node: str
-    file: OutputFile
-    recorded: ThreadEvent = field(default_factory=ThreadEvent)
-
-
-class _Bug(Exception):
-    """An exception on another thread that nobody foresaw."""
+    capacity: Capacity
+    claims: Mapping[str, Claim] = field(default_factory=dict)
+    grace: float = 10.0
+    delay: float = 1.0
+    parks: bool = False
+    approver: str | None = None
 
 
 class Loop:
-    """Drives one plan to its end. Used once: make it, `run` it on the main thread; `stop` from anywhere."""
+    """Drives one plan to its end. Used once: make it, `run` it on the main thread; `stop` and `decide` from any."""
 
     def __init__(
         self,
         plan: Plan,
         calls: Callbacks,
         *,
-        slots: int,
+        terms: Terms,
         recorder: Recorder,
         identities: Mapping[str, Identity],
         executor: str,
         emit: Listener,
-        grace: float,
+        past: Past = NO_PAST,
     ) -> None:
-        """`slots` jobs run at the same time, by the executor of that name, in what `identities` has by image; `grace`
-        is the seconds that a program gets to end when it is stopped."""
+        """Jobs run by the executor of that name, in what `identities` has by image; `past` is what a run has behind it
+        that goes on."""
         self._plan = plan
-        self._machine = Machine(plan, slots)
+        self._machine = Machine(plan, terms.capacity, terms.claims, terms.delay, terms.parks, past.nodes)
+        self._terms = terms
         self._recorder = recorder
         self._calls = calls
         self._identities = identities
         self._executor = executor
         self._emit = emit
-        self._grace = grace
-        self._arrived: SimpleQueue[Stimulus | _Taken | _Bug] = SimpleQueue()
-        self._timers: list[tuple[float, str]] = []
-        self._tickets: dict[str, Ticket] = {}
-        self._jobs: dict[str, Job] = {}
-        self._bound: dict[str, Bound] = {}
-        self._stands: dict[str, Stand] = {}
-        self._finished: dict[str, Finished] = {}
-        self._left: dict[str, Left] = {}
-        self._stoppers: dict[str, Stopper] = {}
-        self._threads: list[Thread] = []
+        self._arrived: SimpleQueue[Message] = SimpleQueue()
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._ticks = count()
+        self._looks = 0.0
+        self._binders = Crew(_BINDERS)
+        self._workers = Crew()
+        self._roster = Roster(plan, past, calls.leave, self._machine.state)
+        self._jobs: list[ThreadEvent] = []
+        """Those that may not be over yet; each is told when it is."""
         self._exits: dict[str, ExitCode] = {}
         self._began = time.monotonic()
+        # Before anything that others ask for: what is decided before the run goes on is about what it finds then.
+        self._arrived.put(Begun())
 
     def stop(self, *, kill: bool = False) -> None:
         """Ask the run to end; safe in a signal handler. Without `kill` the programs get their grace."""
         self._arrived.put(StopAsked(kill))
 
+    def decide(self, node: str, approved: bool, by: str) -> None:
+        """Let a node that awaits approval go on, or not; nothing happens to one that does not."""
+        self._arrived.put(Approved(node, by) if approved else Rejected(node, by))
+
     @property
     def exit(self) -> ExitCode:
-        """What the command should end with if the run failed: the code of the first node that did."""
-        return next(iter(self._exits.values()), ExitCode.STEP_FAILED)
+        """What the command should end with if the run failed: the code of the first node that did, and was not to be
+        passed over."""
+        codes = (code for name, code in self._exits.items() if self._machine.fails(name))
+        return next(codes, ExitCode.STEP_FAILED)
 
-    def run(self) -> EndRun:
-        """Drive the plan to its end. Raises MlrunError when the store cannot be written; nothing is left running."""
+    def run(self) -> EndRun | Park:
+        """Drive the plan until it ends or is parked. Raises MlrunError when the store cannot be written; nothing is
+        left running."""
         self._began = time.monotonic()
-        self._arrived.put(Begun())
+        self._looks = self._began + _POLL
         try:
             while True:
                 end = self._turn(self._receive())
@@ -130,242 +158,255 @@ class Loop:
         finally:
             self._abandon()
 
-    def _receive(self) -> list[Stimulus | _Taken]:
-        """Block until something arrives, then take all of it."""
-        batch: list[Stimulus | _Taken] = []
+    # What arrives --------------------------------------------------------------------------------------------------
+
+    def _receive(self) -> list[Message]:
+        """Block until something arrives, then take all of it; timers and other processes are heard all the while."""
+        batch: list[Message] = []
         while not batch:
-            try:
+            with suppress(Empty):
                 batch.append(self._take(timeout=self._patience()))
-            except Empty:
-                batch += self._due()
-                batch += [StopAsked(kill=request["type"] == "kill") for request in self._recorder.inbox()]
+            batch += self._due()
+            if self._looks <= time.monotonic():
+                self._looks = time.monotonic() + _POLL
+                batch += [stimulus for request in self._recorder.inbox() for stimulus in self._asked(request)]
         while not self._arrived.empty():
             batch.append(self._take(timeout=None))
         return batch
 
-    def _take(self, timeout: float | None) -> Stimulus | _Taken:
-        stimulus = self._arrived.get(timeout=timeout)
-        if isinstance(stimulus, _Bug):
-            raise stimulus.__cause__ or stimulus
-        return stimulus
+    def _take(self, timeout: float | None) -> Message:
+        message = self._arrived.get(timeout=timeout)
+        if isinstance(message, Bug):
+            raise message.__cause__ or message
+        return message
 
     def _patience(self) -> float:
-        if not self._timers:
-            return _POLL
-        return min(_POLL, max(0.0, self._timers[0][0] - time.monotonic()))
+        until = min(self._looks, self._timers[0][0]) if self._timers else self._looks
+        return max(0.0, until - time.monotonic())
 
     def _due(self) -> list[Stimulus]:
         due: list[Stimulus] = []
         while self._timers and self._timers[0][0] <= time.monotonic():
-            due.append(TimerFired(heapq.heappop(self._timers)[1]))
+            due.append(TimerFired(heapq.heappop(self._timers)[2]))
         return due
 
-    def _turn(self, batch: list[Stimulus | _Taken]) -> EndRun | None:
-        taken = [one for one in batch if isinstance(one, _Taken)]
-        stimuli = [one for one in batch if not isinstance(one, _Taken)]
-        actions = self._decide(stimuli)
-        entries: list[Mapping[str, Any]] = [entry.output_taken(self._jobs[one.node], one.file) for one in taken]
-        events: list[Event] = []
+    def _asked(self, request: Mapping[str, Any]) -> list[Stimulus]:
+        """What a request of another process asks for."""
+        if request["type"] in ("stop", "kill"):
+            return [StopAsked(kill=request["type"] == "kill")]
+        chosen = Approved if request["type"] == "approve" else Rejected
+        waiting = [name for name in self._plan.nodes if self._machine.state(name) is State.AWAITING_APPROVAL]
+        names = [request["node"]] if request.get("node") is not None else waiting
+        return [chosen(name, str(request.get("by", "?"))) for name in names]
+
+    # One turn ------------------------------------------------------------------------------------------------------
+
+    def _turn(self, batch: Sequence[Message]) -> EndRun | Park | None:
+        taken = [one for one in batch if isinstance(one, Taken)]
+        actions = self._decide(batch)
+        account = Account(
+            self._roster, self._identities, self._executor, attended=self._terms.approver is None, began=self._began
+        )
+        account.entries += (entry.output_taken(_known(self._roster[one.node].job), one.file) for one in taken)
         for action in actions:
-            self._tell(action, entries, events)
-        if entries:
-            self._recorder.append(entries)
-        for name in _ended(actions):
-            self._settle(name)
+            account.tell(action)
+        over = [self._roster[action.node].settling() for action in actions if _is_over(action)]
+        if account.entries:
+            self._recorder.append(account.entries, partial(_call_all, over))
         for one in taken:
             one.recorded.set()
         # Before anything is shown or bound: a node downstream may ask for a name that this one sets.
-        events += [Noticed(said, name) for name in _ended(actions) for said in self._published(name)]
-        for written in entries:
+        account.events += (
+            Noticed(said, name) for name in map(_names_set_by, actions) if name for said in self._published(name)
+        )
+        for written in account.entries:
             if written["type"] == "execution-finished" and "log" in written:
                 self._recorder.drop_log(written["id"])
-        for event in events:
+        for event in account.events:
             self._emit(event)
         for action in actions:
             self._carry_out(action)
-        return next((action for action in actions if isinstance(action, EndRun)), None)
+        return next((action for action in actions if isinstance(action, EndRun | Park)), None)
 
-    def _decide(self, stimuli: Sequence[Stimulus]) -> list[Action]:
-        """What the machine says. A chain of nodes for which others are known to stand takes one turn, not one each."""
+    def _decide(self, batch: Sequence[Message]) -> list[Action]:
+        """What the machine says, and what follows from it at once: a chain of nodes for which others are known to stand
+        takes one turn, not one each."""
         actions: list[Action] = []
-        waiting = deque(stimuli)
+        waiting: deque[Stimulus] = deque()
+        for message in batch:
+            if isinstance(message, TaskBound):
+                self._roster.begin_sweep(message.node)
+            if isinstance(message, Measured):
+                waiting += self._roster.weigh(message)
+            elif not isinstance(message, Taken | Bug):
+                waiting.append(message)
         while waiting:
+            answers: list[Stimulus] = []
             for action in self._machine.handle(waiting.popleft()):
-                stand = self._calls.known.get(action.node) if isinstance(action, Bind) else None
-                if stand is None:
+                answer = self._answer(action)
+                answers += [answer] if answer is not None else []
+                if answer is None or not isinstance(action, Bind):
                     actions.append(action)
-                elif isinstance(action, Bind):
-                    self._stand(action.node, stand)
-                    waiting.append(NodeReused(action.node, stand.detail))
+            waiting.extendleft(reversed(answers))
+            if waiting and actions and isinstance(actions[-1], Park):
+                # What arrived meanwhile may be the very approval that is waited for.
+                actions.pop()
         return actions
 
-    def _stand(self, name: str, stand: Stand) -> None:
-        self._stands[name] = stand
-        self._left[name] = stand.left
-
-    def _tell(self, action: Action, entries: list[Mapping[str, Any]], events: list[Event]) -> None:
-        """What the journal and the listeners get to know of an action."""
-        if isinstance(action, EndRun):
-            entries.append(entry.run_finished(action, time.monotonic() - self._began))
-        if not isinstance(action, Move):
-            return
-        name = action.node
-        stand = self._stands.get(name)
-        entries.append(entry.node_moved(action, stand.reused if stand and action.state is State.REUSED else None))
-        job, finished = self._jobs.get(name), self._finished.get(name)
-        if job and action.state is State.STARTING:
-            bound = self._bound[name]
-            entries.append(entry.execution_created(name, bound.counter, job, bound.key))
-        elif job and action.state is State.RUNNING:
-            identity = self._identities[job.image]
-            entries.append(entry.execution_started(job, self._executor, identity))
-        elif job and finished and action.state in FINAL:
-            entries.append(entry.execution_finished(job, action, finished))
-            self._left[name] = self._calls.leave(job, finished)
-            events += [Noticed(warning, name) for warning in finished.warnings]
-        elif stand and action.state is State.REUSED and stand.left.metrics:
-            events.append(MetricsArrived(name, stand.left.metrics))
-        events.append(self._changed(action, finished if action.state in FINAL else None))
-
-    def _settle(self, name: str) -> None:
-        """A node is final, whether it was bound or is just being."""
-        if name in self._tickets:
-            self._tickets[name].give_up()
-        if name in self._bound:
-            self._bound[name].settle()
+    def _answer(self, action: Action) -> Stimulus | None:
+        """The stimulus that an action asks for, where it is known without waiting."""
+        match action:
+            case Bind(name) if (stand := self._calls.known.get(name)) is not None:
+                self._roster[name].stand = stand
+                return NodeReused(name, stand.detail)
+            case Check(name, point):
+                return self._roster.check(name, point)
+            case AskApproval(name) if self._terms.approver is not None:
+                return Approved(name, self._terms.approver)
+            case Ask(name, number):
+                return self._roster.propose(name, number)
+            case Tell(name, trial, state):
+                self._roster.tell_sampler(name, trial, state)
+        return None
 
     def _published(self, name: str) -> Sequence[str]:
-        if (stand := self._stands.get(name)) is not None:
-            return self._calls.republish(stand.reused)
-        job, finished = self._jobs.get(name), self._finished.get(name)
-        return self._calls.publish(job, finished) if job and finished else ()
+        course = self._roster[name]
+        if course.stand is not None:
+            return [said for reused in course.stand.all_reused() for said in self._calls.republish(reused)]
+        return self._calls.publish(course.job, course.finished) if course.job and course.finished else ()
 
-    def _changed(self, move: Move, finished: Finished | None) -> NodeChanged:
-        stand = self._stands.get(move.node) if move.state is State.REUSED else None
-        return NodeChanged(
-            move.node,
-            move.state,
-            move.reason,
-            move.detail,
-            execution=self._number(move),
-            exit_code=finished.outcome.exit_code if finished else None,
-            duration=finished.duration if finished else None,
-            work=str(finished.work) if finished and finished.work else None,
-            age=stand.age if stand else None,
-        )
-
-    def _number(self, move: Move) -> int | None:
-        """The number of the execution that the move is about."""
-        if move.state is State.REUSED:
-            return self._stands[move.node].reused.counter
-        return self._bound[move.node].counter if move.node in self._bound else None
+    # What is done --------------------------------------------------------------------------------------------------
 
     def _carry_out(self, action: Action) -> None:
         match action:
             case Bind(name):
-                node = self._plan.nodes[name]
-                upstream = {above: self._left.get(above, Left()) for above in node.upstream}
-                self._tickets[name] = Ticket(self._recorder.new_execution_counter)
-                self._spawn(self._bind_node, node, upstream, self._tickets[name])
+                course = self._roster[name]
+                ticket = Ticket(self._recorder.new_execution_counter)
+                course.begin_again(ticket)
+                bind = partial(self._bind_node, course.node, self._roster.upstream(course.node), ticket)
+                self._binders.do(self._guarded(bind))
             case Start(name):
-                self._stoppers[name] = Stopper()
-                self._threads = [thread for thread in self._threads if thread.is_alive()]
-                self._threads.append(self._spawn(self._run_job, name))
+                self._begin_job(name, self._calls.work)
+            case Adopt(name):
+                self._begin_job(name, _known(self._calls.adopt))
+                bound = self._roster[name].bound
+                if bound is not None and bound.job.time_limit is not None:
+                    self._set_timer(Timer(name, 1, Purpose.LIMIT), max(0.0, bound.job.time_limit - bound.elapsed))
             case Stop(name, kill, reason):
-                self._stoppers[name].stop(0 if kill else self._grace, reason)
-            case SetTimer(name, seconds):
-                heapq.heappush(self._timers, (time.monotonic() + seconds, name))
+                self._roster[name].stopper.stop(0 if kill else self._terms.grace, reason)
+            case SetTimer(timer, seconds):
+                self._set_timer(timer, seconds)
             case _:
                 pass
 
-    def _spawn(self, target: Callable[..., None], *arguments: object) -> Thread:
+    def _set_timer(self, timer: Timer, seconds: float) -> None:
+        heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._ticks), timer))
+
+    def _begin_job(self, name: str, work: Worker) -> None:
+        done = ThreadEvent()
+        self._jobs = [job for job in self._jobs if not job.is_set()]
+        self._jobs.append(done)
+        self._workers.do(self._guarded(partial(self._run_job, name, work), done))
+
+    def _guarded(self, target: Callable[[], None], done: ThreadEvent | None = None) -> Callable[[], None]:
+        """The same for a thread that may not end by it; `done` is set at its end."""
+
         def guarded() -> None:
             try:
-                target(*arguments)
+                target()
             except BaseException as error:  # noqa: BLE001 - any bug there must end the run here
-                bug = _Bug()
+                bug = Bug()
                 bug.__cause__ = error
                 self._arrived.put(bug)
+            finally:
+                if done is not None:
+                    done.set()
 
-        thread = Thread(target=guarded, name=target.__name__, daemon=True)
-        thread.start()
-        return thread
+        return guarded
 
     def _bind_node(self, node: PlannedNode, upstream: Mapping[str, Left], ticket: Ticket) -> None:
+        name, course = node.name, self._roster[node.name]
         try:
             found = self._calls.bind(node, upstream, ticket)
         except GivenUp:
             return
         except MlrunError as error:
-            self._exits[node.name] = error.code
+            self._exits[name] = error.code
             reason = _REASONS.get(error.code, Reason.INPUT)
-            self._arrived.put(NodeUnbindable(node.name, reason, _sentence(error)))
+            self._arrived.put(NodeUnbindable(name, reason, _sentence(error)))
             return
-        if isinstance(found, Stand):
-            self._stand(node.name, found)
-            self._arrived.put(NodeReused(node.name, found.detail))
-            return
-        self._bound[node.name] = found
-        self._jobs[node.name] = found.job
-        if ticket.is_given_up:
-            found.settle()
-        self._arrived.put(NodeBound(node.name, found.job.time_limit))
+        match found:
+            case Stand():
+                course.stand = found
+                self._arrived.put(NodeReused(name, found.detail))
+            case Sweep():
+                course.sweep = found
+                self._arrived.put(TaskBound(name))
+            case Deployed():
+                course.deployed = found
+                self._arrived.put(NodeGathered(name, found.detail))
+            case _:
+                course.bound = found
+                if ticket.is_given_up:
+                    found.settle()
+                self._arrived.put(NodeBound(name, found.job.time_limit))
 
-    def _run_job(self, name: str) -> None:
-        listener = _JobListener(name, self._arrived, self._emit)
-        finished = self._calls.work(self._jobs[name], self._stoppers[name], listener)
-        self._finished[name] = finished
+    def _run_job(self, name: str, work: Worker) -> None:
+        course = self._roster[name]
+        listener = CourseListener(
+            name, self._arrived, self._emit, measures=self._roster.is_watched(course.node.trial_of)
+        )
+        finished = work(_known(course.job), course.stopper, listener)
+        course.finished = finished
         outcome = finished.outcome
-        if not outcome.succeeded and finished.asked is not Reason.STOP:
+        self._exits.pop(name, None)
+        if not outcome.succeeded and finished.asked not in (Reason.STOP, Reason.PRUNED):
             self._exits[name] = finished.exit
         detail = _with_hint(outcome.detail, finished.hint) if outcome.detail else None
-        self._arrived.put(JobEnded(name, outcome.succeeded, outcome.reason, detail))
+        end = JobEnded(name, outcome.succeeded, outcome.reason, detail)
+        lacks_room = outcome.reason is Reason.DISK
+        if not lacks_room:
+            self._arrived.put(end)
         complaint = clear(finished)
         if complaint:
             self._emit(Noticed(complaint, name))
+        if lacks_room:
+            # Those who begin after it need the room that its folder takes.
+            self._arrived.put(end)
 
     def _abandon(self) -> None:
         """Leave nothing behind, however the loop ended: a binding node may be given up, a running job may not."""
-        for stopper in self._stoppers.values():
-            stopper.stop(0)
-        for thread in self._threads:
-            thread.join(timeout=self._grace)
-        for name in self._tickets:
-            self._settle(name)
+        for course in self._roster:
+            course.stopper.stop(0)
+        for job in self._jobs:
+            job.wait(timeout=self._terms.grace)
+        for course in self._roster:
+            course.settle()
 
 
-class _JobListener:
-    """Passes on what a worker tells of one job: what decides something to the loop, the rest to the listeners."""
-
-    def __init__(self, node: str, arrived: "SimpleQueue[Stimulus | _Taken | _Bug]", emit: Listener) -> None:
-        self._node = node
-        self._arrived = arrived
-        self._emit = emit
-
-    def started(self) -> None:
-        self._arrived.put(JobStarted(self._node))
-
-    def paused(self) -> None:
-        self._arrived.put(JobPaused(self._node))
-
-    def log(self, chunk: LogChunk) -> None:
-        self._emit(LogArrived(self._node, chunk.stream, chunk.data))
-
-    def metric(self, event: MetricEvent) -> None:
-        self._emit(MetricsArrived(self._node, event.values))
-
-    def limit(self, reason: Reason) -> None:
-        self._arrived.put(LimitReached(self._node, reason))
-
-    def taken(self, file: OutputFile) -> None:
-        taken = _Taken(self._node, file)
-        self._arrived.put(taken)
-        taken.recorded.wait(_RECORDED_WITHIN)
+T = TypeVar("T")
 
 
-def _ended(actions: Sequence[Action]) -> list[str]:
-    """The nodes that came to their end."""
-    return [action.node for action in actions if isinstance(action, Move) and action.state in FINAL]
+def _known(value: T | None) -> T:
+    assert value is not None, "the machine starts and adopts only what is bound"
+    return value
+
+
+def _is_over(action: Action) -> TypeGuard[Conclude | Move]:
+    """Whether a node, or its attempt, is over."""
+    return isinstance(action, Conclude) or (isinstance(action, Move) and action.state in FINAL)
+
+
+def _call_all(calls: Iterable[Callable[[], None]]) -> None:
+    for call in calls:
+        call()
+
+
+def _names_set_by(action: Action) -> str | None:
+    """The node whose execution, or what stands for it, may set names from now on."""
+    if isinstance(action, Conclude) or (isinstance(action, Move) and action.state is State.REUSED):
+        return action.node
+    return None
 
 
 def _sentence(error: MlrunError) -> str:

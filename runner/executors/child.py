@@ -45,6 +45,7 @@ class ChildHandle(ABC):
 
     def __init__(self, staged: Staged, forget: Callable[[str], None]) -> None:
         self.id = staged.job.id
+        self.devices = staged.devices
         self._control = staged.workspace.control
         self._image = staged.job.image
         self._forget = forget

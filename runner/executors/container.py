@@ -19,7 +19,7 @@ from runner.executors.engine import Engine, Pieces
 from runner.executors.inspection import Watch, is_over, may_be_engine, read_outcome
 from runner.executors.limit import own_limits
 from runner.executors.mount import VIEW
-from runner.job import LogChunk, Outcome, Stream
+from runner.job import NO_DEVICES, Devices, LogChunk, Outcome, Stream
 from runner.state import Reason
 
 _SETTLE = 3.0
@@ -44,8 +44,16 @@ class ContainerHandle:
     that the container has an init process; Docker's passes a signal on to the whole group, Podman's to one process."""
 
     def __init__(
-        self, engine: Engine, container: str, image: str, mounts: Mapping[str, str], *, has_init: bool = True
+        self,
+        engine: Engine,
+        container: str,
+        image: str,
+        mounts: Mapping[str, str],
+        *,
+        has_init: bool = True,
+        devices: Devices = NO_DEVICES,
     ) -> None:
+        self.devices = devices
         self._engine = engine
         self._container = container
         self._image = image

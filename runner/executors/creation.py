@@ -3,22 +3,29 @@
 Requests have the form of the Engine API (POST /containers/create), which Podman answers too.
 """
 
+import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import ExitCode, MlrunError
-from runner.executors.device import GPU, device_files
+from runner.executors.device import GPU, device_files, gpu_request
 from runner.executors.endpoint import EngineError
 from runner.executors.limit import machine_memory, most_tasks, own_limits
 from runner.executors.mount import VIEW, Mount
-from runner.job import Allowance, Network, Staged
+from runner.job import NO_DEVICES, Allowance, Devices, Network, Staged
 
 if TYPE_CHECKING:
     from runner.executors.engine import Engine
 
 LABEL = "mlrun.execution"
 """The label of a step's container: the id of its job."""
+
+DEVICES_LABEL = "mlrun.devices"
+"""The label of a step's container: the devices that it has, as JSON."""
+
+GANG_LABEL = "mlrun.gang"
+"""The label of a network: the id of the gang that it is for."""
 
 NO_INIT, OWN_LIMITS = "no-init", "own-limits"
 """What an engine may lack: its small init program, and the right to raise limits."""
@@ -47,6 +54,7 @@ def container_config(
         "SecurityOpt": ["no-new-privileges", *(["label=disable"] if podman else [])],
         "LogConfig": {"Type": "json-file", "Config": {}},
         **bounds(job.allowance),
+        **shown(job.allowance, staged.devices, podman=podman),
         "Mounts": [
             {"Type": "bind", "Source": str(mount.source), "Target": mount.target, "ReadOnly": mount.read_only}
             for mount in laid
@@ -56,15 +64,25 @@ def container_config(
         host["NetworkMode"] = job.network.value
     if OWN_LIMITS in quirks:
         host["Ulimits"] = own_limits()
+    joined: dict[str, Any] = {}
+    if job.gang is not None and job.network is Network.DEFAULT:
+        host["NetworkMode"] = network = network_name(job.gang.id)
+        joined[network] = {"IPAMConfig": {"IPv4Address": job.gang.address}}
     return {
         "Image": staged.identity.id,
         "Entrypoint": list(argv[:1]),
         "Cmd": list(argv[1:]),
         "Env": [f"{name}={value}" for name, value in variables.items()],
         "WorkingDir": VIEW.repository,
-        "Labels": {LABEL: job.id, "mlrun.image": job.image},
+        "Labels": {LABEL: job.id, "mlrun.image": job.image, **device_labels(staged.devices)},
         "HostConfig": host,
+        **({"NetworkingConfig": {"EndpointsConfig": joined}} if joined else {}),
     }
+
+
+def network_name(gang: str) -> str:
+    """The network of jobs that reach one another."""
+    return f"mlrun-{gang}"
 
 
 def bounds(asked: Allowance) -> dict[str, Any]:
@@ -82,12 +100,30 @@ def bounds(asked: Allowance) -> dict[str, Any]:
     if asked.memory is not None:
         host["Memory"] = host["MemorySwap"] = asked.memory
     host["ShmSize"] = asked.shm if asked.shm is not None else machine_memory() // 2
+    return host
+
+
+def shown(asked: Allowance, devices: Devices, *, podman: bool) -> dict[str, Any]:
+    """The part of a container's `HostConfig` that shows a step its devices, of the number that it asked for."""
+    host: dict[str, Any] = {}
     if count := asked.devices.get(GPU):
-        host["DeviceRequests"] = [{"Driver": "", "Count": count, "Capabilities": [["gpu"]]}]
-    others = device_files({name: number for name, number in asked.devices.items() if name != GPU})
+        host["DeviceRequests"] = [gpu_request(count, devices.get(GPU, ()), podman=podman)]
+    others = device_files({name: paths for name, paths in devices.items() if name != GPU})
     if others:
         host["Devices"] = [{"PathOnHost": path, "PathInContainer": path, "CgroupPermissions": "rwm"} for path in others]
     return host
+
+
+def device_labels(devices: Devices) -> dict[str, str]:
+    """The labels of a container that has these devices."""
+    return {DEVICES_LABEL: json.dumps(dict(devices))} if devices else {}
+
+
+def labelled_devices(labels: Mapping[str, str]) -> Devices:
+    """The devices that a container has, by its labels."""
+    if DEVICES_LABEL not in labels:
+        return NO_DEVICES
+    return {name: tuple(paths) for name, paths in json.loads(labels[DEVICES_LABEL]).items()}
 
 
 def refuse_unkept(asked: Allowance, engine: "Engine") -> None:

@@ -9,22 +9,34 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, TypeVar
 
 from runner.errors import ExitCode, MlrunError
 from runner.executors import interaction, terminal, wrapper
-from runner.executors.creation import LABEL, NO_INIT, container_config, quirks_of, refuse_unkept, start_error
+from runner.executors.creation import (
+    GANG_LABEL,
+    LABEL,
+    NO_INIT,
+    container_config,
+    labelled_devices,
+    network_name,
+    quirks_of,
+    refuse_unkept,
+    start_error,
+)
 from runner.executors.endpoint import EngineError, EngineGone, Trouble, endpoints, trouble
+from runner.executors.gang import loopback, members, refuse_none, routed, subnets
 from runner.executors.image import PullMeter, pull_error, split_reference
 from runner.executors.mount import VIEW, Mount, check_granted, folders_error, make_inputs, mounts
 from runner.executors.podman import differences
 from runner.executors.secret import delivering, lending
 from runner.executors.site import Site
-from runner.job import Handle, Identity, Probe, PullProgress, Staged, View, Workspace
+from runner.job import Handle, Identity, Network, Probe, PullProgress, Staged, View, Workspace
 
 if TYPE_CHECKING:
     from runner.executors.engine import Engine
@@ -33,6 +45,9 @@ _PREFIX = "mlrun-"
 _STORE_LABEL = "mlrun.store"
 _LEAVE_SECONDS = 5.0
 """Between the end of a conversation and the end of its container; one that somebody has left is ended then."""
+
+_TAKEN = ("overlap", "already used", "already being used")
+"""Words of an engine that has given a subnet to another network."""
 
 T = TypeVar("T")
 
@@ -46,6 +61,7 @@ class DockerExecutor:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._lock = threading.Lock()
+        self._networking = threading.Lock()
         self._engine: Engine | None = None
         self._url = ""
         self._quirks: frozenset[str] = frozenset()
@@ -130,6 +146,43 @@ class DockerExecutor:
         """See `runner.job.Executor`."""
         return VIEW
 
+    def connect(self, gang: str, count: int, network: Network) -> tuple[str, ...]:
+        """See `runner.job.Executor`: a bridge of their own, or the network of this machine where they share that."""
+        refuse_none(network)
+        if network is Network.HOST:
+            return loopback(gang, count)
+        with self._asking("make a network") as engine, self._networking:
+            name = network_name(gang)
+            found = engine.network(name)
+            subnet = IPv4Network(found["IPAM"]["Config"][0]["Subnet"]) if found else None
+            return members(subnet or self._make_network(engine, gang, count), count)
+
+    def _make_network(self, engine: "Engine", gang: str, count: int) -> IPv4Network:
+        """Make a bridge where nobody else is, as far as this machine's routes and the engine can tell."""
+        labels = {GANG_LABEL: gang, _STORE_LABEL: str(self._site.store)}
+        refusal = EngineError("no subnet is free", 500)
+        for subnet in subnets(gang, count, routed()):
+            try:
+                engine.create_network(network_name(gang), str(subnet), str(subnet[1]), labels)
+            except EngineError as error:
+                if error.status == 0 or not any(word in error.words for word in _TAKEN):
+                    raise
+                refusal = error
+            else:
+                return subnet
+        raise refusal
+
+    def disconnect(self, gang: str) -> None:
+        """See `runner.job.Executor`."""
+        with suppress(MlrunError), self._asking("remove a network") as engine:
+            engine.remove_network(network_name(gang))
+
+    def connected(self) -> frozenset[str]:
+        """See `runner.job.Executor`."""
+        with self._asking("list networks") as engine:
+            found = engine.networks([GANG_LABEL, f"{_STORE_LABEL}={self._site.store}"])
+        return frozenset(str(network["Labels"][GANG_LABEL]) for network in found)
+
     @delivering
     def start(self, staged: Staged) -> Handle:
         """See `runner.job.Executor`."""
@@ -150,7 +203,9 @@ class DockerExecutor:
             )
             laid = list(mounts(staged, inputs))
             _check_sources(laid)
-            shown = replace(staged, environment=interaction.environment(staged, VIEW, self._site.environment))
+            # Who looks is alone: the gang that it was one of may be gone, and its network with it.
+            alone = replace(staged, job=replace(staged.job, gang=None))
+            shown = replace(alone, environment=interaction.environment(staged, VIEW, self._site.environment))
             self._spared(staged, lambda quirks: self._converse(engine, shown, laid, command, quirks, until))
             return interaction.exit_code(control)
 
@@ -176,7 +231,9 @@ class DockerExecutor:
         container = engine.create(_PREFIX + staged.job.id, config)
         folders = {mount.target: str(mount.source) for mount in laid}
         has_init = bool(config["HostConfig"]["Init"])
-        handle = ContainerHandle(engine, container, staged.identity.id, folders, has_init=has_init)
+        handle = ContainerHandle(
+            engine, container, staged.identity.id, folders, has_init=has_init, devices=staged.devices
+        )
         try:
             handle.start()
         except EngineError:
@@ -234,11 +291,19 @@ class DockerExecutor:
 
         with self._asking("look for a container") as engine:
             found = engine.inspect(_PREFIX + id)
-        if found is None or (found["Config"].get("Labels") or {}).get(LABEL) != id:
+        labels = {} if found is None else found["Config"].get("Labels") or {}
+        if found is None or labels.get(LABEL) != id:
             return None
         folders = {str(mount["Destination"]): str(mount["Source"]) for mount in found.get("Mounts") or ()}
         has_init = bool(found["HostConfig"].get("Init"))
-        return ContainerHandle(engine, str(found["Id"]), str(found["Image"]), folders, has_init=has_init)
+        return ContainerHandle(
+            engine,
+            str(found["Id"]),
+            str(found["Image"]),
+            folders,
+            has_init=has_init,
+            devices=labelled_devices(labels),
+        )
 
     def mine(self) -> frozenset[str]:
         """See `runner.job.Executor`. Raises MlrunError (code EXECUTOR)."""

@@ -209,6 +209,36 @@ class Engine:
             found: list[dict[str, Any]] = self._api.containers(all=True, filters={"label": list(labels)})
             return found
 
+    def network(self, name: str) -> dict[str, Any] | None:
+        """The inspection of a network, None when there is none."""
+        try:
+            with self._asking():
+                found: dict[str, Any] = self._api.inspect_network(name)
+                return found
+        except EngineError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def create_network(self, name: str, subnet: str, gateway: str, labels: Mapping[str, str]) -> None:
+        """Make a bridge on which containers may have addresses of this subnet."""
+        pool = {"Subnet": subnet, "Gateway": gateway}
+        with self._asking():
+            self._api.create_network(
+                name, driver="bridge", ipam={"Driver": "default", "Config": [pool]}, labels=dict(labels)
+            )
+
+    def remove_network(self, name: str) -> None:
+        """Remove a network; none that is gone, or that has containers still."""
+        with suppress(EngineError), self._asking():
+            self._api.remove_network(name)
+
+    def networks(self, labels: Sequence[str]) -> list[dict[str, Any]]:
+        """All networks that have these labels."""
+        with self._asking():
+            found: list[dict[str, Any]] = self._api.networks(filters={"label": list(labels)})
+            return found
+
     def close(self) -> None:
         """Close the connections that wait to be used again."""
         self._api.close()

@@ -4,6 +4,8 @@ its caller: whoever breaks the rules of `runner.job` gets an AssertionError that
 A command list is read line by line, and each line is one of
 
     print TEXT     warn TEXT        a line on stdout, on stderr
+    echo WORDS                      the same on stdout, with the quotes of a shell
+    metric NAME VALUE               a metadata event; the value is JSON
     write NAME TEXT                 a file below the outputs
     read INPUT/NAME                 an input file's content on stdout
     sleep SECONDS  block            wait; until stopped
@@ -16,6 +18,7 @@ and anything else, `true` for instance, does nothing.
 """
 
 import os
+import shlex
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -24,8 +27,21 @@ from typing import ClassVar
 
 from runner.digest import hash_bytes
 from runner.errors import ExitCode, MlrunError
+from runner.executors.gang import loopback, refuse_none
 from runner.executors.site import Site
-from runner.job import Handle, Identity, LogChunk, Outcome, Probe, PullProgress, Script, Staged, View, Workspace
+from runner.job import (
+    Handle,
+    Identity,
+    LogChunk,
+    Network,
+    Outcome,
+    Probe,
+    PullProgress,
+    Script,
+    Staged,
+    View,
+    Workspace,
+)
 from runner.state import Reason
 
 _ENDS = {
@@ -40,6 +56,7 @@ class FakeHandle:
 
     def __init__(self, executor: "FakeExecutor", staged: Staged) -> None:
         self.staged = staged
+        self.devices = staged.devices
         self._executor = executor
         self._owner = threading.get_ident()
         self._asked = threading.Event()
@@ -95,6 +112,11 @@ class FakeHandle:
     def _obey(self, word: str, rest: str) -> Iterator[LogChunk]:
         if word in ("print", "warn"):
             yield LogChunk("stdout" if word == "print" else "stderr", rest.encode() + b"\n")
+        elif word == "echo":
+            yield LogChunk("stdout", " ".join(shlex.split(rest)).encode() + b"\n")
+        elif word == "metric":
+            name, _, value = rest.partition(" ")
+            yield LogChunk("stdout", f'{{"{name}": {value}}}\n'.encode())
         elif word == "read":
             yield LogChunk("stdout", (self.staged.workspace.inputs / rest).read_bytes())
         elif word == "write":
@@ -133,6 +155,8 @@ class FakeExecutor:
         self._registry = frozenset(registry)
         self._lock = threading.Lock()
         self._open: dict[str, FakeHandle] = {}
+        self._ids: set[str] = set()
+        self._gangs: dict[str, tuple[str, ...]] = {}
         self.started: list[Staged] = []
         self.interacted: list[Staged] = []
 
@@ -166,13 +190,37 @@ class FakeExecutor:
         folders = (workspace.inputs, workspace.outputs, workspace.repository, workspace.config, workspace.control)
         return View(*map(str, folders))
 
+    def connect(self, gang: str, count: int, network: Network) -> tuple[str, ...]:
+        """See `runner.job.Executor`."""
+        refuse_none(network)
+        with self._lock:
+            known = self._gangs.setdefault(gang, loopback(gang, count))
+        _check(len(known) == count, "a gang is connected again with the same number of jobs")
+        return known
+
+    def disconnect(self, gang: str) -> None:
+        """See `runner.job.Executor`."""
+        with self._lock:
+            there = [one.staged.job.gang for one in self._open.values()]
+            _check(not any(one and one.id == gang for one in there), "a gang is disconnected when no job of it runs")
+            self._gangs.pop(gang, None)
+
+    def connected(self) -> frozenset[str]:
+        """See `runner.job.Executor`."""
+        with self._lock:
+            return frozenset(self._gangs)
+
     def start(self, staged: Staged) -> Handle:
         """See `runner.job.Executor`."""
         job = staged.job
         self._check_staged(staged)
         word, _, rest = job.script.items[0].partition(" ") if job.script.items else ("", "", "")
         with self._lock:
-            _check(all(job.id != other.job.id for other in self.started), "a job is started once")
+            _check(job.id not in self._ids, "a job is started once")
+            self._ids.add(job.id)
+            if job.gang is not None:
+                known = self._gangs.get(job.gang.id)
+                _check(known == job.gang.addresses, "a job of a gang starts with the addresses that `connect` gave")
             self.started.append(staged)
             if word == "refuse":
                 raise MlrunError(rest, code=ExitCode.EXECUTOR)

@@ -50,7 +50,7 @@ def lacking(executor: str, asked: Allowance) -> Iterator[str]:
         if asked.memory is not None or asked.shm is not None:
             yield "`/dev/shm` is that of the machine"
         if asked.devices:
-            yield "a step sees every device that you may use"
+            yield "a step sees every device that you may use, and is only told which are its own"
 
 
 @contextmanager

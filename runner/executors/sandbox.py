@@ -18,7 +18,8 @@ from typing import ClassVar
 from runner.errors import ExitCode, MlrunError
 from runner.executors import interaction, wrapper
 from runner.executors.child import ChildHandle, is_ready, jobs_below
-from runner.executors.device import device_files
+from runner.executors.device import device_files, visible
+from runner.executors.gang import loopback, refuse_none
 from runner.executors.interpreter import LAYER, Callers
 from runner.executors.limit import most_tasks
 from runner.executors.mount import VIEW, check_granted, folders_error, make_inputs
@@ -153,6 +154,18 @@ class SandboxExecutor:
         """See `runner.job.Executor`."""
         return VIEW
 
+    def connect(self, gang: str, count: int, network: Network) -> tuple[str, ...]:
+        """See `runner.job.Executor`: the network of this machine, which they share."""
+        refuse_none(network)
+        return loopback(gang, count)
+
+    def disconnect(self, gang: str) -> None:
+        """Nothing to free."""
+
+    def connected(self) -> frozenset[str]:
+        """Nothing is ever taken."""
+        return frozenset()
+
     @delivering
     def start(self, staged: Staged) -> Handle:
         """See `runner.job.Executor`."""
@@ -190,7 +203,7 @@ class SandboxExecutor:
         root, scratch = self._root, staged.workspace.scratch
         check_granted(staged)
         shm = staged.job.allowance.shm if self._sizes_memory else None
-        devices = device_files(staged.job.allowance.devices)
+        devices = device_files(staged.devices)
         try:
             scratch.mkdir(parents=True, exist_ok=True)
             for name in ("home", "tmp"):
@@ -206,6 +219,7 @@ class SandboxExecutor:
             "PATH": os.pathsep.join([f"{HOME}/{LAYER}/bin", *root.path]),
             "HOME": HOME,
             "VIRTUAL_ENV": f"{HOME}/{LAYER}",
+            **visible(staged.devices, hidden=True),
         } | {**staged.environment, **more}
 
         def command(status: int) -> tuple[Sequence[str], Sequence[int]]:

@@ -11,7 +11,7 @@ from runner.export.document import Stored
 from runner.export.subject import Subject
 from runner.export.telling import clean, file_name, portable
 from runner.state import DONE, FINAL
-from runner.store.record import Execution, Run
+from runner.store.record import Code, Execution, Run
 from runner.store.tree import LINK
 
 SCHEMA = "http://schema.org"
@@ -113,9 +113,8 @@ class Payload:
         self._graph.link(self._root, "hasPart", described)
         return described
 
-    def code(self, run: Run) -> Entity:
-        """The folder of a run's code, its regular files with their usual names."""
-        code = run.code
+    def code(self, run: Run, code: Code) -> Entity:
+        """The folder of the code of a run, or of a node of it, its regular files with their usual names."""
         gone = self._subject.contents.gone(code.snapshot)
         absent = gone is not None or self._subject.metadata_only
         place = f"code/{code.snapshot[:16]}/"

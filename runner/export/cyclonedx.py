@@ -32,7 +32,7 @@ from runner.export.telling import (
     text_of,
     variables,
 )
-from runner.store.record import Execution, OutputFile, Run
+from runner.store.record import Execution, OutputFile, Run, code_of
 
 _SERIALS = uuid.UUID("0f2b1a53-6f6e-5c0c-9a53-5b1d6d6b7c27")
 """The name space of serial numbers: one run has one, however often it is exported."""
@@ -136,7 +136,7 @@ def _outputs(subject: Subject, execution: Execution, users: _Users) -> Iterator[
 
 
 def _ingredients(subject: Subject, run: Run, execution: Execution) -> Iterator[_Json]:
-    told = _properties(execution=execution.id, run=run.id, code=f"blake3:{run.code.snapshot}")
+    told = _properties(execution=execution.id, run=run.id, code=f"blake3:{code_of(run, execution.node).snapshot}")
     version = f"execution-{execution.counter}"
     yield {"type": "application", "bom-ref": _step_ref(execution), "name": clean(execution.step),
            "version": version, "properties": told}  # fmt: skip
@@ -201,7 +201,7 @@ def _dependencies(subject: Subject, components: Iterable[str]) -> list[_Json]:
     depends: dict[str, dict[str, None]] = {ref: {} for ref in components}
     for run, execution in subject.each_execution():
         step, inputs = depends[_step_ref(execution)], _inputs(execution)
-        if run.code.snapshot == subject.run.code.snapshot:
+        if code_of(run, execution.node).snapshot == subject.run.code.snapshot:
             step[_code_ref(run)] = None
         step |= dict.fromkeys(inputs.values())
         for one in got(execution):

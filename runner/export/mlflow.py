@@ -29,7 +29,7 @@ from runner.export.telling import (
     text_of,
 )
 from runner.state import State
-from runner.store.record import Execution, Run
+from runner.store.record import Execution, Run, code_of
 
 _TOP = "mlruns"
 _RUNNING, _FINISHED, _FAILED, _KILLED = 1, 3, 4, 5
@@ -123,6 +123,8 @@ def _of_execution(subject: Subject, part: Part, execution: Execution) -> _Told:
         told.tags["mlflow.parentRunId"] = _hexadecimal(subject.run.id)
     elif subject.tags:
         told.tags |= {f"mlrun.tag.{tag}": "true" for tag in subject.tags}
+    if part.node.trial_of is not None:
+        told.tags["mlrun.task"] = part.node.trial_of
     told.tags |= {
         "mlrun.node": execution.node,
         "mlrun.image": str(execution.job.get("image", "")),
@@ -145,7 +147,7 @@ def _of_execution(subject: Subject, part: Part, execution: Execution) -> _Told:
 
 
 def _begin(run: Run, what: Run | Execution, name: str) -> _Told:
-    code = run.code
+    code = code_of(run, what.node) if isinstance(what, Execution) else run.code
     tags = {
         "mlflow.runName": name,
         "mlflow.source.name": clean(run.project.file),

@@ -28,7 +28,7 @@ from runner.export.telling import (
     variables,
 )
 from runner.state import FINAL, State
-from runner.store.record import Execution, Run
+from runner.store.record import Execution, Run, code_of
 
 _SPEC = "https://openlineage.io/spec"
 _EVENT = f"{_SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent"
@@ -166,7 +166,7 @@ def _name(run: Run, execution: Execution | None) -> _Json:
 def _job(run: Run, execution: Execution | None) -> _Json:
     kind = "STEP" if execution else run.kind.upper()
     job_type = {"processingType": "BATCH", "integration": "MLRUN", "jobType": kind}
-    code = run.code
+    code = run.code if execution is None else code_of(run, execution.node)
     address = repository(code)
     location = {
         # Of code with changes the repository has no such version.

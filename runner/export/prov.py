@@ -26,7 +26,7 @@ from runner.export.telling import (
     text_of,
     variables,
 )
-from runner.store.record import Execution, Run
+from runner.store.record import Code, Execution, Run, code_of
 
 _PREFIXES = {
     "mlrun": "urn:mlrun-yaml:prov:",
@@ -118,10 +118,9 @@ class _Teller:
         )
         spec = self._content(run.spec, label=clean(run.project.file), type=_type("Plan", "prov"))
         self._relate("wasAssociatedWith", activity=activity, agent=runner, plan=spec)
-        self._relate("used", activity=activity, entity=self._code(run), role="code")
+        self._relate("used", activity=activity, entity=self._code(run.code), role="code")
 
-    def _code(self, run: Run) -> str:
-        code = run.code
+    def _code(self, code: Code) -> str:
         return self._add(
             "entity",
             f"mlrun:snapshot-{code.snapshot}",
@@ -164,7 +163,7 @@ class _Teller:
         activity = self._add("activity", f"mlrun:execution-{execution.id}", _present(attributes))
         run = f"mlrun:run-{made_by.id}"
         self._relate("wasStartedBy", activity=activity, starter=run, time=execution.started or execution.created)
-        self._relate("used", activity=activity, entity=self._code(made_by), role="code")
+        self._relate("used", activity=activity, entity=self._code(code_of(made_by, execution.node)), role="code")
         for one in got(execution):
             entity = self._content(one.digest, label=file_name(one.file.name), size=one.file.size)
             if one.datum is not None:

@@ -185,7 +185,7 @@ class _Crate:
 
     def _tool(self, part: Part) -> Entity:
         """A step of the code of one run; the one that ran may have another name than that of the node it stands for."""
-        code = part.run.code
+        code = part.code
         name = part.node.step if part.execution is None else part.execution.step
         tool = self.graph.add(
             local("step", name, code.snapshot[:16]),
@@ -196,7 +196,7 @@ class _Crate:
             identifier=code_uri(code),
         )
         if part.execution is not None:
-            tool["isPartOf"] = ref(self.payload.code(part.run))
+            tool["isPartOf"] = ref(self.payload.code(part.run, part.code))
             tool["description"] = "\n".join(command(part.execution)) or "It has no command."
         return tool
 

@@ -31,7 +31,7 @@ from runner.export.telling import (
     variables,
 )
 from runner.state import FINAL
-from runner.store.record import Execution, Run
+from runner.store.record import Code, Execution, Run
 
 BUILD_TYPE = "urn:mlrun-yaml:build-type:run:v1"
 BUILDER = "urn:mlrun-yaml:builder:local"
@@ -147,14 +147,12 @@ def _internal(run: Run, labelled: Iterable[Labelled]) -> dict[str, Any]:
 
 def _dependencies(subject: Subject, labelled: list[Labelled]) -> Iterator[dict[str, Any]]:
     run, contents = subject.run, subject.contents
-    snapshots = {run.code.snapshot: run} | {
-        part.run.code.snapshot: part.run for _, part, _ in labelled if part.is_reused
-    }
-    for snapshot, one in snapshots.items():
+    snapshots = {code.snapshot: code for code in (run.code, *(part.code for _, part, _ in labelled))}
+    for snapshot, code in snapshots.items():
         told = _descriptor(contents, "code", snapshot)
         yield {**told, "uri": f"urn:mlrun-yaml:snapshot:{snapshot}"}
-        if one.code.commit:
-            yield _commit(one)
+        if code.commit:
+            yield _commit(code)
     yield _descriptor(contents, run.project.file, run.spec)
     for label, _, execution in labelled:
         for given in got(execution):
@@ -168,11 +166,11 @@ def _dependencies(subject: Subject, labelled: list[Labelled]) -> Iterator[dict[s
             yield _environment(execution, identity)
 
 
-def _commit(run: Run) -> dict[str, Any]:
-    address = repository(run.code)
+def _commit(code: Code) -> dict[str, Any]:
+    address = repository(code)
     told = {"uri": f"git+{address}"} if address else {}
-    dirty = {"annotations": {"dirty": True}} if run.code.dirty else {}
-    return {"name": "commit", **told, "digest": {"gitCommit": run.code.commit}, **dirty}
+    dirty = {"annotations": {"dirty": True}} if code.dirty else {}
+    return {"name": "commit", **told, "digest": {"gitCommit": code.commit}, **dirty}
 
 
 def _origin(given: Got) -> dict[str, str]:

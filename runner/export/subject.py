@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from runner.digest import Digest
-from runner.store.record import Execution, NodeRecord, Run
+from runner.store.record import Code, Execution, NodeRecord, Run, code_of, in_order
 from runner.store.tree import TreeEntry
 
 
@@ -47,10 +47,15 @@ class Part:
         """Whether the node did not run because an earlier execution stands for it."""
         return self.node.reused is not None
 
+    @property
+    def code(self) -> Code:
+        """The code of the node."""
+        return code_of(self.run, self.node.name if self.execution is None else self.execution.node)
+
 
 def parts_of(run: Run, chosen: Execution | None, earlier: Callable[[str], Run | None]) -> Iterator[Part]:
     """The parts of a run, or the one of an execution of it; `earlier` gives runs by id, None for a removed one."""
-    for node in run.nodes.values() if chosen is None else [run.nodes[chosen.node]]:
+    for node in in_order(run) if chosen is None else [run.nodes[chosen.node]]:
         if chosen is not None:
             yield Part(node, run, chosen)
         elif node.reused is not None:

@@ -1,43 +1,51 @@
 """From a planned node and what its upstreams left to a job. Pure.
 
 Two steps, because fetching lies between them: `resolve` says what the node's values are and which sources are still to
-be fetched, `make_job` puts the fetched files in.
+be fetched, `make_job` puts the fetched files in. A task node is `settled` instead, once for all its trials; of a
+deployment node the files are gathered.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 
 from runner.errors import ExitCode, MlrunError
 from runner.job import InputFile, Job, JobInput, Network, Value
-from runner.plan.address import wildcard_root
 from runner.plan.limit import Grant, allowance
+from runner.plan.match import match_files, match_names, place_files, rename_single, tell_apart
 from runner.plan.model import PlannedNode, Source
+from runner.plan.variation import forget, vary
 from runner.spec.command import build_script, interpolate_uri
-from runner.spec.model import Edge, Input, KeepDirectories, ParameterType, SocketType, Step
+from runner.spec.model import Edge, Multiple, Parameter, ParameterType, SocketType, Step
 from runner.spec.value import coerce
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What a finished node left for those downstream: effective values, files, last metadata value per key."""
+    """What a finished node left for those downstream: effective values, files, last metadata value per key.
+
+    A task node left what its trials did, each by its number, from 1; its `parameters` are those that do not vary. The
+    parameters of a deployment node are the ids that it has to give: `id` and `version_id`.
+    """
 
     parameters: Mapping[str, Value] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     inputs: tuple[JobInput, ...] = ()
     outputs: tuple[InputFile, ...] = ()
     metrics: Mapping[str, object] = field(default_factory=dict)
+    trials: tuple[tuple[int, "Left"], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A node with its values known: `sources` are to be fetched, `carried` files came over edges."""
+    """A node with its values known: `sources` are to be fetched, `carried` files came over edges. `spread` are the
+    lists that edges bring to parameters of a task node: each trial gets one of the values."""
 
     parameters: Mapping[str, Value]
     environment: Mapping[str, str]
     sources: Mapping[str, tuple[Source, ...]]
     carried: Mapping[str, tuple[InputFile, ...]]
     notices: tuple[str, ...] = ()
+    spread: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
 
 
 def resolve(node: PlannedNode, upstream: Mapping[str, Left]) -> Resolved:
@@ -46,18 +54,23 @@ def resolve(node: PlannedNode, upstream: Mapping[str, Left]) -> Resolved:
     environment = dict(node.environment)
     carried = {name: list(files) for name, files in node.files.items()}
     notices: list[str] = []
+    spread: dict[str, tuple[Value, ...]] = {}
     for edge in node.edges:
         left = upstream[edge.source.node]
         match edge.target.type:
             case SocketType.PARAMETER:
-                _carry_value(node, edge, left, parameters)
+                parameters.pop(edge.target.key, None)
+                found = _carried_value(node, edge, left)
+                if isinstance(found, tuple):
+                    spread[edge.target.key] = found
+                elif found is not None:
+                    parameters[edge.target.key] = found
             case SocketType.INPUT:
-                files, notice = _carried_files(node, edge, left)
+                files, told = _carried_files(node, edge, left)
                 carried.setdefault(edge.target.key, []).extend(files)
-                notices += [notice] if notice else []
-            case SocketType.ENVIRONMENT_VARIABLE if edge.source.key in left.environment:
-                if edge.target.key not in node.secrets:
-                    environment[edge.target.key] = left.environment[edge.source.key]
+                notices += told
+            case SocketType.ENVIRONMENT_VARIABLE if edge.target.key not in node.secrets:
+                environment |= _carried_variable(edge, left)
     sources = {
         name: tuple(
             Source(interpolate_uri(source.uri, node.step, parameters), source.folder, source.trusted)
@@ -67,122 +80,181 @@ def resolve(node: PlannedNode, upstream: Mapping[str, Left]) -> Resolved:
         if node.append_edges or name not in carried
     }
     kept = {name: tuple(files) for name, files in carried.items()}
-    return Resolved(parameters, environment, sources, kept, tuple(notices))
+    return Resolved(parameters, environment, sources, kept, tuple(notices), spread)
 
 
-def _carry_value(node: PlannedNode, edge: Edge, left: Left, parameters: dict[str, Value]) -> None:
-    source, target = edge.source, edge.target
-    if source.type is SocketType.METADATA:
-        if source.key not in left.metrics:
-            seen = ", ".join(f"`{key}`" for key in sorted(left.metrics)) or "none"
-            raise MlrunError(
-                f"node `{source.node}` printed no metadata `{source.key}` for `{target}`",
-                code=ExitCode.INPUT,
-                location=edge.location,
-                hint=f"its metadata: {seen}",
-            )
-        raw = left.metrics[source.key]
-    else:
-        if source.key not in left.parameters:
-            parameters.pop(target.key, None)
-            return
-        raw = left.parameters[source.key]
-    parameter = node.step.parameter(target.key)
-    if parameter is None:
-        return
+def settle(node: PlannedNode, upstream: Mapping[str, Left]) -> tuple[PlannedNode, tuple[str, ...]]:
+    """A task node whose edges have brought their values, so that only those are left that bring files; and what there
+    is to notice. Raises MlrunError as `resolve`."""
+    resolved = resolve(node, upstream)
+    task = node.task
+    for edge in node.edges if task is not None else ():
+        name = edge.target.key
+        if edge.target.type is not SocketType.PARAMETER or task is None:
+            continue
+        spread = resolved.spread.get(name)
+        task = forget(task, name) if spread is None else vary(task, name, spread, edge.location)
+    settled = replace(
+        node,
+        task=task,
+        parameters=resolved.parameters,
+        environment=resolved.environment,
+        edges=tuple(edge for edge in node.edges if edge.target.type in _OF_TRIALS),
+    )
+    return settled, resolved.notices
+
+
+_OF_TRIALS = (SocketType.INPUT, SocketType.DEPENDENCY)
+"""Edges into a task node that each trial has: those that bring files, and those that bring nothing."""
+
+
+# Values ---------------------------------------------------------------------------------------------------------------
+
+
+def _carried_value(node: PlannedNode, edge: Edge, left: Left) -> Value | tuple[Value, ...] | None:
+    """What an edge brings to a parameter: a value, several for the trials of a task node, or nothing."""
+    parameter = node.step.parameter(edge.target.key)
+    raw = _raw_value(edge, left)
+    if raw is None or parameter is None:
+        return None
+    if node.kind == "task" and isinstance(raw, list):
+        if not raw:
+            raise _refused(edge, f"edge `{edge.source}` → `{edge.target}` brings an empty list, so that nothing runs")
+        return tuple(_coerced(edge, parameter, one) for one in raw)
+    return _coerced(edge, parameter, raw)
+
+
+def _coerced(edge: Edge, parameter: Parameter, raw: object) -> Value:
     try:
-        parameters[target.key] = coerce(parameter, raw, f"edge `{source}` → `{target}`")
+        return coerce(parameter, raw, f"edge `{edge.source}` → `{edge.target}`")
     except MlrunError as error:
-        raise MlrunError(error.message, code=ExitCode.INPUT, location=edge.location, hint=error.hint) from None
+        hint = error.hint
+        if isinstance(raw, list) and parameter.multiple is Multiple.NONE:
+            hint = f"{hint}; a list needs `multiple: repeat` or `separate`, or a node of `type: task`"
+        raise _refused(edge, error.message, hint) from None
 
 
-def _carried_files(node: PlannedNode, edge: Edge, left: Left) -> tuple[tuple[InputFile, ...], str | None]:
-    source, target = edge.source, edge.target
-    files = left.outputs
-    if source.type is SocketType.INPUT:
-        by_name = {item.name: item.files for item in left.inputs}
-        names = match_names(source.key, tuple(by_name))[0]
-        files = tuple(file for name in names for file in by_name[name])
-        if not names:
-            raise _nothing_matches(edge, tuple(by_name))
-        return files, None
-    names, fallback = match_names(source.key, tuple(file.name for file in files))
-    declared = node.step.input(target.key)
+def _raw_value(edge: Edge, left: Left) -> object:
+    """What an edge finds at its source; None where that has no value. Of a task node the values of its trials, but for
+    a parameter that does not vary."""
+    match edge.source.type:
+        case SocketType.METADATA:
+            return _latest(edge, left)
+        case SocketType.DEPLOYMENT:
+            if edge.source.key not in left.parameters:
+                known = ", ".join(f"`{name}`" for name in left.parameters)
+                raise _refused(edge, f"a deployment has no `{edge.source.key}`", f"it has {known}")
+            return left.parameters[edge.source.key]
+        case _ if left.trials and edge.source.key not in left.parameters:
+            values = [trial.parameters.get(edge.source.key) for _, trial in left.trials]
+            return [value for value in values if value is not None] or None
+        case _:
+            return left.parameters.get(edge.source.key)
+
+
+def _latest(edge: Edge, left: Left) -> object:
+    """The value of a metadata key that was printed last; of a task node those of its trials."""
+    key, sources = edge.source.key, [trial for _, trial in left.trials] or [left]
+    found = [source.metrics[key] for source in sources if key in source.metrics]
+    if not found:
+        seen = ", ".join(f"`{name}`" for name in sorted({name for one in sources for name in one.metrics})) or "none"
+        message = f"node `{edge.source.node}` printed no metadata `{key}` for `{edge.target}`"
+        raise _refused(edge, message, f"its metadata: {seen}")
+    return found if left.trials else found[0]
+
+
+def _carried_variable(edge: Edge, left: Left) -> dict[str, str]:
+    """The variable that an edge brings, if its source has it; the trials of a task node have the same ones."""
+    environment = left.trials[0][1].environment if left.trials else left.environment
+    key = edge.source.key
+    return {edge.target.key: environment[key]} if key in environment else {}
+
+
+# Files ----------------------------------------------------------------------------------------------------------------
+
+
+def _carried_files(node: PlannedNode, edge: Edge, left: Left) -> tuple[tuple[InputFile, ...], list[str]]:
+    """The files that an edge brings, under the names that the step sees, and what there is to notice."""
+    if edge.source.type is SocketType.INPUT:
+        return _files_of_inputs(node, edge, left), []
+    declared = node.step.input(edge.target.key)
+    placed: list[InputFile] = []
+    fallbacks: dict[str, None] = {}
+    for trial, source in left.trials or ((0, left),):
+        files, fallback = match_files(edge.source.key, source.outputs)
+        own = place_files(declared, files, edge.source.key)
+        placed += tell_apart(declared, own, trial) if left.trials else own
+        fallbacks |= {fallback: None} if fallback else {}
+    if placed:
+        return tuple(placed), [f"`{edge.source}` is taken as `{fallback}`" for fallback in fallbacks]
+    if declared is not None and (declared.optional or (node.append_edges and node.inputs.get(edge.target.key))):
+        said = f"no output of `{edge.source.node}` matches `{edge.source.key}`; `{edge.target}` stays without it"
+        return (), [said]
+    raise _nothing_matches(edge, [file.name for file in _outputs(left)])
+
+
+def _files_of_inputs(node: PlannedNode, edge: Edge, left: Left) -> tuple[InputFile, ...]:
+    """The files of all inputs whose names an edge key means. Trials that had the same hand them on once."""
+    found = [(trial, _files_of_one(edge, source)) for trial, source in left.trials or ((0, left),)]
+    if all(files == found[0][1] for _, files in found):
+        return found[0][1]
+    declared = node.step.input(edge.target.key)
+    return tuple(file for trial, files in found for file in tell_apart(declared, files, trial))
+
+
+def _files_of_one(edge: Edge, left: Left) -> tuple[InputFile, ...]:
+    by_name = {item.name: item.files for item in left.inputs}
+    names = match_names(edge.source.key, tuple(by_name))[0]
     if not names:
-        if declared is not None and (declared.optional or (node.append_edges and node.inputs.get(target.key))):
-            return (), f"no output of `{source.node}` matches `{source.key}`; `{target}` stays without it"
-        raise _nothing_matches(edge, tuple(file.name for file in files))
-    chosen = set(names)
-    placed = place_files(declared, tuple(file for file in files if file.name in chosen), source.key)
-    return placed, f"`{source}` is taken as `{fallback}`" if fallback else None
+        raise _nothing_matches(edge, list(by_name))
+    return tuple(file for name in names for file in by_name[name])
 
 
-def _nothing_matches(edge: Edge, names: tuple[str, ...]) -> MlrunError:
+def _outputs(left: Left) -> Iterator[InputFile]:
+    yield from left.outputs
+    for _, trial in left.trials:
+        yield from trial.outputs
+
+
+def _nothing_matches(edge: Edge, names: list[str]) -> MlrunError:
+    names = list(dict.fromkeys(names))
     shown = ", ".join(f"`{name}`" for name in names[:8]) or "nothing"
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return MlrunError(
-        f"`{edge.source}` matches no file for `{edge.target}`",
-        code=ExitCode.INPUT,
-        location=edge.location,
-        hint=f"`{edge.source.node}` left {shown}{more}",
-    )
+    hint = f"`{edge.source.node}` left {shown}{more}"
+    return _refused(edge, f"`{edge.source}` matches no file for `{edge.target}`", hint)
 
 
-def match_names(pattern: str, names: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
-    """The names that an edge key means, and the pattern that was tried in its stead if the key matches nothing.
-
-    An exact name wins over a pattern; `*` crosses `/`; a pattern without `/` also matches base names. A key without
-    wildcards that names no file is taken as a prefix, then as a folder.
-    """
-    exact = tuple(name for name in names if name == pattern)
-    if exact:
-        return exact, None
-    matched = _glob(pattern, names)
-    if matched or any(sign in pattern for sign in "*?["):
-        return matched, None
-    for fallback in (f"{pattern}*", f"{pattern}/*"):
-        matched = _glob(fallback, names)
-        if matched:
-            return matched, fallback
-    return (), None
+def gather(node: PlannedNode, upstream: Mapping[str, Left]) -> dict[str, dict[str, InputFile]]:
+    """The files of a deployment node by endpoint and name. Raises MlrunError (code INPUT) for an edge that does not
+    bring exactly one file."""
+    endpoints: dict[str, dict[str, InputFile]] = {name: {} for name in (node.service.endpoints if node.service else ())}
+    for edge in node.edges:
+        if edge.target.type is SocketType.FILE:
+            endpoint, _, name = edge.target.key.partition(".")
+            endpoints.setdefault(endpoint, {})[name] = _one_file(edge, upstream[edge.source.node])
+    return endpoints
 
 
-def _glob(pattern: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    base_too = "/" not in pattern
-    return tuple(
-        name
-        for name in names
-        if fnmatchcase(name, pattern) or (base_too and fnmatchcase(name.rpartition("/")[2], pattern))
-    )
+def _one_file(edge: Edge, left: Left) -> InputFile:
+    found: dict[tuple[str, str], InputFile] = {}
+    for source in [trial for _, trial in left.trials] or [left]:
+        is_input = edge.source.type is SocketType.INPUT
+        files = _files_of_one(edge, source) if is_input else match_files(edge.source.key, source.outputs)[0]
+        found |= {(file.name, file.digest): file for file in files}
+    if not found:
+        raise _nothing_matches(edge, [file.name for file in _outputs(left)])
+    if len(found) > 1:
+        shown = ", ".join(dict.fromkeys(f"`{name}`" for name, _ in list(found)[:8])) + (", …" if len(found) > 8 else "")
+        message = f"`{edge.source}` matches {len(found)} files for `{edge.target}`, which is one file"
+        raise _refused(edge, message, f"it matches {shown}")
+    return next(iter(found.values()))
 
 
-def place_files(declared: Input | None, files: tuple[InputFile, ...], pattern: str) -> tuple[InputFile, ...]:
-    """The files under the names that the step sees, following the input's `keep-directories`.
-
-    `none` puts every file directly into the input's folder, `full` keeps whole paths, `suffix` what follows the
-    literal folders before the first wildcard of `pattern`.
-    """
-    if declared is None:
-        return files
-    match declared.keep_directories:
-        case KeepDirectories.FULL:
-            return files
-        case KeepDirectories.SUFFIX:
-            root = wildcard_root(pattern)
-            return tuple(_renamed(file, file.name.removeprefix(root)) for file in files)
-        case _:
-            return tuple(_renamed(file, file.name.rpartition("/")[2]) for file in files)
+def _refused(edge: Edge, message: str, hint: str | None = None) -> MlrunError:
+    return MlrunError(message, code=ExitCode.INPUT, location=edge.location, hint=hint)
 
 
-def rename_single(declared: Input, files: tuple[InputFile, ...]) -> tuple[InputFile, ...]:
-    """All files of an input, under its `filename` if there is only one, wherever it came from."""
-    if declared.filename and len(files) == 1:
-        return (_renamed(files[0], declared.filename),)
-    return files
-
-
-def _renamed(file: InputFile, name: str) -> InputFile:
-    return replace(file, name=name)
+# The job --------------------------------------------------------------------------------------------------------------
 
 
 NOTHING_GRANTED = Grant()

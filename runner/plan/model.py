@@ -5,11 +5,36 @@ A single step is a plan with one node; there is no second path for it.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any, Literal
 
+from runner.goal import Aim, Goal
 from runner.job import InputFile, Value
 from runner.plan.address import public
-from runner.spec.model import Edge, OnError, Step
+from runner.spec.model import Action, Edge, NodeType, OnError, Project, Pruning, Step, Task
+
+PlanKind = Literal["exec", "pipeline", "task"]
+
+
+def trial_name(task: str, number: int) -> str:
+    """The name of the trial with that number, from 1, of a task node. No node of a file has a dot in its name."""
+    return f"{task}.{number}"
+
+
+def trial_number(trial: str) -> int:
+    """The number of the trial that `trial_name` named so."""
+    return int(trial.rpartition(".")[2])
+
+
+class Point(StrEnum):
+    """The points of a node's life at which its actions are asked for (`docs/pipelines.md`)."""
+
+    STARTING = "node-starting"
+    """Everything above it is done."""
+    COMPLETE = "node-complete"
+    """It succeeded, or an earlier execution stands for it; nothing below it knows yet."""
+    ERROR = "node-error"
+    """It failed, and will not be tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +62,31 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
+class Tuning:
+    """What the command line wants of the trials of a task; None leaves it to the file.
+
+    `sweep` has the values of the parameters of a step that has no task, as they were written. `trials` is how many
+    there are, chosen at random; by `metric` and `goal` they are compared, and with `prune` given up (`none`: never).
+    `queued` bounds how many are under way, `on_child_error` says what a failed one does to the task.
+    """
+
+    sweep: Mapping[str, str] = field(default_factory=dict)
+    trials: int | None = None
+    metric: str | None = None
+    goal: Aim | None = None
+    prune: Literal["median", "halving", "none"] | None = None
+    queued: int | None = None
+    on_child_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Arguments:
     """The command line of a run: values for nodes by name, for pipeline parameters, and for every node alike.
 
     `folder` is where relative paths of the command line start; with `keep_going` a failing command of a step does not
     stop the step, its last command decides. `granted` names the secrets for steps that declare the variable, `secret`
-    those for every step.
+    those for every step. `tuning` is for a task alone. `taken` are nodes for which the user lets stand what they came
+    to in an earlier run, with the id of that.
     """
 
     folder: str
@@ -53,6 +97,27 @@ class Arguments:
     keep_going: bool = False
     granted: frozenset[str] = frozenset()
     secret: frozenset[str] = frozenset()
+    tuning: Tuning | None = None
+    taken: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit at which nodes of a pipeline are: its full id, and the file that it has."""
+
+    id: str
+    project: Project
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What a deployment node would deploy: the `endpoints` of `deployment`, under the names `aliases`. `files` are
+    those that the endpoints expect, as (endpoint, file)."""
+
+    deployment: str
+    endpoints: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +128,13 @@ class PlannedNode:
     bring; `inputs` the sources per input, where edges will be added or take their place (`append_edges`); `edges` are
     the edges into this node, `upstream` the nodes they come from. `secrets` are the names of variables whose values no
     plan or record has. `files` are those of inputs that an earlier run gives; such an input has no sources.
+
+    A task node has the `task` whose trials run `step`, and perhaps a rule for `pruning` them and a `goal` of the
+    user's; the values that vary are not among its `parameters`. A deployment node has a `service` and a step that does
+    nothing. `commit` is the full id of the commit whose file and code the node has, None for those of the run.
+    `retries` is how many times more a failed execution is tried, `pool` the pool of the user's settings in which it
+    needs a place, `priority` puts it before others (the higher, the earlier). `trial_of` is the task node of which this
+    is a trial. With `taken_from`, the id of an earlier run, what the node came to there stands for it.
     """
 
     name: str
@@ -77,6 +149,30 @@ class PlannedNode:
     keep_going: bool = False
     secrets: tuple[str, ...] = ()
     files: Mapping[str, tuple[InputFile, ...]] = field(default_factory=dict)
+    kind: NodeType = "execution"
+    task: Task | None = None
+    pruning: Pruning | None = None
+    goal: Goal | None = None
+    service: Service | None = None
+    actions: tuple[Action, ...] = ()
+    commit: str | None = None
+    retries: int = 0
+    pool: str | None = None
+    priority: int = 0
+    trial_of: str | None = None
+    taken_from: str | None = None
+
+
+def goal_of(node: PlannedNode) -> Goal | None:
+    """What the trials of a task node are compared by: the user's word, what its own search aims at, else what its
+    pruning looks at; None where nobody said what is sought. A search with a target metric and no target value wants the
+    greatest."""
+    if node.goal is not None:
+        return node.goal
+    if node.task is not None and node.task.target_metric is not None:
+        value = node.task.target_value
+        return Goal(node.task.target_metric, "maximize" if value is None else value)
+    return Goal(node.pruning.metric, node.pruning.goal) if node.pruning is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +188,14 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A graph of nodes in an order in which every node comes after its upstreams."""
+    """A graph of nodes in an order in which every node comes after its upstreams. `arguments` are what it was compiled
+    with besides the file; None where it cannot be compiled again."""
 
-    kind: Literal["exec", "pipeline"]
+    kind: PlanKind
     name: str
     nodes: Mapping[str, PlannedNode]
     origin: Origin | None = None
+    arguments: Arguments | None = field(default=None, compare=False)
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:
@@ -118,10 +216,20 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
                 "edges": [[str(edge.source), str(edge.target)] for edge in node.edges],
                 "upstream": list(node.upstream),
                 "on-error": str(node.on_error),
+                "kind": node.kind,
+                **({"task": node.task.name} if node.task else {}),
+                **({"goal": asdict(goal)} if (goal := goal_of(node)) else {}),
+                **({"commit": node.commit} if node.commit else {}),
             }
             for node in plan.nodes.values()
         ],
     }
+
+
+def recorded_goal(plan: Mapping[str, Any], node: str) -> Goal | None:
+    """What the trials of a task node are compared by, by the data of `plan_to_json`; None where it does not tell."""
+    told = next((one.get("goal") for one in plan["nodes"] if one["name"] == node), None)
+    return Goal(told["metric"], told["aim"]) if told else None
 
 
 def _addresses(node: PlannedNode, name: str) -> Iterator[str]:

@@ -42,6 +42,11 @@ def user_name() -> str:
         return str(os.getuid())
 
 
+def who() -> str:
+    """Who runs this, and on which machine: `anna@box`."""
+    return f"{user_name()}@{os.uname().nodename}"
+
+
 def _flags() -> list[str]:
     told = (_after("/proc/cpuinfo", ("flags", "Features")) or "").split()
     return sorted(flag for flag in set(told) if flag.startswith(_VECTOR))

@@ -1,7 +1,9 @@
 """Gives a run of another store its place in this one, with numbers of its own here. Knows no remote.
 
 The folder is made whole beside its place and gets its name by one rename: of several processes that bring the same run,
-one wins, and none ever shows a part of it.
+one wins, and none ever shows a part of it. What was added to a run's journal since then is added here, under the lock
+of the journal: after a kill it has some of the turns that the other store wrote, and whoever brings it again adds the
+rest.
 """
 
 import os
@@ -10,9 +12,10 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
+from runner.errors import ExitCode, MlrunError
 from runner.store.durable import NEW, create, disk_errors, sync_folder, temporary_name, write_all
-from runner.store.imported import Import, write_import
-from runner.store.journal import timestamp
+from runner.store.imported import Import, read_import, write_import
+from runner.store.journal import in_turn, timestamp
 from runner.store.layout import Layout, RunFolder
 from runner.store.record import Run
 from runner.store.removal import Removals
@@ -54,6 +57,33 @@ def admit(store: Store, run: Run, journal: bytes, source: str) -> None:
     if run.id in removals.read().runs:
         removals.append([{"type": "run-restored", "run": run.id}])
     store.admit(run.id)
+
+
+def renew(store: Store, run: Run, journal: bytes, source: str) -> None:
+    """Let the record of a run of another store that is here be `journal`, if that begins with it: what is here stays
+    as it is where it is as long by now. The rest is as for `admit`. Raises MlrunError."""
+    folder = store.layout.run(run.id)
+    here, _ = in_turn(folder.journal)
+    with here, disk_errors(folder.path, len(journal)):
+        size, _ = here.extent
+        told = _told(folder)
+        if told is None or size >= len(journal) or folder.journal.read_bytes() != journal[:size]:
+            return
+        store.expect_more(run.id)
+        new = [id for id in run.executions if id not in told.executions]
+        numbers = {id: store.new_execution_counter(run.project.id) for id in new}
+        # All of the record is by this source from now on, which may be trusted less.
+        write_import(folder.imported, Import(source, timestamp(), told.counter, {**told.executions, **numbers}))
+        here.extend(journal[size:])
+    store.admit(run.id)
+
+
+def _told(folder: RunFolder) -> Import | None:
+    """What numbers the run has. Raises MlrunError (STORE) for a damaged file."""
+    try:
+        return read_import(folder.imported)
+    except ValueError as error:
+        raise MlrunError(f"`{folder.imported}` is damaged: {error}", code=ExitCode.STORE) from error
 
 
 def sweep(layout: Layout) -> None:

@@ -4,7 +4,7 @@ A manifest is written when everything that it names is there and settled, so a r
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from io import BytesIO
 from typing import Any, BinaryIO
@@ -133,9 +133,30 @@ class Depot:
                 yield run, wrong[0]
                 continue
             try:
-                yield run, join(one for one in read if isinstance(one, Manifest))
+                yield run, join(self._of_newest([one for one in read if isinstance(one, Manifest)]))
             except ValueError as error:
                 yield run, self.untrue(run, str(error))
+
+    def _of_newest(self, manifests: Sequence[Manifest]) -> list[Manifest]:
+        """Several manifests of one run as such of its newest record: a push that shows a run which went on leaves the
+        older ones there until it is shown. Raises ValueError where a record is none that the newest began with."""
+        newest = max(manifests, key=lambda one: one.journal_size)
+        if all(one.journal == newest.journal for one in manifests):
+            return list(manifests)
+        journal = self.journal(newest, _unheard)
+        if not all(one.is_of_start(journal) for one in manifests):
+            raise ValueError("there are two different records of it")
+        return [one.with_record(newest.journal, newest.journal_size) for one in manifests]
+
+    def journal(self, manifest: Manifest, told: Told) -> bytes:
+        """The journal of a run. Raises ValueError for one that is not there, or is not what its name says."""
+        try:
+            data = read_whole(self.remote, object_path(manifest.journal), manifest.journal_size, told)
+        except NotThere as error:
+            raise ValueError(error.message) from error
+        if hash_bytes(data) != manifest.journal:
+            raise ValueError(f"its journal, the object `{manifest.journal}`, has other content than its name says")
+        return data
 
     def _read(self, name: ManifestName) -> Manifest | MlrunError:
         if name.size > MOST_BYTES:

@@ -6,9 +6,11 @@ anything of the run is kept. Words that are only shown are escaped where they ar
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 from typing import Any, cast
 
 from runner.digest import is_digest
+from runner.goal import DIRECTIONS
 from runner.remote.manifest import MOST_SIZE
 from runner.remote.shape import TIME, Each, Maybe, Pair, Shape, is_count, is_json, is_seconds, misfit
 from runner.state import FINAL, Reason, State
@@ -56,6 +58,20 @@ def _is_argument(value: object) -> bool:
     return all(isinstance(one, str | int | float) for one in scalars)
 
 
+def _is_aim(value: object) -> bool:
+    """What is sought of a metric (`runner.goal`): a direction, or a finite number."""
+    if isinstance(value, str):
+        return value in DIRECTIONS
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def _are_arguments(value: object) -> bool:
+    """What a plan was compiled with; of what it has for nodes, files become inputs."""
+    return misfit(value, Each(is_json), "") is None and misfit(
+        cast(Mapping[str, Any], value).get("nodes", {}), Each(_GIVEN), ""
+    ) is None  # fmt: skip
+
+
 def _are_variables(value: object) -> bool:
     """Names and values that a process can get (environ(7))."""
     return misfit(value, Each(_TEXT), "") is None and all(map(_VARIABLE.fullmatch, cast(Mapping[str, str], value)))
@@ -71,6 +87,8 @@ _OUTPUT: Shape = {
 _INPUT: Shape = {
     "name": is_path, "digest": _is_digest, "size": _is_size, "origin": str, "metadata?": Each(is_json)
 }  # fmt: skip
+_GIVEN: Shape = {"parameters?": Each(is_json), "inputs?": Each([str]), "files?": Each([_INPUT])}
+_GANG: Shape = {"id": str, "index": is_count, "addresses": [str]}
 _JOB: Shape = {
     "step": str,
     "image": str,
@@ -94,7 +112,9 @@ _JOB: Shape = {
     "secrets?": [_VARIABLE],
     "defaults?": _are_variables,
     "told?": Each(is_json),
+    "gang?": _GANG,
 }
+_KIND = frozenset({"execution", "task", "deployment"})
 _NODE: Shape = {
     "name": str,
     "step": str,
@@ -106,6 +126,10 @@ _NODE: Shape = {
     "edges?": [Pair(str, str)],
     "upstream?": [str],
     "on-error?": str,
+    "kind?": _KIND,
+    "task?": str,
+    "goal?": {"metric": str, "aim": _is_aim},
+    "commit?": str,
 }
 _ORIGIN: Shape = {"run": _is_id, "counter": is_count, "node": str, "execution": Maybe(_is_id)}
 _CODE: Shape = {
@@ -117,10 +141,11 @@ _CODE: Shape = {
     "dirty?": bool,
     "not_captured?": [str],
 }
+_OWNER: Shape = {"host": str, "boot_id": str, "pid": is_count, "start_time": is_count}
 _RUN: Shape = {
     "id": _is_id,
     "counter": is_count,
-    "kind": frozenset({"exec", "pipeline"}),
+    "kind": frozenset({"exec", "pipeline", "task"}),
     "name": str,
     "project": {"id": _is_id, "name": str, "root": _TEXT, "file": is_path},
     "title": Maybe(str),
@@ -133,15 +158,37 @@ _RUN: Shape = {
     "host": Each(is_json),
     "version": str,
     "reuse?": Maybe({"on": bool, "refresh": [str], "code_key": str, "sources?": Maybe([str])}),
-    "owner": {"host": str, "boot_id": str, "pid": is_count, "start_time": is_count},
+    "owner": _OWNER,
+    "arguments?": Maybe(_are_arguments),
+    "codes?": Each(_CODE),
 }
 _IDENTITY: Shape = {"id": str, "platform?": Maybe(str), "interpreter?": Maybe(str)}
 _END: Shape = {"state": _STATE, "reason?": _REASON, "detail?": Maybe(str), "duration?": Maybe(is_seconds)}
-_REUSED: Shape = {"execution": _is_id, "counter": is_count, "run": _is_id, "accepted?": bool}
+_REUSED: Shape = {"execution": _is_id, "counter": is_count, "run": _is_id, "accepted?": bool, "taken?": bool}
+_GATHERED: Shape = {
+    "deployment": str,
+    "id": _is_id,
+    "version_id": _is_id,
+    "endpoints": Each(Each(_OUTPUT)),
+    "aliases?": [str],
+    "deployed?": bool,
+}
 _READ: Shape = {"code?": Maybe([is_path]), "doubt?": Maybe(str), "inputs?": Maybe([str])}
 _ENTRIES: dict[str, Shape] = {
     "run-created": {"run": _RUN},
-    "node-moved": {"node": str, "state": _STATE, "reason?": _REASON, "detail?": Maybe(str), "reused?": _REUSED},
+    "run-resumed": {"owner": _OWNER, "again": [str]},
+    "run-parked": {},
+    "node-moved": {
+        "node": str,
+        "state": _STATE,
+        "reason?": _REASON,
+        "detail?": Maybe(str),
+        "reused?": _REUSED,
+        "point?": Maybe(str),
+    },
+    "trials-added": {"node": str, "trials": [{"name": str, "parameters": Each(_is_argument)}]},
+    "approval-decided": {"node": str, "point": str, "approved": bool, "by": str},
+    "deployment-gathered": {"node": str, "gathered": _GATHERED},
     "execution-created": {"id": _is_id, "node": str, "counter": is_count, "key?": Maybe(_is_digest), "job": _JOB},
     "execution-started": {"id": _is_id, "executor": str, "identity": Each(is_json)},
     "output-taken": {"id": _is_id, "output": _OUTPUT},

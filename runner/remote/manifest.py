@@ -6,7 +6,7 @@ everything that it names is named by digest, and two pushes that know different 
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from runner.digest import Digest, canonical_json, hash_bytes, is_digest
@@ -60,6 +60,16 @@ class Manifest:
         """Everything that is there for the run, with its size."""
         yield from self.objects.items()
         yield self.journal, self.journal_size
+
+    def is_of_start(self, journal: bytes) -> bool:
+        """Whether its record is this journal, or what that was at the end of an earlier turn: then the journal is the
+        newer record of the same run."""
+        start = journal[: self.journal_size]
+        return start.endswith(b"\n") and (len(start), hash_bytes(start)) == (self.journal_size, self.journal)
+
+    def with_record(self, journal: Digest, size: int) -> "Manifest":
+        """The same of a newer record of the run, which names all that the older one did."""
+        return replace(self, journal=journal, journal_size=size)
 
     def encode(self) -> tuple[ManifestName, bytes]:
         """Where the file belongs, and its content: one byte string per manifest."""

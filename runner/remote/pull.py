@@ -2,24 +2,25 @@
 
 Nothing is believed that does not match its digest, and nothing of a run is admitted before all that was asked for of it
 is here: a run that is wrong somewhere is refused, and the others go on. Killed at any moment, the next pull goes on.
-Runs whose executions stand for nodes of a run come along with it.
+Runs whose executions stand for nodes of a run come along with it. A run of another store that went on there has a
+longer journal than it had: what was added is taken in. A longer one that is here stays.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from runner.digest import Digest, hash_bytes
+from runner.digest import Digest
 from runner.errors import ExitCode, MlrunError
-from runner.remote.admission import admit, clashes, sweep
-from runner.remote.depot import NOTHING, Depot, object_path
-from runner.remote.foreign import believe
+from runner.remote.admission import admit, clashes, renew, sweep
+from runner.remote.depot import NOTHING, Depot
 from runner.remote.intake import Intake
 from runner.remote.manifest import Manifest, ManifestName
 from runner.remote.meter import Meter
-from runner.remote.remote import NotThere, read_whole
-from runner.store.journal import DamagedJournal, Follower, whole_turns
-from runner.store.reach import FILES, Kind, Named, named_by
+from runner.remote.record import read_record
+from runner.remote.remote import NotThere
+from runner.state import State
+from runner.store.journal import DamagedJournal
+from runner.store.reach import FILES, Kind, Named, named_by, snapshots_of
 from runner.store.record import Entry, Run, standing
 from runner.store.removal import Removals, Removed
 from runner.store.snapshot import Snapshots
@@ -32,14 +33,15 @@ _MOST_BYTES = 64 << 20
 
 @dataclass(slots=True)
 class Pulled:
-    """What a pull did, by ids of runs: those that are `new` here, `restored` ones whose files came back, `known` ones
-    that lacked nothing; `refused` ones with the reason; `received` objects and bytes; `absent` objects that nobody has
-    any more; `purged` ones that are here though they were destroyed there for good; `destroyed` ones, by digest the
-    name of a file, that are lacking here because of that, though this store would take them from anybody else. `along`
-    are runs that were looked at only because executions of theirs stand for nodes of pulled ones, `left_behind` such
-    that neither are here nor can be had there."""
+    """What a pull did, by ids of runs: those that are `new` here, `renewed` ones that went on where they came from,
+    `restored` ones whose files came back, `known` ones that lacked nothing; `refused` ones with the reason; `received`
+    objects and bytes; `absent` objects that nobody has any more; `purged` ones that are here though they were destroyed
+    there for good; `destroyed` ones, by digest the name of a file, that are lacking here because of that, though this
+    store would take them from anybody else. `along` are runs that were looked at only because executions of theirs
+    stand for nodes of pulled ones, `left_behind` such that neither are here nor can be had there."""
 
     new: list[str] = field(default_factory=list)
+    renewed: list[str] = field(default_factory=list)
     restored: list[str] = field(default_factory=list)
     known: list[str] = field(default_factory=list)
     refused: dict[str, MlrunError] = field(default_factory=dict)
@@ -54,13 +56,15 @@ class Pulled:
 
 @dataclass(slots=True, eq=False)
 class _Arrival:
-    """A run on its way; `journal` is empty for one that is here already."""
+    """A run on its way; `journal` is empty for one that is here already, `is_behind` where its record there is older
+    than the one here."""
 
     manifest: Manifest
     run: Run
     journal: bytes
     wanted: dict[Digest, int] = field(default_factory=dict)
     named: list[Named] = field(default_factory=list)
+    is_behind: bool = False
 
 
 def pull(
@@ -150,10 +154,12 @@ class _Pull:
         if not self._is_here(id):
             return id in self._removed.runs
         try:
-            executions = self._store.run(id).executions.keys()
+            run = self._store.run(id)
         except MlrunError:
             return False
-        return not self._files or not self._removed.dropped.keys() & executions
+        # One that succeeded is never gone on with.
+        may_grow = run.state is not State.SUCCEEDED and self._store.layout.run(id).imported.exists()
+        return not may_grow and (not self._files or not self._removed.dropped.keys() & run.executions.keys())
 
     def _manifests(
         self, project: str, chosen: list[str], there: Mapping[str, list[ManifestName]]
@@ -223,29 +229,12 @@ class _Pull:
         return [found[manifest.run] for manifest in manifests if manifest.run in found]
 
     def _record(self, manifest: Manifest) -> _Arrival:
-        here = self._store.layout.run(manifest.run).journal
-        if here.exists():
-            if hash_bytes(whole_turns(here)) != manifest.journal:
-                raise ValueError("its record there is not the one here")
-            return _Arrival(manifest, self._store.run(manifest.run), b"")
-        path = object_path(manifest.journal)
-        data = read_whole(self._depot.remote, path, manifest.journal_size, self._meter.told)
-        if hash_bytes(data) != manifest.journal:
-            raise ValueError(f"its journal, the object `{manifest.journal}`, has other content than its name says")
-        follower = Follower(Path(path))
-        try:
-            entries = follower.take(data)
-        except TypeError as error:
-            raise ValueError("a line of its journal is no list") from error
-        if follower.offset != len(data):
-            raise ValueError("its journal does not end with a whole line")
-        return _Arrival(manifest, believe(entries, manifest.project, manifest.run), data)
+        found = read_record(self._store, self._depot, manifest, self._meter.told)
+        return _Arrival(manifest, found.run, found.journal, is_behind=found.is_behind)
 
     def _want_trees(self, arrival: _Arrival) -> None:
         """First what tells what else there is."""
-        run = arrival.run
-        snapshots = [execution.job.get("snapshot") for execution in run.executions.values()]
-        for digest in (run.spec, run.code.snapshot, *map(Digest, filter(None, snapshots))):
+        for digest in (arrival.run.spec, *snapshots_of(arrival.run)):
             self._want(arrival, digest, None, Kind.CODE)
 
     def _want_rest(self, arrival: _Arrival) -> None:
@@ -271,6 +260,8 @@ class _Pull:
 
     def _do_without(self, arrival: _Arrival, digest: Digest, kind: Kind) -> None:
         """Raises MlrunError for an object that is neither here nor there, unless there is a reason that is enough."""
+        if arrival.is_behind:
+            return
         why = self._reason(arrival, digest)
         if why == "purged" and kind not in FILES and not self._accepts:
             raise MlrunError(
@@ -349,14 +340,20 @@ class _Pull:
                 before.append({"type": "files-dropped", "executions": lost})
             if back := sorted(dropped - lacking):
                 after.append({"type": "files-restored", "executions": back})
-            told = self._result.new if arrival.journal else self._result.restored if back else self._result.known
-            told.append(arrival.run.id)
+            self._told_of(arrival, bool(back)).append(arrival.run.id)
             self._leaned_on.update(reused.run for reused in standing(arrival.run))
         self._tell(before)
         for arrival in arrivals:
             if arrival.journal:
-                admit(self._store, arrival.run, arrival.journal, self._depot.remote.shown)
+                enter = renew if self._is_here(arrival.run.id) else admit
+                enter(self._store, arrival.run, arrival.journal, self._depot.remote.shown)
         self._tell(after)
+
+    def _told_of(self, arrival: _Arrival, is_back: bool) -> list[str]:
+        """Where the result names a run."""
+        if arrival.journal:
+            return self._result.renewed if self._is_here(arrival.run.id) else self._result.new
+        return self._result.restored if is_back else self._result.known
 
     def _tell(self, entries: Sequence[Entry]) -> None:
         if entries:

@@ -2,7 +2,8 @@
 
 Killed at any moment, the next push sends what is missing. An object is verified when it is read here; a run that lacks
 one without having given it up is refused, and the others go on. Runs whose executions stand for nodes of a run go
-along with it, so that it can be understood and used where it arrives.
+along with it, so that it can be understood and used where it arrives. A run that went on since it was pushed has a
+longer journal, which takes the place of the one there; a longer one there stays.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -52,6 +53,8 @@ class _Parcel:
     objects: dict[Digest, int] = field(default_factory=dict)
     missing: dict[Digest, str] = field(default_factory=dict)
     before: Manifest | None = None
+    went_on: bool = False
+    """Whether the remote has an older record of the run."""
 
     def all(self) -> Iterator[tuple[Digest, int]]:
         """Everything that is to be there."""
@@ -85,7 +88,8 @@ class _Push:
     def push(self, asked: Sequence[Run]) -> Pushed:
         runs = [*self._leaned_on(asked), *asked]
         names, known = self._manifests(runs)
-        self._find_whole(known)
+        if not self._again:
+            self._find_whole(known)
         parcels = list(self._parcels(runs, known))
         there = self._sizes(parcels)
         self._send(parcels, there)
@@ -123,20 +127,18 @@ class _Push:
         return run if run.state in FINAL else None
 
     def _manifests(self, runs: Sequence[Run]) -> tuple[dict[str, list[ManifestName]], dict[str, Manifest]]:
-        """What the remote says of the runs so far. Who sends all again does not ask."""
+        """What the remote says of the runs so far. Who sends all again does so also where that cannot be believed."""
         names: dict[str, list[ManifestName]] = {}
         known: dict[str, Manifest] = {}
         for project in {run.project.id for run in runs}:
             wanted = {run.id for run in runs if run.project.id == project}
             there = self._depot.names(project)
             names |= {run: its for run, its in there.items() if run in wanted}
-            if self._again:
-                continue
             for run, found in self._depot.find(project, wanted, there, self._meter.lanes).items():
-                if isinstance(found, MlrunError):
-                    self._result.refused[run] = found
-                else:
+                if isinstance(found, Manifest):
                     known[run] = found
+                elif not self._again:
+                    self._result.refused[run] = found
         return names, known
 
     def _find_whole(self, known: dict[str, Manifest]) -> None:
@@ -167,11 +169,17 @@ class _Push:
         if run.state not in FINAL:
             raise MlrunError(f"run {run.counter} is {run.state}", code=ExitCode.USAGE, hint="wait for its end")
         journal = self._journal(run.id)
-        parcel = _Parcel(run, hash_bytes(journal), len(journal), before=before)
+        parcel = _Parcel(run, hash_bytes(journal), len(journal))
         if before is not None and before.journal != parcel.journal:
-            raise self._depot.untrue(run.id, "its record there is not the one here")
-        if before is not None and not before.absent and run.id in self._whole:
-            return None
+            parcel.went_on = before.is_of_start(journal)
+            if not parcel.went_on and self._is_newer_there(before, journal):
+                return None
+            if not parcel.went_on and not self._again:
+                raise self._depot.untrue(run.id, "its record there is not the one here")
+        if before is not None and not self._again:
+            if not parcel.went_on and not before.absent and run.id in self._whole:
+                return None
+            parcel.before = before.with_record(parcel.journal, parcel.journal_size)
         gone: dict[Digest, list[Named]] = {}
         for named in named_by(run, self._snapshots.files):
             if named.digest in self._gone:
@@ -190,6 +198,15 @@ class _Push:
 
     def _journal(self, run: str) -> bytes:
         return whole_turns(self._store.layout.run(run).journal)
+
+    def _is_newer_there(self, before: Manifest, journal: bytes) -> bool:
+        """Whether the remote has a record of which this journal is the beginning; not where it has lost it."""
+        if before.journal_size <= len(journal):
+            return False
+        try:
+            return self._depot.journal(before, self._meter.told).startswith(journal)
+        except ValueError:
+            return False
 
     def _sizes(self, parcels: Iterable[_Parcel]) -> dict[Digest, int]:
         wanted: dict[Digest, None] = {}
@@ -277,7 +294,9 @@ class _Push:
         self._meter.lanes.carry(self._remove, replaced)
         self._result.runs += [parcel.run.id for parcel in parcels]
         self._result.known += [
-            one.run.id for one in parcels if one.before and one.before.objects.keys() >= one.objects.keys()
+            one.run.id
+            for one in parcels
+            if one.before and not one.went_on and one.before.objects.keys() >= one.objects.keys()
         ]
         self._result.absent = len({digest for parcel in parcels for digest in parcel.missing})
 

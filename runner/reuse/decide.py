@@ -13,7 +13,7 @@ from runner.digest import Digest, hash_bytes
 from runner.reuse.code import Code, Counts, changed, everything, read_paths, renamed
 from runner.reuse.content import Contents
 from runner.reuse.fact import Difference, Kind, Made, canonical, compare, facts
-from runner.state import State
+from runner.state import Reason, State
 from runner.store.record import Execution
 
 # Why not ------------------------------------------------------------------------------------------------------------
@@ -191,6 +191,9 @@ def unfit(execution: Execution, sight: Sight, rule: Rule) -> Cause | None:
     mean to read them."""
     if execution.state is not State.SUCCEEDED:
         return Unreusable(f"execution {execution.counter} did not succeed")
+    if execution.reason is Reason.STOP_CONDITION and execution.job.get("stop_condition") is None:
+        # That of a step is a fact of what it makes; that of a task says nothing of one of its trials.
+        return Unreusable(f"execution {execution.counter} was ended before its time by the stop-condition of its task")
     source = sight.source(execution)
     if source is not None and rule.sources is not None and source not in rule.sources:
         return Unreusable(

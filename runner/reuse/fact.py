@@ -29,6 +29,11 @@ NO_FACTS = frozenset(
         "VH_PROJECT_ID",
         "VH_PIPELINE_ID",
         "VH_PIPELINE_NODE_ID",
+        "VH_TASK_ID",
+        "VH_DIST_MEMBER_ID",
+        "VH_DIST_MEMBER_INDEX",
+        "VH_DIST_MEMBER_COUNT",
+        "VH_LOCAL_IP",
         "VH_CONFIG_DIR",
         "VH_INPUTS_DIR",
         "VH_OUTPUTS_DIR",
@@ -183,4 +188,6 @@ def why_never(job: Job) -> str | None:
     """Why an execution of this job can stand for no other, and no other for it; None where it can."""
     if job.mounts:
         return f"it sees `{job.mounts[0].source}` of this machine, whose content is not recorded"
+    if job.gang is not None:
+        return f"it is one of {len(job.gang.addresses)} members of a distributed task, which only work together"
     return None

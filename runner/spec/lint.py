@@ -18,7 +18,7 @@ from runner.spec.check.sheet import Findings, Sheet
 from runner.spec.check.step import check_names, check_preset, check_step
 from runner.spec.check.task import check_task
 from runner.spec.check.use import check_use
-from runner.spec.model import Condition, Node, Pipeline, Project, Step
+from runner.spec.model import Condition, Node, Pipeline, Project, Step, Task
 from runner.spec.normalise import items_of
 from runner.spec.pipeline import parse_pipeline
 from runner.spec.reader import Reader
@@ -53,9 +53,9 @@ def _broken_pipelines(sheet: Sheet) -> list[Table]:
 
 
 def problems_within(
-    project: Project, problems: Iterable[Problem], items: Iterable[Step | Pipeline]
+    project: Project, problems: Iterable[Problem], items: Iterable[Step | Pipeline | Task]
 ) -> list[list[Problem]]:
-    """For each of some steps and pipelines those problems that stand in the same item of the file."""
+    """For each of some steps, pipelines and tasks those problems that stand in the same item of the file."""
     starts = [line for line, _ in project.tree.items_at] if isinstance(project.tree, Row) else []
     found: dict[int, list[Problem]] = {}
     for problem in problems:

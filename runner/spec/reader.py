@@ -80,16 +80,19 @@ class Reader(Notes):
             return None
         return value
 
-    def count(self, table: Table, key: str, noun: str, least: int = 1) -> int | None:
-        """A field that is a whole number of at least `least`."""
+    def count(self, table: Table, key: str, noun: str, least: int | None = 1, most: int | None = None) -> int | None:
+        """A field that is a whole number of at least `least` and at most `most`; None sets no bound."""
         value = table.get(key)
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int):
             self.error("wrong-type", f"the `{key}` of {noun} is not an integer", table.values_at[key])
             return None
-        if value < least:
+        if least is not None and value < least:
             self.error("wrong-value", f"the `{key}` of {noun} is less than {least}", table.values_at[key])
+            return None
+        if most is not None and value > most:
+            self.error("wrong-value", f"the `{key}` of {noun} is more than {most}", table.values_at[key])
             return None
         return value
 

@@ -1,74 +1,29 @@
 """Work that is under way, so that identical work which is asked for at the same time is done once.
 
-A process holds a byte of one file in the store's cache, whose place is the hash of the work (fcntl(2), open file
-description locks): the kernel lets it go when the process dies, and nothing is left behind. Two works with one place,
+A process holds a byte of one file in the store's cache, whose place is the hash of the work. Two works with one place,
 which a hash of 62 bits makes unlikely, wait for each other and lose nothing but time.
 """
 
-import fcntl
-import os
-import struct
 from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from threading import Lock
 
 from runner.digest import Digest
-
-_FLOCK = struct.Struct("hhqqi4x")
-_PLACES = 1 << 62
+from runner.store.lock import PLACES, Locks
 
 
 class Flights:
     """The work of this process. Usable from several threads."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
-        self._lock = Lock()
-        self._held: dict[int, object] = {}
-        """By place: a mark of who holds it, as who lets go twice must not let go what somebody else holds by then."""
-        self._fd = -1
+        self._locks = Locks(file)
 
     def take(self, work: Digest) -> Callable[[], None] | None:
         """Hold the work: what lets it go again, which may be called more than once; None while somebody else has it.
 
         Where no lock is to be had at all everybody has it: work is done twice rather than never.
         """
-        place = int(work[:16], 16) % _PLACES
-        with self._lock:
-            if place in self._held:
-                return None
-            try:
-                if self._fd < 0:
-                    self._file.parent.mkdir(parents=True, exist_ok=True)
-                    self._fd = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                self._set(fcntl.F_WRLCK, place)
-            except BlockingIOError:
-                return None
-            except OSError:
-                return _nothing
-            mark = self._held[place] = object()
-        return partial(self._let_go, place, mark)
+        return self._locks.take(int(work[:16], 16) % PLACES)
 
     def close(self) -> None:
         """Let everything go; idempotent."""
-        with self._lock:
-            if self._fd >= 0:
-                os.close(self._fd)
-            self._fd = -1
-            self._held.clear()
-
-    def _let_go(self, place: int, mark: object) -> None:
-        with self._lock:
-            if self._held.get(place) is mark and self._fd >= 0:
-                del self._held[place]
-                with suppress(OSError):
-                    self._set(fcntl.F_UNLCK, place)
-
-    def _set(self, kind: int, place: int) -> None:
-        fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, place, 1, 0))
-
-
-def _nothing() -> None:
-    """There is nothing to let go."""
+        self._locks.close()

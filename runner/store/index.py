@@ -6,10 +6,10 @@ Nothing here may be the only place where something is known.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from runner.digest import Digest
 from runner.errors import MlrunError
@@ -29,7 +29,8 @@ from runner.store.column import (
     run_columns,
     step_columns,
 )
-from runner.store.database import Database
+from runner.store.database import Database, Values
+from runner.store.follower import Follower, Then
 from runner.store.found import Maker, as_makers, in_parts, owners, unsealed
 from runner.store.history import readable_run, recorded_run, run_before_damage, run_folders, run_folders_in_trash
 from runner.store.layout import Layout
@@ -51,6 +52,9 @@ _AT_ONCE = 500
 """Ids in one statement."""
 
 
+T = TypeVar("T")
+
+
 class Index:
     """The index of one store; opened when it is needed. Usable from several threads, one at a time.
 
@@ -62,9 +66,11 @@ class Index:
         self._layout = layout
         build = self._build
         self._database = Database(layout.index, layout.format, len(MIGRATIONS), build, writable=writable)
+        self._follower = Follower(self._put_all)
 
     def close(self) -> None:
         """Let the file go; idempotent."""
+        self.catch_up()
         self._database.close()
 
     def rebuild(self) -> tuple[MlrunError, ...]:
@@ -74,13 +80,13 @@ class Index:
         """
         return self._database.rebuild(self._fill)
 
-    def new_counter(self, project: str, kind: Kind) -> int:
-        """The next number of the project's runs or executions; no two processes get the same."""
-        return self._database.change(lambda tables: _next(tables, project, kind))
+    def new_counter(self, project: str, kind: Kind, many: int = 1) -> int:
+        """The next number of the project's runs or executions, of `many` the first; no two processes get the same."""
+        return self._database.change(lambda tables: _next(tables, project, kind, many))
 
     def newest_id(self) -> str:
         """The greatest id of a run or an execution; empty without any."""
-        return self._database.select(
+        return self._select(
             "SELECT max(id) FROM (SELECT max(id) AS id FROM runs UNION ALL SELECT max(id) FROM executions)",
             (),
             lambda found: str(found[0][0] or ""),
@@ -110,11 +116,38 @@ class Index:
 
     def put(self, run: Run, executions: Iterable[Execution]) -> None:
         """Bring the rows of a run and of some of its executions up to date."""
+        self.catch_up()
         self._database.change(lambda tables: _put(tables, run, executions, final=is_final(run)))
 
-    def put_executions(self, run: Run, executions: Iterable[Execution]) -> None:
-        """Bring some executions of a run that goes on up to date."""
-        self._database.change(lambda tables: _put_executions(tables, run, executions, final=False))
+    def reopen(self, run_id: str, owner: Owner) -> None:
+        """Say that a run goes on, driven by `owner`: its rows count as behind its journal from here on."""
+
+        def reopen(tables: sqlite3.Connection) -> None:
+            owned = json.dumps(asdict(owner))
+            tables.execute("UPDATE runs SET final = 0, owner = ? WHERE id = ?", (owned, run_id))
+            tables.execute("UPDATE executions SET final = 0 WHERE run = ?", (run_id,))
+
+        self._database.change(reopen)
+
+    def put_soon(self, run: Run, executions: Sequence[Execution], then: Then) -> None:
+        """Bring some executions of a run that goes on up to date, soon and in the order in which it is asked for; this
+        process reads nothing older meanwhile. `then` is told whether that was possible, on another thread."""
+        self._follower.tell((run, executions), then)
+
+    def catch_up(self) -> None:
+        """Wait until all that was asked for soon was done, or could not be."""
+        self._follower.rest()
+
+    def _put_all(self, told: Sequence[tuple[Run, Sequence[Execution]]]) -> None:
+        def put(tables: sqlite3.Connection) -> None:
+            for run, executions in told:
+                _put_executions(tables, run, executions, final=False)
+
+        self._database.change(put)
+
+    def _select(self, statement: str, values: Values, understand: Callable[[list[Any]], T]) -> T:
+        self.catch_up()
+        return self._database.select(statement, values, understand)
 
     def forget(self, run_id: str, run: Run | None = None) -> None:
         """Take out a run with its executions, and what these are found by as far as the caller knows them: the rest
@@ -134,7 +167,7 @@ class Index:
 
         Runs that nobody could read when the index was built are among them, whatever their project may be.
         """
-        return self._database.select(
+        return self._select(
             "SELECT id, owner FROM runs WHERE final = 0 AND (:of IS NULL OR project IN (:of, :none)) ORDER BY id",
             {"of": project, "none": _NO_PROJECT},
             owners,
@@ -142,11 +175,11 @@ class Index:
 
     def ended_runs(self) -> set[str]:
         """The ids of the runs whose end is in the index."""
-        return self._database.select("SELECT id FROM runs WHERE final = 1", {}, lambda found: {id for (id,) in found})
+        return self._select("SELECT id FROM runs WHERE final = 1", {}, lambda found: {id for (id,) in found})
 
     def rows(self, kind: Kind, project: str | None, limit: int | None = None) -> list[Row]:
         """The newest rows of runs that have ended, newest first, of one project or of all."""
-        return self._database.select(
+        return self._select(
             f"SELECT row, seal FROM {_table(kind)} WHERE final = 1{_of(project)} ORDER BY id DESC LIMIT :limit",
             {"of": project, "limit": -1 if limit is None else limit},
             unsealed,
@@ -156,7 +189,7 @@ class Index:
         """Like `rows` for all of them, but only these parts of each; a fraction of the time."""
         paths = ", ".join(f"'$.{name}'" for name in names)
         # SQLite knows no NaN: a row that holds one is read whole.
-        return self._database.select(
+        return self._select(
             f"SELECT CASE WHEN json_valid(row) THEN json_extract(row, {paths}, '$.id') ELSE row END "
             f"FROM {_table(kind)} WHERE final = 1{_of(project)} ORDER BY id DESC",
             {"of": project},
@@ -169,7 +202,7 @@ class Index:
         left = iter(ids)
         while some := list(islice(left, _AT_ONCE)):
             marks = ", ".join("?" * len(some))
-            found += self._database.select(
+            found += self._select(
                 f"SELECT row, seal FROM {_table(kind)} WHERE final = 1 AND id IN ({marks})", some, unsealed
             )
         return {row["id"]: row for row in found}
@@ -204,7 +237,7 @@ class Index:
     def digests_by_prefix(self, prefix: str) -> list[Digest]:
         """The contents that executions left or got whose digest begins with these hexadecimal digits; at most 10."""
         first, last = prefix.ljust(64, "0"), prefix.ljust(64, "f")
-        return self._database.select(
+        return self._select(
             "SELECT digest FROM data WHERE digest BETWEEN ? AND ? "
             "UNION SELECT lower(hex(digest)) FROM inputs WHERE digest BETWEEN ? AND ? ORDER BY 1 LIMIT 10",
             (first, last, bytes.fromhex(first), bytes.fromhex(last)),
@@ -237,7 +270,7 @@ class Index:
 
     def reusers_of(self, execution: str) -> list[str]:
         """The ids of the runs in which an execution stands for a node, newest first."""
-        return self._database.select(
+        return self._select(
             "SELECT u.run FROM reuses u JOIN runs r ON r.id = u.run WHERE u.execution = ? ORDER BY u.run DESC",
             (execution,),
             lambda found: [str(id) for (id,) in found],
@@ -264,7 +297,7 @@ class Index:
         )
 
     def _makers(self, statement: str, values: Sequence[object] | Mapping[str, object]) -> list[Maker]:
-        return self._database.select(statement, values, as_makers)
+        return self._select(statement, values, as_makers)
 
     def _build(self, tables: sqlite3.Connection, version: int) -> None:
         for migration in MIGRATIONS[version:]:
@@ -361,13 +394,13 @@ def _take_out_ways(tables: sqlite3.Connection, run: Run) -> None:
         tables.executemany("DELETE FROM steps WHERE project = ? AND step = ? AND execution = ?", step_columns(run, one))
 
 
-def _next(tables: sqlite3.Connection, project: str, kind: Kind) -> int:
-    (counter,) = tables.execute(
-        "INSERT INTO counters (project, kind, last) VALUES (?, ?, 1) "
-        "ON CONFLICT (project, kind) DO UPDATE SET last = last + 1 RETURNING last",
-        (project, kind),
+def _next(tables: sqlite3.Connection, project: str, kind: Kind, many: int = 1) -> int:
+    (last,) = tables.execute(
+        "INSERT INTO counters (project, kind, last) VALUES (?, ?, ?) "
+        "ON CONFLICT (project, kind) DO UPDATE SET last = last + excluded.last RETURNING last",
+        (project, kind, many),
     ).fetchone()
-    return int(counter)
+    return int(last) - many + 1
 
 
 def _raise_counter(tables: sqlite3.Connection, project: str, kind: Kind, counter: int) -> None:

@@ -128,6 +128,14 @@ class Journal:
         self._last = checksum
         return turn
 
+    def extend(self, lines: bytes) -> None:
+        """Add whole turns as another journal that began with this one has them; checked by the caller. Durable when
+        this returns; raises as `append` does."""
+        if self._broken:
+            raise MlrunError(f"`{self._path}` cannot be written any more", code=ExitCode.STORE)
+        self._write(lines)
+        self._last = digits_before(lines, len(lines)).encode("ascii")
+
     def _write(self, line: bytes) -> None:
         try:
             write_all(self._fd, line)
@@ -221,7 +229,16 @@ def shared(path: Path) -> Iterator[tuple[Journal, list[Entry]]]:
             make_folder(path.parent)
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
             sync_folder(path.parent)
-        deadline = time.monotonic() + _PATIENCE
+    taken = in_turn(path)
+    with taken[0]:
+        yield taken
+
+
+def in_turn(path: Path) -> tuple[Journal, list[Entry]]:
+    """A journal that is there, taken over when others that write it let it go, and the entries of its last turn. Raises
+    as `shared`."""
+    deadline = time.monotonic() + _PATIENCE
+    with disk_errors(path):
         while (taken := Journal.take_end(path)) is None:
             if time.monotonic() > deadline:
                 raise MlrunError(
@@ -230,8 +247,7 @@ def shared(path: Path) -> Iterator[tuple[Journal, list[Entry]]]:
                     hint="wait for other `mlrun` commands to end",
                 )
             time.sleep(_PAUSE)
-    with taken[0]:
-        yield taken
+    return taken
 
 
 def digits_before(data: bytes, end: int) -> str:

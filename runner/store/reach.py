@@ -14,12 +14,16 @@ from runner.store.ref import KINDS, Alias, Collection, CollectionKind
 
 
 class Kind(StrEnum):
-    """What an object is to a record. `CODE`, `SPEC` and `METRICS` belong to the record itself and stay as long as it
-    does; `OUTPUT`, `INPUT` and `LOG` are its files, which may be removed while the record stays."""
+    """What an object is to a record. `OUTPUT`, `INPUT` and `LOG` are files of its executions, which may be removed
+    while the record stays; all else belongs to the record itself and stays as long as it does."""
 
     CODE = "code"
     SPEC = "spec"
     METRICS = "metrics"
+    DEPLOYMENT = "deployment"
+    """A file that a deployment node gathered: it is meant to be served, whatever becomes of who made it."""
+    GIVEN = "given"
+    """A file that the command line gave to a node of which nothing has run yet: it cannot run without it."""
     OUTPUT = "output"
     INPUT = "input"
     LOG = "log"
@@ -71,16 +75,36 @@ def named_by(run: Run, read_tree: Callable[[Digest], Iterator[tuple[str, Digest,
     `read_tree` gives path, digest and size of the files of a tree manifest, and may raise MlrunError (STORE).
     """
     yield Named(run.spec, Kind.SPEC, "", run.project.file, None)
-    snapshots = {run.code.snapshot: ""}
     for execution in run.executions.values():
-        snapshot = execution.job.get("snapshot")
-        if snapshot:
-            snapshots.setdefault(Digest(snapshot), execution.id)
         yield from named_by_execution(execution)
-    for snapshot, id in snapshots.items():
+    yield from _named_by_nodes(run)
+    for snapshot, id in snapshots_of(run).items():
         yield Named(snapshot, Kind.CODE, id, "", None)
         for path, digest, size in read_tree(snapshot):
             yield Named(digest, Kind.CODE, id, path, size)
+
+
+def snapshots_of(run: Run) -> dict[Digest, str]:
+    """The tree manifests that a run names, each with the first execution that had it; empty for the code of the run and
+    of its nodes, which they have whether they ran or not."""
+    snapshots = {code.snapshot: "" for code in (run.code, *run.codes.values())}
+    for execution in run.executions.values():
+        if snapshot := execution.job.get("snapshot"):
+            snapshots.setdefault(Digest(snapshot), execution.id)
+    return snapshots
+
+
+def _named_by_nodes(run: Run) -> Iterator[Named]:
+    """What nodes name that have no execution to name it."""
+    for node in run.nodes.values():
+        for endpoint, files in (node.gathered.endpoints if node.gathered else {}).items():
+            for name, file in files.items():
+                yield Named(file.digest, Kind.DEPLOYMENT, "", f"{endpoint}/{name}", file.size)
+    begun = {node.trial_of or node.name for node in run.nodes.values() if node.executions or node.reused}
+    for node, given in ((run.arguments or {}).get("nodes") or {}).items():
+        for input, files in given.get("files", {}).items() if node not in begun else ():
+            for file in files:
+                yield Named(Digest(file["digest"]), Kind.GIVEN, "", f"{input}/{file['name']}", file["size"])
 
 
 def named_by_execution(execution: Execution) -> Iterator[Named]:

@@ -13,7 +13,8 @@ from runner.state import Reason, State
 Entry = Mapping[str, Any]
 """One line of a journal, a JSON object: `type` says what happened, `time` when it was written."""
 
-RunKind = Literal["exec", "pipeline"]
+RunKind = Literal["exec", "pipeline", "task"]
+NodeKind = Literal["execution", "task", "deployment"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +106,13 @@ UNWATCHED = Reading()
 class Reused:
     """The earlier execution that stands for a node: its id, its number in its project (`UNNUMBERED` where the record
     came from another store without that run), its run's id, and whether it is the user's word that it may though
-    something differs."""
+    something differs. `taken`: nobody asked what it is made of, because the user named the run that it is from."""
 
     execution: str
     counter: int
     run: str
     accepted: bool = False
+    taken: bool = False
 
 
 UNNUMBERED = 0
@@ -155,16 +157,50 @@ class Execution:
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """What somebody (`by`, who and on which machine) decided about a node that awaited approval at `point`."""
+
+    point: str
+    approved: bool
+    by: str
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What a deployment node has made ready: the ids of the deployment and of its version, the endpoints with the files
+    they get by name, and the names to set. `deployed` tells whether anything serves it."""
+
+    deployment: str
+    id: str
+    version_id: str
+    endpoints: Mapping[str, Mapping[str, OutputFile]]
+    aliases: tuple[str, ...] = ()
+    deployed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class NodeRecord:
-    """What became of a node of the plan, and its executions in order."""
+    """What became of a node, and its executions in order: each attempt is one.
+
+    A trial is a node of its own: `trial_of` names the task node that it belongs to, `parameters` are the values that
+    were chosen for it. A task node has trials and no executions, a deployment node what it `gathered`. `point` is that
+    at which the node awaits approval.
+    """
 
     name: str
     step: str
+    kind: NodeKind = "execution"
     state: State = State.WAITING
     reason: Reason | None = None
     detail: str | None = None
     executions: tuple[str, ...] = ()
     reused: Reused | None = None
+    point: str | None = None
+    decisions: tuple[Decision, ...] = ()
+    trial_of: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    gathered: Gathered | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,12 +217,13 @@ class ReuseOptions:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One call of `mlrun exec` or `mlrun pipeline`.
+    """One call of `mlrun exec`, `mlrun pipeline` or `mlrun task`.
 
-    `argv` is the command line; `spec` names the object with the YAML file's bytes; `plan` is the compiled plan as
-    JSON; `host` describes the machine; `reuse` is None where the journal does not tell. A run that nobody drives any
-    more keeps its last recorded state here: whether it was interrupted is decided by its `owner`
-    (`runner.store.lease`).
+    `argv` is the command line, `arguments` what the plan was compiled with besides the file, as JSON, None where the
+    journal does not tell; `spec` names the object with the YAML file's bytes; `plan` is the compiled plan as JSON;
+    `host` describes the machine; `codes` is the code of nodes that run another commit, by node; `reuse` is None where
+    the journal does not tell. A run that nobody drives any more keeps its last recorded state here: whether it was
+    interrupted is decided by its `owner` (`runner.store.lease`).
     """
 
     id: str
@@ -210,6 +247,8 @@ class Run:
     finished: str | None = None
     duration: float | None = None
     reuse: ReuseOptions | None = None
+    arguments: Mapping[str, Any] | None = None
+    codes: Mapping[str, Code] = field(default_factory=dict)
     nodes: Mapping[str, NodeRecord] = field(default_factory=dict)
     executions: Mapping[str, Execution] = field(default_factory=dict)
 
@@ -217,6 +256,40 @@ class Run:
 def standing(run: Run) -> Iterator[Reused]:
     """The earlier executions that stand for nodes of a run, in the order of the nodes."""
     return (node.reused for node in run.nodes.values() if node.reused is not None)
+
+
+def trials(run: Run, node: str) -> tuple[NodeRecord, ...]:
+    """The trials of a task node, in the order in which they were chosen; none of another node."""
+    return tuple(record for record in run.nodes.values() if record.trial_of == node)
+
+
+def in_order(run: Run) -> Iterator[NodeRecord]:
+    """The nodes in the order of the plan, the trials of a task node behind it."""
+    of_task: dict[str, list[NodeRecord]] = {}
+    for record in run.nodes.values():
+        if record.trial_of is not None:
+            of_task.setdefault(record.trial_of, []).append(record)
+    for record in run.nodes.values():
+        if record.trial_of is None:
+            yield record
+            yield from of_task.get(record.name, ())
+
+
+def code_of(run: Run, node: str) -> Code:
+    """The code that a node has: its own where it is at another commit than the run, and a trial that of its task."""
+    return run.codes.get(_in_plan(run, node), run.code)
+
+
+def planned_of(run: Run, node: str) -> Mapping[str, Any]:
+    """A node as it was planned; a trial is planned as its task node is."""
+    name = _in_plan(run, node)
+    found: Mapping[str, Any] = next(planned for planned in run.plan["nodes"] if planned["name"] == name)
+    return found
+
+
+def _in_plan(run: Run, node: str) -> str:
+    record = run.nodes.get(node)
+    return record.trial_of or node if record is not None else node
 
 
 def to_json(value: Run | Execution | NodeRecord) -> dict[str, Any]:

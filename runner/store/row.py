@@ -25,10 +25,11 @@ PARTS: Mapping[str, type] = {
 
 
 def run_row(run: Run) -> Row:
-    """A run as a list shows it. `nodes` counts its nodes by state."""
+    """A run as a list shows it. `nodes` counts the nodes of its plan by state: of a task node the trials are none."""
     counts: dict[str, int] = {}
     for node in run.nodes.values():
-        counts[node.state] = counts.get(node.state, 0) + 1
+        if node.trial_of is None:
+            counts[node.state] = counts.get(node.state, 0) + 1
     return {
         "id": run.id,
         "counter": run.counter,

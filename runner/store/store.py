@@ -4,6 +4,7 @@ Reading never writes, not even to the index. A writing command opens the store w
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from runner.store.checksum import Checksums
 from runner.store.departed import count_removed, find_removed, removed_run
 from runner.store.durable import disk_errors
 from runner.store.found import Maker
-from runner.store.history import Following, shown_run
+from runner.store.history import Following, is_abandoned, recorded_run, shown_run
 from runner.store.inbox import Request, leave
 from runner.store.index import Index, Kind
 from runner.store.journal import timestamp
@@ -30,12 +31,17 @@ from runner.store.record import Execution, Run
 from runner.store.ref import Author
 from runner.store.removal import Removals
 from runner.store.row import Row, execution_row, run_row
+from runner.store.story import is_driven
 from runner.store.tag import Tags
 from runner.store.trash import Batch
 from runner.store.unkept import UnkeptObjects
 from runner.store.writer import RunWriter
 
 _LEAST_PREFIX = 4
+
+
+RUN_PREFIX = "run:"
+"""What people write before the number or the id of a run where an execution could be meant, too."""
 
 
 class Store:
@@ -82,9 +88,38 @@ class Store:
         """A new run, driven by this process; see `RunWriter.begin`."""
         return RunWriter.begin(self.layout, self._index, header, self.objects.unlink)
 
-    def reconcile(self) -> tuple[str, ...]:
-        """End what lost its owner; gives the ids of those runs. Every writing command begins with this."""
-        return recovery.reconcile(self.layout, self._index)
+    def resume_run(self, run_id: str) -> RunWriter:
+        """A run that nobody drives, held by this process from here on; see `RunWriter.take_over`. Of several who ask
+        for it at once one gets it. Raises MlrunError (USAGE) for one that was removed."""
+        if not self.layout.run(run_id).path.exists() and (gone := removed_run(self.layout, run_id)) is not None:
+            raise gone
+        return RunWriter.take_over(self.layout, self._index, run_id, self.objects.unlink)
+
+    def reconcile(self, goes_on: recovery.GoesOn = recovery.may_go_on) -> tuple[str, ...]:
+        """End what lost its owner; gives the ids of those runs. Every writing command begins with this. Runs that wait
+        for approval are left alone, and those that go on without an owner."""
+        return recovery.reconcile(self.layout, self._index, goes_on)
+
+    def is_lost(self, run_id: str) -> bool:
+        """Whether nobody drives a run any more though its journal does not tell its end. Raises MlrunError."""
+        return self._lost(run_id) is not None
+
+    def lost_runs(self) -> list[Run]:
+        """The runs that nobody drives any more though no journal tells their end, as recorded, oldest first."""
+        lost = []
+        for id in self._index.open_runs():
+            with suppress(MlrunError):
+                run = self._lost(id)
+                lost += [run] if run is not None else []
+        return lost
+
+    def _lost(self, run_id: str) -> Run | None:
+        """The run if nobody drives it any more though its journal does not tell its end."""
+        folder = self.layout.run(run_id)
+        if not is_abandoned(folder) or folder.imported.exists():
+            return None
+        run = recorded_run(folder)
+        return run if run is not None and is_driven(run) else None
 
     def rebuild(self, by: Author) -> tuple[MlrunError, ...]:
         """Make the index again from the journals, and the files of names from their log; gives what was wrong with
@@ -192,6 +227,11 @@ class Store:
         """Give a run of another store its number here, before anything of it is written. Should this process be killed,
         whoever comes next keeps the run if it has its journal, and else removes what there is of it."""
         return self._index.register_run(run_id, project_id, timestamp(), current_owner())
+
+    def expect_more(self, run_id: str) -> None:
+        """The journal of a run of another store is about to grow: called before that, so that whoever comes after a
+        kill looks at it again."""
+        self._index.reopen(run_id, current_owner())
 
     def new_execution_counter(self, project_id: str) -> int:
         """The next number of the project's executions."""

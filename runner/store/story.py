@@ -12,8 +12,10 @@ from runner.state import FINAL, Reason, State
 from runner.store.record import (
     UNWATCHED,
     Code,
+    Decision,
     Entry,
     Execution,
+    Gathered,
     LogRef,
     NodeRecord,
     OutputFile,
@@ -27,7 +29,12 @@ from runner.store.record import (
 
 ENTRY_TYPES = (
     "run-created",
+    "run-resumed",
+    "run-parked",
     "node-moved",
+    "trials-added",
+    "approval-decided",
+    "deployment-gathered",
     "execution-created",
     "execution-started",
     "output-taken",
@@ -98,14 +105,26 @@ class Story:
             if kind != "run-created":
                 raise ValueError("the first entry is not `run-created`")
             self._run = _run_created(entry)
-            self._nodes = {node.name: {"name": node.name, "step": node.step} for node in self._run.nodes.values()}
+            self._nodes = {
+                node.name: {"name": node.name, "step": node.step, "kind": node.kind}
+                for node in self._run.nodes.values()
+            }
         elif kind == "node-moved":
             self._nodes[entry["node"]] |= {
                 "state": State(entry["state"]),
                 "reason": _reason(entry),
                 "detail": entry.get("detail"),
                 "reused": Reused(**entry["reused"]) if "reused" in entry else None,
+                "point": entry.get("point"),
             }
+        elif kind == "trials-added":
+            self._trials_added(entry)
+        elif kind == "approval-decided":
+            decision = Decision(entry["point"], entry["approved"], entry["by"], entry["time"])
+            node = self._nodes[entry["node"]]
+            node["decisions"] = (*node.get("decisions", ()), decision)
+        elif kind == "deployment-gathered":
+            self._nodes[entry["node"]]["gathered"] = _gathered(entry["gathered"])
         elif kind == "execution-created":
             self._execution_created(entry)
         elif kind == "execution-started":
@@ -116,6 +135,19 @@ class Story:
             # Who records the end of a run that lost its owner knows of no outputs but those that were taken before.
             before = {"outputs": tuple(self._taken.pop(entry["id"], ()))}
             self._change(entry, before | _finished(entry))
+        elif kind == "run-parked":
+            self._run = replace(self._run, state=State.WAITING)
+        elif kind == "run-resumed":
+            self._run = replace(
+                self._run,
+                owner=Owner(**entry["owner"]),
+                state=State.RUNNING,
+                reason=None,
+                finished=None,
+                duration=None,
+            )
+            for name in entry["again"]:
+                self._nodes[name] |= {"state": State.WAITING, "reason": None, "detail": None, "reused": None}
         elif kind == "run-finished":
             self._run = replace(
                 self._run,
@@ -126,6 +158,18 @@ class Story:
             )
         else:
             raise ValueError(f"there is no entry type `{kind}`")
+
+    def _trials_added(self, entry: Entry) -> None:
+        parent = self._nodes[entry["node"]]
+        for trial in entry["trials"]:
+            if trial["name"] in self._nodes:
+                raise ValueError(f"there is a node `{trial['name']}` already")
+            self._nodes[trial["name"]] = {
+                "name": trial["name"],
+                "step": parent["step"],
+                "trial_of": parent["name"],
+                "parameters": trial["parameters"],
+            }
 
     def _execution_created(self, entry: Entry) -> None:
         node = self._nodes[entry["node"]]
@@ -157,14 +201,28 @@ def _run_created(entry: Entry) -> Run:
     body = dict(entry["run"])
     body["project"] = ProjectRef(**body["project"])
     body["owner"] = Owner(**body["owner"])
-    code = dict(body["code"])
-    code["not_captured"] = tuple(code.get("not_captured", ()))
-    body["code"] = Code(**code)
+    body["code"] = _code(body["code"])
     body["tags"] = tuple(body["tags"])
     body["argv"] = tuple(body["argv"])
     body["reuse"] = _reuse_options(body.get("reuse"))
-    nodes = {node["name"]: NodeRecord(node["name"], node["step"]) for node in body["plan"]["nodes"]}
+    body["codes"] = {node: _code(told) for node, told in body.get("codes", {}).items()}
+    nodes = {
+        node["name"]: NodeRecord(node["name"], node["step"], node.get("kind", "execution"))
+        for node in body["plan"]["nodes"]
+    }
     return Run(**body, created=entry["time"], nodes=nodes)
+
+
+def _code(told: Mapping[str, Any]) -> Code:
+    return Code(**{**told, "not_captured": tuple(told.get("not_captured", ()))})
+
+
+def _gathered(told: Mapping[str, Any]) -> Gathered:
+    endpoints = {
+        endpoint: {name: OutputFile(**file) for name, file in files.items()}
+        for endpoint, files in told["endpoints"].items()
+    }
+    return Gathered(**{**told, "endpoints": endpoints, "aliases": tuple(told.get("aliases", ()))})
 
 
 def _reuse_options(told: Mapping[str, Any] | None) -> ReuseOptions | None:
@@ -204,12 +262,17 @@ def _reading(told: Mapping[str, Any] | None) -> Reading:
     return Reading(None if code is None else tuple(code), given.get("doubt"), None if inputs is None else tuple(inputs))
 
 
+def is_driven(run: Run) -> bool:
+    """Whether somebody has to drive the run, by its last entry: it was neither ended nor parked."""
+    return run.state not in FINAL and run.state is not State.WAITING
+
+
 def interrupted(run: Run) -> Run:
     """The run as a reader shows it when its owner is gone: what was under way is `interrupted`, the rest skipped.
 
-    A run that reached its end before is given back as it is.
+    A run that reached its end before, or that was parked, is given back as it is.
     """
-    if run.state in FINAL:
+    if not is_driven(run):
         return run
 
     def end(state: State) -> State:

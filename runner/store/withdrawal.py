@@ -16,6 +16,7 @@ from runner.store.index import Index
 from runner.store.journal import is_held
 from runner.store.layout import Layout
 from runner.store.lease import current_owner, is_alive, read_owner
+from runner.store.record import Owner, Run
 from runner.store.removal import Removals, run_removed
 from runner.store.trash import Batch, Trash
 
@@ -34,9 +35,14 @@ def check_ended(layout: Layout, run_id: str) -> None:
     ended = (run is not None and run.state in FINAL) or folder.imported.exists()
     if not held and (ended or (owner is not None and is_alive(owner) is False)):
         return
-    named = f"run {run.counter}" if run is not None else f"the run `{run_id}`"
+    raise under_way(run or run_id, owner)
+
+
+def under_way(run: Run | str, owner: Owner | None) -> MlrunError:
+    """That somebody drives a run, given by its id where it cannot be read."""
+    named, id = (f"run {run.counter}", run.id) if isinstance(run, Run) else (f"the run `{run}`", run)
     driver = "" if owner is None else f": process {owner.pid} on `{printable(owner.host)}` drives it"
-    raise MlrunError(f"{named} is under way{driver}", code=ExitCode.LOCKED, hint=f"`mlrun stop {run_id}` stops it")
+    return MlrunError(f"{named} is under way{driver}", code=ExitCode.LOCKED, hint=f"`mlrun stop {id}` stops it")
 
 
 def remove(layout: Layout, index: Index, run_id: str, batch: Batch) -> None:

@@ -1,26 +1,41 @@
-"""One run while it is driven: its journal first, then the index. Used by the thread of the loop only."""
+"""One run while it is driven: its journal first, then the index. Only its numbers are for any thread, all else for that
+of the loop."""
 
+import math
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from runner.errors import MlrunError
+from runner.errors import ExitCode, MlrunError, usage_error
 from runner.store.durable import disk_errors, make_folder, sync_folder
+from runner.store.history import recorded_run
 from runner.store.identity import new_id
 from runner.store.inbox import Request, take
 from runner.store.index import Index
 from runner.store.journal import Journal, read, timestamp
 from runner.store.layout import Layout, RunFolder
-from runner.store.lease import current_owner, write_owner
+from runner.store.lease import current_owner, is_alive, read_owner, write_owner
+from runner.store.number import Numbers
 from runner.store.record import Entry, Run
-from runner.store.story import Story
+from runner.store.story import Story, is_driven
 from runner.store.verified import Unlink
+from runner.store.withdrawal import under_way
 
-_TELLING = frozenset({"execution-created", "execution-finished"})
+_BEGINS, _ENDS = "execution-created", "execution-finished"
 """Entries that change the row of an execution."""
+
+_PAUSE = 0.5
+"""Seconds between two times that the index follows a beginning alone: what is under way, readers find in the journal
+as well, as long as that is whole."""
+
+
+def nothing() -> None:
+    """There is nothing to do then."""
 
 
 class RunWriter:
@@ -45,6 +60,64 @@ class RunWriter:
         self._unlink = unlink
         self._story = Story()
         self._behind: set[str] = set()
+        self._missed: list[set[str]] = []
+        """Executions that the index could not follow, as another thread found."""
+        self._followed = -math.inf
+        self._numbers = Numbers(partial(index.new_counter, project, "execution"))
+
+    @classmethod
+    def take_over(cls, layout: Layout, index: Index, run_id: str, unlink: Unlink = os.unlink) -> "RunWriter":
+        """A run that nobody drives, held by this process from here on; `resume` has to be called before anything else
+        is told. Let go without that, it is as it was.
+
+        Raises MlrunError: LOCKED where somebody drives it, or may do so on another machine; USAGE for a run of another
+        store; STORE for a damaged one.
+        """
+        folder = layout.run(run_id)
+        run = recorded_run(folder)
+        if run is None:
+            raise MlrunError(f"the store has no journal of the run `{run_id}`", code=ExitCode.STORE)
+        if folder.imported.exists():
+            raise usage_error(
+                f"run {run.counter} came from another store, which alone can go on with it",
+                hint=f"`mlrun reproduce run:{run.counter}` runs it again here",
+            )
+        with disk_errors(folder.path):
+            taken = Journal.take_over(folder.journal)
+        if taken is None:
+            raise under_way(run, read_owner(folder.owner))
+        journal, entries = taken
+        try:
+            story = Story()
+            for entry in entries:
+                story.add(entry)
+            run = story.run()
+            owner = read_owner(folder.owner)
+            if is_driven(run) and (owner is None or is_alive(owner) is not False):
+                raise under_way(run, owner)
+            if not folder.journal.exists():
+                raise usage_error(f"run {run.counter} was removed in this moment")
+        except BaseException:
+            journal.close()
+            raise
+        writer = cls(run.id, run.counter, folder, journal, index, run.project.id, unlink)
+        writer._story = story
+        # Its last owner may have been killed between its journal and the index.
+        writer._behind = set(run.executions)
+        return writer
+
+    def resume(self, entries: Sequence[Entry]) -> None:
+        """Make the first turn of a run that was taken over durable: the last of `entries` is `run-resumed`, by this
+        process. What was asked of the owner before is forgotten. Raises MlrunError as `append` does, and LOCKED."""
+        # The index first: a run that it takes for ended is not looked at again.
+        self._index.reopen(self.id, current_owner())
+        with disk_errors(self.folder.path):
+            for path in (self.folder.inbox, self.folder.logs):
+                make_folder(path)
+            take(self.folder.inbox)
+        self.append(entries)
+        with disk_errors(self.folder.path):
+            write_owner(self.folder.owner, current_owner())
 
     @classmethod
     def begin(cls, layout: Layout, index: Index, header: Mapping[str, Any], unlink: Unlink = os.unlink) -> "RunWriter":
@@ -75,11 +148,12 @@ class RunWriter:
         """The run so far; takes time linear in its nodes."""
         return self._story.run()
 
-    def append(self, entries: Sequence[Entry]) -> list[Entry]:
+    def append(self, entries: Sequence[Entry], then: Callable[[], None] = nothing) -> list[Entry]:
         """Make one turn of the loop durable; gives the entries as written, with their `time`.
 
-        The index follows where an execution or the run begins or ends. When it cannot (locked, full), the journal
-        stands and the index is brought up to date at the next such turn, or by whoever reconciles.
+        The index follows where an execution or the run begins or ends; not at once where many begin. When it cannot
+        (locked, full), the journal stands and the index is brought up to date at the next such turn, or by whoever
+        reconciles. `then` is called once it has followed, or could not, perhaps from another thread.
         Raises MlrunError as `Journal.append` does, and BrokenJournal for entries that do not follow.
         """
         now = timestamp()
@@ -93,16 +167,30 @@ class RunWriter:
             for entry in read(self.folder.journal):
                 self._story.add(entry)
             raise
-        told = {str(entry["id"]) for entry in turn if entry["type"] in _TELLING}
-        self._behind |= told
-        whole = any(entry["type"].startswith("run-") for entry in turn)
-        if told or whole:
-            self._update_index(whole=whole)
+        while self._missed:
+            self._behind |= self._missed.pop()
+        self._behind |= {str(entry["id"]) for entry in turn if entry["type"] in (_BEGINS, _ENDS)}
+        if any(entry["type"].startswith("run-") for entry in turn):
+            self._update_index()
+            then()
+        elif any(entry["type"] == _ENDS for entry in turn) or (self._behind and self._is_due()):
+            self._update_soon(then)
+        else:
+            then()
         return turn
 
+    def _is_due(self) -> bool:
+        """Whether the index has not followed a beginning alone for a while; it does so now."""
+        now = time.monotonic()
+        if now < self._followed + _PAUSE:
+            return False
+        self._followed = now
+        return True
+
     def new_execution_counter(self) -> int:
-        """The next number of the project's executions. Raises MlrunError (LOCKED, DISK or STORE)."""
-        return self._index.new_counter(self._project, "execution")
+        """The next number of the project's executions. Usable from several threads. Raises MlrunError (LOCKED, DISK or
+        STORE)."""
+        return self._numbers.next()
 
     def log_folder(self, execution_id: str) -> Path:
         """The folder for the log of an execution while it is written; made here. Raises MlrunError."""
@@ -131,6 +219,7 @@ class RunWriter:
     def close(self) -> None:
         """Let the journal go; idempotent. A run that has not ended counts as interrupted once this process is gone."""
         self._journal.close()
+        self._index.catch_up()
 
     def __enter__(self) -> "RunWriter":
         return self
@@ -138,14 +227,20 @@ class RunWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _update_index(self, *, whole: bool) -> None:
-        executions = [self._story.execution(id) for id in self._behind]
+    def _update_index(self) -> None:
         with suppress(MlrunError):
-            if whole:
-                self._index.put(self._story.run(), executions)
-            else:
-                self._index.put_executions(self._story.header(), executions)
+            self._index.put(self._story.run(), [self._story.execution(id) for id in self._behind])
             self._behind.clear()
+
+    def _update_soon(self, then: Callable[[], None]) -> None:
+        behind, self._behind = self._behind, set()
+
+        def followed(taken: bool) -> None:
+            if not taken:
+                self._missed.append(behind)
+            then()
+
+        self._index.put_soon(self._story.header(), [self._story.execution(id) for id in behind], followed)
 
 
 def _is_record(value: object) -> bool:

@@ -33,11 +33,12 @@ _ReadTree = Callable[[Digest], Iterator[tuple[str, Digest, int]]]
 class Census:
     """What a store holds on to.
 
-    `marks` is what stays whatever becomes of executions: code, specs and metrics of all records, what names mean, and
+    `marks` is what stays whatever becomes of executions: what belongs to the records themselves, what names mean, and
     what living processes have claimed. `facts` are about all executions, `outputs` the names of what each of them
     left, `named` tells why somebody wants one kept. `stands` are, by run, the executions that stand for its nodes,
     `held` tells why a run keeps one of these.
-    `settled` are the runs whose journals cannot change any more; `taken_out` is what runs in the trash name.
+    `settled` are the runs whose journals told their end, each with the bytes that its journal had: it may be resumed.
+    `taken_out` is what runs in the trash name.
     """
 
     facts: list[Fact] = field(default_factory=list)
@@ -46,7 +47,7 @@ class Census:
     named: dict[str, str] = field(default_factory=dict)
     stands: dict[Use, tuple[str, ...]] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
-    settled: set[str] = field(default_factory=set)
+    settled: dict[str, int] = field(default_factory=dict)
     taken_out: Mentions = field(default_factory=Mentions)
 
 
@@ -81,7 +82,7 @@ class CensusTaker:
         ended = self._ended_runs()
         for folder in run_folders(self._layout):
             self._add_run(census, folder)
-        lost = ended - census.settled
+        lost = ended - census.settled.keys()
         # It may have been removed meanwhile.
         if lost and (lost := lost & self._ended_runs()):
             raise _unknown(f"the index knows the end of run `{min(lost)}`, and no journal tells it")
@@ -96,11 +97,12 @@ class CensusTaker:
 
     def look_again(self, census: Census) -> set[bytes]:
         """What is relied on since `census` was made, and some of what was: claims first, then the journals that were
-        not settled, then names. Whoever gives up a claim has written a journal or a name before."""
+        not settled or have grown, then names. Whoever gives up a claim has written a journal or a name before."""
         later = Census(settled=census.settled)
         self._add_claims(later)
         for folder in run_folders(self._layout):
-            if folder.path.name not in census.settled:
+            settled = census.settled.get(folder.path.name)
+            if settled is None or settled != _size(folder):
                 self._add_run(later, folder)
         self._add_names(later)
         for fact in later.facts:
@@ -151,13 +153,15 @@ class CensusTaker:
             census.named.setdefault(execution.decode("ascii"), f"in {name}")
 
     def _add_run(self, census: Census, folder: RunFolder) -> None:
+        # Asked before it is read: what is written meanwhile is seen by who looks again.
+        size = _size(folder)
         run, settled = _readable(folder)
         if run is None:
             return
         if self._watch is not None:
             self._watch(run)
         if settled:
-            census.settled.add(run.id)
+            census.settled[run.id] = size
         going = run.state not in FINAL
         if standing := tuple(sorted(map(intern, reused_executions(run)))):
             census.stands[Use(run.id, run.counter, run.finished or run.created)] = standing
@@ -228,6 +232,14 @@ def _readable(folder: RunFolder) -> tuple[Run | None, bool]:
         return (run if settled else shown_run(folder)), settled
     except MlrunError as error:
         raise _unknown(f"run `{folder.path.name}`: {error.message}") from error
+
+
+def _size(folder: RunFolder) -> int:
+    """Bytes of the journal of a run, -1 without one."""
+    try:
+        return folder.journal.stat().st_size
+    except OSError:
+        return -1
 
 
 def _unknown(what: str) -> MlrunError:

@@ -112,14 +112,14 @@ class Keeper:
             case By.PROJECT:
                 return [Holder(project, name, "")]
             case By.PIPELINE:
-                return [Holder(project, name, run.name if run.kind == "pipeline" else "single steps")]
+                return [Holder(project, name, "single steps" if run.kind == "exec" else run.name)]
             case By.KIND:
                 return [Holder("", "", f"{named.kind}s" if named.kind in FILES else str(named.kind))]
             case By.STEP:
                 return [Holder(project, name, step) for step in dict.fromkeys(one.step for one in concerned)]
             case By.EXECUTION:
                 if named.kind not in FILES:
-                    return [Holder(project, name, "code, specs and metrics")]
+                    return [Holder(project, name, "code, specs, metrics and deployments")]
                 return [Holder(project, name, str(one.counter)) for one in concerned]
 
     def _follow_recipes(self) -> None:

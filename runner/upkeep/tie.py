@@ -1,6 +1,7 @@
 """What a run is tied to: pins, names, other runs and accepted work that would point to nothing without it."""
 
 from collections.abc import Collection, Iterator
+from functools import cache, partial
 
 from runner.errors import MlrunError
 from runner.escape import printable
@@ -47,13 +48,10 @@ def _pins(store: Store, run: Run, data: dict[str, Datum]) -> Iterator[str]:
 def _users(store: Store, links: Links, data: dict[str, Datum], going: Collection[str]) -> Iterator[str]:
     """Executions of other runs that got its files as what they are; content that merely equals them is no tie."""
     told: set[str] = set()
+    read = cache(partial(_readable, store))
     for digest in {datum.digest for datum in data.values()}:
         for id, run_id in links.users_of(digest):
-            if run_id in going or id in told:
-                continue
-            try:
-                other = store.run(run_id)
-            except MlrunError:
+            if run_id in going or id in told or (other := read(run_id)) is None:
                 continue
             files = (file for given in other.executions[id].job["inputs"] for file in given["files"])
             if any(file["origin"].removeprefix(SCHEME) in data for file in files):
@@ -62,15 +60,20 @@ def _users(store: Store, links: Links, data: dict[str, Datum], going: Collection
                 yield f"execution {counter} of run {other.counter} ({printable(other.name)}) got files of it"
 
 
+def _readable(store: Store, run_id: str) -> Run | None:
+    """A run; None for one that cannot be read, which the check tells."""
+    try:
+        return store.run(run_id)
+    except MlrunError:
+        return None
+
+
 def _reusers(store: Store, links: Links, run: Run, going: Collection[str]) -> Iterator[str]:
     """Nodes of other runs for which its executions stand, and other work for which the user lets them stand."""
+    read = cache(partial(_readable, store))
     for execution in run.executions.values():
         for run_id in links.reusers_of(execution.id):
-            if run_id in going:
-                continue
-            try:
-                other = store.run(run_id)
-            except MlrunError:
+            if run_id in going or (other := read(run_id)) is None:
                 continue
             for node in other.nodes.values():
                 if node.reused is not None and node.reused.execution == execution.id:

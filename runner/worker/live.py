@@ -21,6 +21,7 @@ from threading import Thread
 from runner.digest import Digest, canonical_json, hash_pieces
 from runner.errors import MlrunError
 from runner.job import JobInput
+from runner.store.datum import path_of
 from runner.store.record import OutputFile
 from runner.worker.collect import DEFAULT_LIMITS, Limits, Taken
 from runner.worker.lookout import Lookout
@@ -95,7 +96,9 @@ class Live:
         tell: Tell = nobody,
         inputs: Iterable[JobInput] = (),
         limits: Limits = DEFAULT_LIMITS,
+        before: Iterable[OutputFile] = (),
     ) -> None:
+        """`before` is what was taken by a process that watched this step earlier, oldest first."""
         self._outputs = outputs
         self._aside = aside
         self._objects = objects
@@ -114,6 +117,10 @@ class Live:
         self._left: set[tuple[bytes, _Look]] = set()
         self._bytes = 0
         self._property_bytes = 0
+        for file in before:
+            self._names.give(path_of(file.name, file.version))
+            self._taken.append(Taken(path_of(file.name, file.version), file))
+            self._bytes += file.size
 
     def start(self) -> None:
         """Begin to look. Called once, when the folder exists; where it cannot, nothing is taken."""

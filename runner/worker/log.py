@@ -239,6 +239,56 @@ def tail(files: LogFiles, lines: int, max_bytes: int = _READ_BYTES) -> list[LogP
     return [piece for piece in reversed(pieces) if piece.data]
 
 
+class LogTail:
+    """Reads a log as it grows, each byte once. Files that are removed meanwhile are read to their end."""
+
+    Batch = tuple[list[LogPiece], list[bytes]]
+    """What the program printed, in the order of arrival, and its metadata events, each a line of the file of these."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises OSError, FileNotFoundError for a log that was not begun."""
+        files = LogFiles.below(folder)
+        self._folder = folder
+        self._index = _open(files.index)
+        self._sources: dict[Stream, IO[bytes]] = {"stdout": _open(files.stdout), "stderr": _open(files.stderr)}
+        self._events: IO[bytes] | None = None
+        self._ends: dict[Stream, int] = {"stdout": 0, "stderr": 0}
+        self._torn, self._torn_event, self._moment = b"", b"", 0
+
+    def poll(self) -> Batch:
+        """What has come since the last call."""
+        *lines, self._torn = (self._torn + self._index.read()).split(b"\n")
+        pieces: list[LogPiece] = []
+        for chunk in filter(None, map(_parse, lines)):
+            self._moment, stream, offset, length = chunk
+            pieces += _read(self._sources[stream], self._moment, stream, offset, offset + length)
+            self._ends[stream] = offset + length
+        return pieces, self._poll_events()
+
+    def rest(self) -> Batch:
+        """What is left once the log is complete."""
+        pieces, events = self.poll()
+        for stream, source in self._sources.items():
+            size = os.fstat(source.fileno()).st_size
+            pieces += _read(source, self._moment, stream, self._ends[stream], size)
+            self._ends[stream] = size
+        return pieces, events
+
+    def close(self) -> None:
+        """Close the files; idempotent."""
+        for file in (self._index, *self._sources.values(), *([self._events] if self._events else [])):
+            file.close()
+
+    def _poll_events(self) -> list[bytes]:
+        if self._events is None:
+            try:
+                self._events = _open(metrics_file(self._folder))
+            except FileNotFoundError:
+                return []
+        *lines, self._torn_event = (self._torn_event + self._events.read()).split(b"\n")
+        return lines
+
+
 def _cut(data: bytes, missing: int, newest: bool) -> tuple[int, int]:
     """Where the wanted lines begin in `data`, and how many line starts are still missing before it."""
     end = len(data) - 1 if newest and data.endswith(b"\n") else len(data)

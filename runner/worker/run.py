@@ -13,9 +13,10 @@ from functools import partial
 from pathlib import Path
 
 from runner.errors import ExitCode, MlrunError
-from runner.job import Executor, Handle, Identity, Job, Outcome, Staged, Workspace
+from runner.job import NO_DEVICES, Devices, Executor, Handle, Identity, Job, Outcome, Staged, Workspace
 from runner.state import Reason
-from runner.store.record import UNWATCHED, Reading
+from runner.store.durable import disk_errors
+from runner.store.record import UNWATCHED, OutputFile, Reading
 from runner.store.thread import side_by_side
 from runner.worker.collect import Collected, Taken, collect
 from runner.worker.conclusion import conclude, exit_code, has_failed_itself, start_reason
@@ -25,9 +26,10 @@ from runner.worker.mask import Mask
 from runner.worker.report import Finished, JobListener
 from runner.worker.rerun import write_rerun
 from runner.worker.reserve import HINT, Reserve, ReserveWatch
-from runner.worker.stage import KnownChecksums, fill, make_folders, only_blake3
+from runner.worker.stage import KnownChecksums, environment, fill, make_folders, only_blake3
 from runner.worker.stopper import Stopper
 from runner.worker.storage import ObjectStore
+from runner.worker.tree import remove_tree
 from runner.worker.watchdog import Watchdog
 from runner.worker.witness import Witness
 
@@ -52,6 +54,16 @@ class Equipment:
     reserve: Reserve | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A job that was started by a process which has gone. Its program runs since so many seconds, or has ended since;
+    `taken` is what it left so far that is recorded, oldest first."""
+
+    handle: Handle
+    since: float
+    taken: tuple[OutputFile, ...] = ()
+
+
 def run_job(
     job: Job,
     equipment: Equipment,
@@ -60,6 +72,7 @@ def run_job(
     listener: JobListener,
     stopper: Stopper | None = None,
     secrets: Mapping[str, str] | None = None,
+    devices: Devices = NO_DEVICES,
 ) -> Finished:
     """Run `job` to its end, its programs being those of `identity`, its log meanwhile in the new folder `log_folder`.
 
@@ -67,9 +80,31 @@ def run_job(
     until the execution is recorded, in the store from then on. Whoever records the execution removes the folder.
     The work folder is kept with a `rerun.sh` when the program failed or outputs could not be stored. `secrets` are the
     values of `job.secrets`; what the program prints of them is masked wherever it goes, what it writes is not.
+    `devices` are those of this machine that it gets.
     """
-    attempt = _Attempt(job, equipment, identity, log_folder, listener, secrets or {})
+    attempt = _Attempt(job, equipment, identity, log_folder, listener, secrets or {}, devices)
     attempt.run(stopper or Stopper())
+    return attempt.finished()
+
+
+def follow_job(
+    running: Running,
+    job: Job,
+    equipment: Equipment,
+    identity: Identity,
+    log_folder: Path,
+    listener: JobListener,
+    stopper: Stopper | None = None,
+    secrets: Mapping[str, str] | None = None,
+) -> Finished:
+    """Take a job up that runs since before, in the work folder that it has, and see it to its end as `run_job` does.
+
+    The log is made anew from the executor's copy: what was written of it when the runner went away may lack the end of
+    what it had read. Nobody knows what the program opened meanwhile.
+    """
+    devices = running.handle.devices
+    attempt = _Attempt(job, equipment, identity, log_folder, listener, secrets or {}, devices, running)
+    attempt.follow(running, stopper or Stopper())
     return attempt.finished()
 
 
@@ -81,6 +116,8 @@ class _Attempt:
     log_folder: Path
     listener: JobListener
     secrets: Mapping[str, str] = field(repr=False)
+    devices: Devices
+    running: Running | None = None
     workspace: Workspace = field(init=False)
     _mask: Mask = field(init=False, repr=False)
     _intake: Intake | None = None
@@ -116,15 +153,39 @@ class _Attempt:
             if intake is not None:
                 intake.close()
         else:
-            try:
-                self._execute(handle, intake, stopper)
-                self._let_look(staged, stopper)
-                # Before the handle is closed: what it holds, a container for instance, may be needed for the folders.
-                self._store(intake)
-            finally:
-                stopper.detach()
-                handle.close()
-            self._keep(staged)
+            self._see_through(staged, handle, intake, stopper)
+
+    def follow(self, running: Running, stopper: Stopper) -> None:
+        """The rest of the life of a job that somebody else started. Raises as `run` does."""
+        view = self.equipment.executor.view(self.workspace)
+        variables = environment(self.job, view)
+        staged = Staged(self.job, self.workspace, variables, self.identity, self.secrets, self.devices)
+        self._ours = True
+        self._reading = Reading(doubt="its runner went away while it ran")
+        try:
+            with disk_errors(self.log_folder):
+                for left in (self.log_folder, self._aside):
+                    if left.exists():
+                        remove_tree(left, self.equipment.objects.unlink)
+                self.log_folder.mkdir(mode=0o700)
+            self._intake = Intake(self.log_folder, self._mask, self.listener)
+        except MlrunError as error:
+            self._fail(error, start_reason(error))
+            end(running.handle)
+            self._asked = stopper.detach()
+            return
+        self._see_through(staged, running.handle, self._intake, stopper)
+
+    def _see_through(self, staged: Staged, handle: Handle, intake: Intake, stopper: Stopper) -> None:
+        try:
+            self._execute(handle, intake, stopper)
+            self._let_look(staged, stopper)
+            # Before the handle is closed: what it holds, a container for instance, may be needed for the folders.
+            self._store(intake)
+        finally:
+            stopper.detach()
+            handle.close()
+        self._keep(staged)
 
     def finished(self) -> Finished:
         """The report. Called after `run`."""
@@ -156,6 +217,11 @@ class _Attempt:
         return conclude(self.job, self._outcome, self._asked, self._why)
 
     @property
+    def _aside(self) -> Path:
+        """Where files wait that were taken while the program ran."""
+        return self.workspace.root / "taken"
+
+    @property
     def _is_short(self) -> bool:
         """Whether the program was ended because it had taken too much of the disk."""
         return self._asked is Reason.DISK and not self._outcome.succeeded
@@ -185,7 +251,7 @@ class _Attempt:
             self._fail(error, start_reason(error))
             return None
         self._warnings += warnings
-        return replace(staged, secrets=self.secrets)
+        return replace(staged, secrets=self.secrets, devices=self.devices)
 
     def _start(self, staged: Staged) -> Handle | None:
         executor = self.equipment.executor
@@ -202,11 +268,17 @@ class _Attempt:
 
     def _execute(self, handle: Handle, intake: Intake, stopper: Stopper) -> None:
         """From the start of the program to the death of its last process."""
-        began = time.monotonic()
+        began = time.monotonic() - (self.running.since if self.running else 0.0)
         watchdog = Watchdog(self.job, self.listener.limit)
         reserve = ReserveWatch(self.equipment.reserve or Reserve((), 0), partial(self._end, stopper))
-        outputs, aside = self.workspace.outputs, self.workspace.root / "taken"
-        live = Live(outputs, aside, self.equipment.objects, self.listener.taken, self.job.inputs)
+        live = Live(
+            self.workspace.outputs,
+            self._aside,
+            self.equipment.objects,
+            self.listener.taken,
+            self.job.inputs,
+            before=self.running.taken if self.running else (),
+        )
         live.start()
         try:
             # A program may close its streams and go on: silence counts until it has ended.
@@ -307,6 +379,15 @@ class _Attempt:
             write_rerun(staged, executor.view(self.workspace), executor.name)
         except MlrunError as error:
             self._warnings.append(error.message)
+
+
+def end(handle: Handle) -> None:
+    """Kill a job and wait until nothing of it is left; what it printed and how it ended is nobody's business."""
+    handle.stop(0)
+    for _ in handle.logs():
+        pass
+    handle.wait()
+    handle.close()
 
 
 def _call(work: Callable[[], None]) -> None:

@@ -14,6 +14,16 @@ class Stoppable(Protocol):
         ...
 
 
+class _Waker:
+    """Stands for a job that has not begun, so that who waits hears that it is stopped."""
+
+    def __init__(self) -> None:
+        self.stopped = threading.Event()
+
+    def stop(self, grace: float) -> None:
+        self.stopped.set()
+
+
 class Stopper:
     """Asks one job to stop, whatever it is doing: before its start it never starts, afterwards its handle is told.
 
@@ -45,6 +55,14 @@ class Stopper:
             self._handle = handle
             if self._asked is not None:
                 handle.stop(self._grace)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the job, which has not begun, is to stop: so many seconds from now, or as soon as that is asked for.
+        Called by the job's own thread."""
+        waker = _Waker()
+        self.attach(waker)
+        waker.stopped.wait(seconds)
+        return self.detach() is not None
 
     def detach(self) -> Reason | None:
         """The job is over and its handle is not called any more; what was asked for until then."""

@@ -386,6 +386,25 @@ def test_a_step_outside_a_distributed_task_is_told_so(ran: Ran) -> None:
     assert ran.seen["distributed"] is False
 
 
+def test_members_of_a_distributed_task_find_one_another(ran: Ran) -> None:
+    ran.mlrun("pipeline", "together", "--executor", ran.executor)
+    rows = json.loads(ran.mlrun("list", "--where", 'step == "together"', "--json"))
+    found = []
+    for row in rows:
+        folder = ran.folder.parent / f"together-{row['counter']}"
+        ran.mlrun("outputs", row["id"], "-d", folder)
+        found.append(json.loads((folder / "together.json").read_text()))
+    found.sort(key=lambda facts: int(facts["rank"]))
+    assert [(facts["distributed"], facts["member"], facts["rank"], facts["count"]) for facts in found] == [
+        (True, str(rank), rank, 4) for rank in range(4)
+    ]
+    assert len({facts["group"] for facts in found}) == 1
+    assert len(set(found[0]["addresses"])) == 4
+    assert all(facts["addresses"] == found[0]["addresses"] for facts in found)
+    assert all(facts["ranks"] == [0, 1, 2, 3] for facts in found)
+    assert [facts["sum"] for facts in found] == [6, 0, 0, 0]
+
+
 def test_a_described_group_is_read_with_its_ranks(ran: Ran) -> None:
     assert ran.facts("member") == {
         "distributed": True,

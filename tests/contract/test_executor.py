@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -498,6 +499,49 @@ def test_a_step_cannot_gain_privileges(isolated):
     assert status[b"NoNewPrivs"].strip() == b"1"
     dangerous = sum(1 << bit for bit in (13, 16, 17, 19, 21, 27, 39))
     assert os.getuid() != 0 or int(status[b"CapEff"], 16) & dangerous == 0
+
+
+# --- devices
+
+
+def with_devices(bench, devices, *items, **given):
+    staged = bench.stage(*items, **given)
+    return bench.finish(replace(staged, devices=devices))
+
+
+SHOW = 'echo "${CUDA_VISIBLE_DEVICES-none} ${NVIDIA_VISIBLE_DEVICES-none}"'
+
+
+def test_a_sandbox_shows_a_step_its_own_devices_and_no_others(sandbox_bench, tmp_path):
+    dev = tmp_path / "dev"
+    dev.mkdir()
+    for number in range(4):
+        (dev / f"nvidia{number}").touch()
+    devices = {"nvidia.com/gpu": (f"{dev}/nvidia1", f"{dev}/nvidia3")}
+    result = with_devices(sandbox_bench, devices, f"ls {dev}", SHOW)
+
+    assert result.stdout.split(b"\n")[:3] == [b"nvidia1", b"nvidia3", b"0,1 1,3"]
+
+
+def test_a_plain_process_is_told_which_devices_are_its_own(bench):
+    if bench.name != "process":
+        pytest.skip("only a plain process sees all devices")
+    devices = {"nvidia.com/gpu": ("/dev/nvidia1", "/dev/nvidia3")}
+
+    assert with_devices(bench, devices, SHOW).stdout == b"1,3 1,3\n"
+    assert with_devices(bench, {}, SHOW).stdout == b"none none\n"
+    own = with_devices(bench, devices, SHOW, environment={"CUDA_VISIBLE_DEVICES": "7"})
+    assert own.stdout == b"7 1,3\n"
+
+
+def test_a_container_that_is_found_again_tells_its_devices(docker_bench):
+    devices = {"amd.com/gpu": ("/dev/null",)}
+    staged = replace(docker_bench.stage("echo seen"), devices=devices)
+    handle = docker_bench.executor.start(staged)
+    found = docker_bench.executor.reattach(staged.job.id)
+
+    assert (handle.devices, found.devices) == (devices, devices)
+    assert docker_bench.watch(handle, staged.workspace).stdout == b"seen\n"
 
 
 # --- executors as a whole

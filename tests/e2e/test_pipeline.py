@@ -301,7 +301,7 @@ def test_the_final_table_names_every_node_with_its_state_and_metrics(project):
     out = project.succeeds("pipeline", "--no-reuse", "p").out
 
     table = {line.split()[0]: line for line in out.splitlines() if "│" not in line}
-    assert table["node"].split() == ["node", "state", "execution", "duration", "metrics"]
+    assert table["node"].split() == ["node", "state", "execution", "duration", "timeline", "metrics"]
     assert "succeeded" in table["a"]
     assert "loss=0.5" in table["a"]
     assert "succeeded" in table["b"]
@@ -327,5 +327,5 @@ def test_what_has_no_effect_is_said_once_with_its_places(make):
 
     assert "valohai.yaml:1:56: `environment` has no effect in this version (and in 2 more places)" in said
     assert said.count("`upload-store` has no effect") == 1
-    assert said.count("`pool` has no effect in this version\n") == 1
+    assert said.count("pool `big` bounds nothing") == 1
     assert "`reuse`" not in said

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import termios
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
@@ -47,25 +48,60 @@ YAML = """\
       - {name: two, type: execution, step: rude}
     edges:
       - [one.dependency.x, two.dependency.x]
+- task:
+    name: many
+    step: talk
+    type: grid_search
+    parameters:
+      - {name: lines, style: multiple, rules: {items: [1, 2, 3]}}
+- pipeline:
+    name: careful
+    nodes:
+      - {name: first, type: execution, step: talk}
+      - {name: sweep, type: task, task: many}
+      - name: last
+        type: execution
+        step: talk
+        actions: [{when: node-starting, then: require-approval}]
+    edges:
+      - [first.dependency.x, sweep.dependency.x]
+      - [sweep.dependency.x, last.dependency.x]
 """
 COMMAND = "mlrun"
 
 
 def on_terminal(
-    project, *words: str, columns: int = 100, rows: int = 30, term: str = "xterm-256color"
+    project,
+    *words: str,
+    columns: int = 100,
+    rows: int = 30,
+    term: str = "xterm-256color",
+    question: str = "",
+    answer: str = "",
 ) -> tuple[int, str]:
-    """Run the command on a terminal of its own; gives its exit code and everything it wrote there."""
+    """Run the command on a terminal of its own; gives its exit code and everything it wrote there. Once it has written
+    the `question`, the `answer` is typed."""
     main, side = pty.openpty()
     fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     environment = {**project.command.environment, "TERM": term}
     process = subprocess.Popen(
-        [COMMAND, *words], cwd=project.folder, env=environment, stdin=side, stdout=side, stderr=side, process_group=0
+        [COMMAND, *words],
+        cwd=project.folder,
+        env=environment,
+        stdin=side,
+        stdout=side,
+        stderr=side,
+        start_new_session=True,
+        preexec_fn=partial(_own, side),
     )
     os.close(side)
     written = bytearray()
     try:
         while block := os.read(main, 1 << 16):
             written += block
+            if answer and question.encode() in written:
+                os.write(main, answer.encode())
+                answer = ""
     except OSError:
         # The other side is closed: that is how a terminal ends on Linux.
         pass
@@ -73,6 +109,11 @@ def on_terminal(
         os.close(main)
         code = process.wait(30)
     return code, written.decode("utf-8", "replace")
+
+
+def _own(fd: int) -> None:
+    """Let a terminal be that of this session: whoever is in its foreground may read from it."""
+    fcntl.ioctl(fd, termios.TIOCSCTTY, 0)
 
 
 def piped(project, script: str) -> subprocess.CompletedProcess[str]:
@@ -267,6 +308,28 @@ def test_terminals_of_any_size(shared, columns, rows):
         code, text = on_terminal(shared, *words, columns=columns, rows=rows)
         assert code == 0, text
         assert "Traceback" not in text
+
+
+ASKED = "approve `last` (node-starting)?"
+
+
+@pytest.mark.parametrize(("answer", "state"), [("y\r", "succeeded"), ("\rwhat\rn\r", "stopped")])
+@pytest.mark.parametrize("term", ["xterm-256color", "dumb"])
+def test_whoever_is_at_the_terminal_is_asked_for_an_approval(shared, answer, state, term):
+    code, text = on_terminal(shared, "pipeline", "--no-reuse", "careful", term=term, question=ASKED, answer=answer)
+
+    assert (code == 0) == (state == "succeeded"), text
+    assert "Traceback" not in text
+    assert shared.show()["nodes"]["last"]["state"] == state
+
+
+def test_a_run_that_nobody_can_be_asked_about_parks_and_says_what_lets_it_go_on(shared):
+    done = shared.mlrun("pipeline", "--no-reuse", "careful")
+
+    assert done.code == 60
+    number = shared.show("run:latest")["counter"]
+    assert f"`mlrun approve run:{number} last`" in done.err
+    assert "awaiting-approval" in done.out
 
 
 def test_an_error_on_a_terminal_is_still_one_line_and_a_hint(shared):

@@ -162,11 +162,15 @@ def check_index(store: Store) -> None:
 
 
 def tables(index: Path) -> dict[str, set[Any]]:
-    """Every row of an index that a query can reach; but the counters may be ahead of what was recorded."""
+    """Every row of an index that a query can reach, of runs that have ended: the others are found in their journals,
+    and the index may be behind those. The counters may be ahead of what was recorded."""
     with sqlite3.connect(index) as database:
         names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        living = dict.fromkeys(("data", "inputs", "keys", "steps"), "WHERE execution IN (SELECT id FROM executions)")
-        living["reuses"] = "WHERE run IN (SELECT id FROM runs)"
+        living = dict.fromkeys(
+            ("data", "inputs", "keys", "steps"), "WHERE execution IN (SELECT id FROM executions WHERE final = 1)"
+        )
+        living["reuses"] = "WHERE run IN (SELECT id FROM runs WHERE final = 1)"
+        living |= dict.fromkeys(("runs", "executions"), "WHERE final = 1")
         return {
             name: set(database.execute(f"SELECT * FROM {name} {living.get(name, '')}"))
             for name in names

@@ -148,6 +148,12 @@ def kill_with_containers(here: Ground, place: Path, count: int, seed: int) -> It
         if number % 10 == 9 or number == count - 1:
             after = alone(body)
             wrong = wrong or ("" if after.code == 0 else f"the next run: {after.code} {after.err[-1000:]}")
+            # What still runs of a run that lost its runner waits for whoever goes on with that, or ends it.
+            with Store.open(place / "store", create=False) as store:
+                lost = [run.counter for run in store.lost_runs()]
+            for counter in lost:
+                stopped = alone(here.command(place, "stop", f"run:{counter}"))
+                wrong = wrong or ("" if stopped.code == 0 else f"run {counter} is not stopped: {stopped.err}")
             if left := set(engine.containers()) - foreign:
                 wrong = wrong or f"containers are left: {sorted(left)}"
         yield wrong and f"kill {number}: {wrong}"

@@ -199,3 +199,39 @@ def test_a_file_names_remote_stores(tmp_path: Path) -> None:
 def test_a_remote_store_is_a_text_with_a_name(tmp_path: Path, text: str) -> None:
     with pytest.raises(MlrunError, match="`remotes` must be a table of texts"):
         written(tmp_path, text)
+
+
+def test_what_runs_share_and_how_often_they_try_again_are_settings(tmp_path: Path) -> None:
+    text = 'cpus = 1.5\nmemory = "2G"\nretries = 0\nretry-delay = 0.5\n[pools]\ngpu = 2\n"a b" = 1\n'
+    settings = written(tmp_path, text)
+    assert (settings.cpus, settings.memory, dict(settings.pools)) == (1.5, 2 << 30, {"gpu": 2, "a b": 1})
+    assert (settings.retries, settings.retry_delay) == (0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cpus = 0", "`0` is not a number of processors"),
+        ("cpus = true", "`True` is not a number of processors"),
+        ('cpus = "2"', "`2` is not a number of processors"),
+        ("cpus = nan", "`nan` is not a number of processors"),
+        ("memory = 0", "`0` is not a size"),
+        ("retries = -1", "`retries` cannot be `-1`"),
+        ("retries = 101", "`retries` cannot be `101`"),
+        ("retries = 1.5", "`retries` cannot be `1.5`"),
+        ("retry-delay = -1", "`retry-delay` must be a number"),
+        ("pools = 1", "`pools` must be a table of numbers"),
+        ("pools = [1]", "`pools` must be a table of numbers"),
+        ("[pools]\ngpu = 0", "the pool `gpu` cannot have `0` places"),
+        ("[pools]\ngpu = true", "the pool `gpu` cannot have `True` places"),
+        ('[pools]\ngpu = "2"', "the pool `gpu` cannot have `2` places"),
+        ("[pools]\ngpu = 10001", "the pool `gpu` cannot have `10001` places"),
+        ("[pools.gpu]\nsize = 1", "the pool `gpu` cannot have"),
+    ],
+)
+def test_what_cannot_be_shared_or_tried_is_a_usage_error(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(MlrunError, match=message) as caught:
+        written(tmp_path, text)
+    assert caught.value.code is ExitCode.USAGE
+    assert caught.value.hint
+    assert str(tmp_path) in caught.value.message

@@ -29,6 +29,7 @@ CODES: Mapping[str, str] = {
     "empty-item": "An item has a kind but no content.",
     "encoding": "The file is not UTF-8, or has a character that YAML forbids.",
     "flat-item": "The fields of an item stand beside its kind, not below it.",
+    "incomplete-task": "A task does not say something that its type needs.",
     "inferred-nodes": "A pipeline has no `nodes`; they are taken from its edges.",
     "missing-key": "A required key is missing.",
     "multi-document": "The file has more than one YAML document.",

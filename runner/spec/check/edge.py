@@ -22,6 +22,9 @@ PAIRS = frozenset(
 )
 """What an edge can carry from its source to its target."""
 
+DEPLOYMENT_KEYS = ("id", "version_id")
+"""What a deployment node has to give."""
+
 _OF_DEPLOYMENT = (SocketType.FILE, SocketType.DEPLOYMENT, SocketType.DEPENDENCY)
 """The ends that a deployment node has."""
 
@@ -39,7 +42,7 @@ class _Edges:
         self._pipeline = pipeline
         self._nodes: Mapping[str, Node] = {node.name: node for node in pipeline.nodes}
         self._given: dict[tuple[str, str], int] = {}
-        self._names: dict[tuple[str, SocketType], frozenset[str]] = {}
+        self._names: dict[tuple[str | None, str, SocketType], frozenset[str]] = {}
 
     def edge(self, edge: Edge) -> None:
         ends = self._findings.sheet.ends(self._pipeline, edge)
@@ -53,6 +56,10 @@ class _Edges:
                 self._check_name(socket, place, node, socket is edge.source)
             elif socket.type is SocketType.FILE and node.type == "deployment" and not node.commit:
                 self._check_file(socket, place, node)
+            elif socket.type is SocketType.DEPLOYMENT and socket.key not in DEPLOYMENT_KEYS:
+                message = f"a deployment has no `{shorten(socket.key)}`"
+                hint = self._findings.sheet.guess(socket.key, DEPLOYMENT_KEYS)
+                self._findings.dangle("dangling-edge", message, self._findings.sheet.part(place, 2), hint)
         self._check_pair(edge, ends)
         if edge.target.type is SocketType.PARAMETER:
             self._check_double(edge.target, ends[1])
@@ -61,7 +68,7 @@ class _Edges:
         step = self._findings.sheet.step_of(node)
         if step is None:
             return
-        names = self._names_of(step, socket.type)
+        names = self._names_of(node, step, socket.type)
         pattern = source and socket.type is SocketType.INPUT
         if socket.key in names or (pattern and any(fnmatchcase(name, socket.key) for name in names)):
             return
@@ -70,8 +77,8 @@ class _Edges:
         hint = self._findings.sheet.guess(socket.key, names, f"it has no {socket.type}s")
         self._findings.dangle("dangling-edge", message, self._findings.sheet.part(place, 2), hint)
 
-    def _names_of(self, step: Step, type_: SocketType) -> frozenset[str]:
-        key = (step.name, type_)
+    def _names_of(self, node: Node, step: Step, type_: SocketType) -> frozenset[str]:
+        key = (node.commit, step.name, type_)
         if key not in self._names:
             items = step.inputs if type_ is SocketType.INPUT else step.parameters
             self._names[key] = frozenset(item.name for item in items)

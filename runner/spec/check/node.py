@@ -1,12 +1,17 @@
 """The nodes of a pipeline: what they run, and what they change of it. Pure."""
 
+import re
 from collections.abc import Collection, Mapping
 
-from runner.errors import Location
+from runner.errors import Location, Problem
 from runner.spec.check.sheet import Findings
 from runner.spec.check.value import check_value
-from runner.spec.model import Node, Parameter, Pipeline
+from runner.spec.model import Node, Parameter, Pipeline, Project
 from runner.spec.tree import Table, entries, shorten, tables
+
+_COMPARED = re.compile(r"metadata\.[\w.-]+\s*[<>]")
+_SUMMARY = re.compile(r"\b(max|min)\s*\(")
+"""A comparison of a key of metadata, and what makes one value of a list."""
 
 KNOWN_WHEN = ("node-starting", "node-complete", "node-error")
 KNOWN_THEN = ("noop", "stop-pipeline", "error-pipeline", "require-approval")
@@ -26,13 +31,17 @@ def check_nodes(findings: Findings, pipeline: Pipeline, strict: bool) -> None:
         if node.actions:
             _check_actions(findings, node, table)
         if node.endpoints:
-            _check_endpoints(findings, node, table)
+            _check_endpoints(findings, node, table, strict)
 
 
 def _check_reference(findings: Findings, node: Node, table: Table, strict: bool) -> None:
-    if node.commit or node.type == "deployment":
-        return
     sheet, noun, key = findings.sheet, f"node `{shorten(node.name)}`", "step"
+    if node.type == "deployment":
+        return
+    if node.commit:
+        if (file := sheet.file_of(node)) is not None:
+            _check_there(findings, node, table, file)
+        return
     if node.task is not None:
         if node.task not in sheet.task_steps:
             message = f"{noun} runs task `{shorten(node.task)}`, which does not exist"
@@ -49,6 +58,39 @@ def _check_reference(findings: Findings, node: Node, table: Table, strict: bool)
         findings.error("unknown-step", message, sheet.value(table, key), hint)
     elif strict:
         findings.problems.append(sheet.broken_steps[step])
+
+
+def _check_there(findings: Findings, node: Node, table: Table, file: Project) -> None:
+    """What a node runs of the file of another commit; that is only here for a run."""
+    sheet, noun, where = findings.sheet, f"node `{shorten(node.name)}`", f"`{shorten(node.commit or '')}`"
+    if node.task is not None and node.task not in file.tasks:
+        problem = _broken(file, "task", node.task)
+        message = f"{noun} runs task `{shorten(node.task)}`, which commit {where} lacks"
+        hint = sheet.guess(node.task, file.tasks, "its file has no task")
+        _report(findings, problem, "unknown-task", message, sheet.value(table, "task"), hint)
+        return
+    step = sheet.node_step(node) or ""
+    if step not in file.steps:
+        key = "task" if node.task else "step"
+        message = f"{noun} runs step `{shorten(step)}`, which commit {where} lacks"
+        hint = sheet.guess(step, file.steps, "its file has no step")
+        _report(findings, _broken(file, "step", step), "unknown-step", message, sheet.value(table, key), hint)
+
+
+def _broken(file: Project, kind: str, name: str) -> Problem | None:
+    """Why an item of a file cannot be understood; None where it is simply not there."""
+    return next(
+        (problem for sort, item, problem in file.broken if sort == "file" or (sort, item) == (kind, name)), None
+    )
+
+
+def _report(
+    findings: Findings, problem: Problem | None, code: str, message: str, location: Location, hint: str | None
+) -> None:
+    if problem is not None:
+        findings.problems.append(problem)
+    else:
+        findings.error(code, message, location, hint)
 
 
 def _check_override(findings: Findings, node: Node, table: Table) -> None:
@@ -82,9 +124,12 @@ def _check_actions(findings: Findings, node: Node, table: Table) -> None:
         from runner.spec.check.condition import check_condition
 
         for condition in conditions:
-            check_condition(
-                findings, condition, f"`if` of node `{shorten(node.name)}`", findings.sheet.step_of(node), True
-            )
+            noun = f"`if` of node `{shorten(node.name)}`"
+            check_condition(findings, condition, noun, findings.sheet.step_of(node), True)
+            if node.type == "task" and _COMPARED.search(condition.text) and not _SUMMARY.search(condition.text):
+                message = f"the {noun} `{shorten(condition.text)}` compares lists: a task node has those of its trials"
+                hint = "such as `max(metadata.accuracy) > 0.9`, or `min(…)`"
+                findings.warn("odd-condition", message, findings.sheet.text(condition.location.place), hint)
 
 
 def _check_words(findings: Findings, node: Node, row: Table, key: str, known: Collection[str]) -> None:
@@ -96,8 +141,11 @@ def _check_words(findings: Findings, node: Node, row: Table, key: str, known: Co
             findings.warn("unknown-action", message, findings.sheet.at(place), findings.sheet.guess(word, known))
 
 
-def _check_endpoints(findings: Findings, node: Node, table: Table) -> None:
+def _check_endpoints(findings: Findings, node: Node, table: Table, strict: bool) -> None:
     known = findings.sheet.endpoint_files
+    if strict:
+        found = (_broken(findings.sheet.project, "endpoint", name) for name in node.endpoints)
+        findings.problems += [problem for problem in found if problem is not None]
     for name, place in entries(table.get("endpoints")) if not node.commit else ():
         if isinstance(name, str) and name not in known:
             message = f"node `{shorten(node.name)}` deploys endpoint `{shorten(name)}`, which does not exist"

@@ -15,13 +15,16 @@ from runner.spec.model import Node, NodeType, Pipeline, PipelineParameter, Proje
 from runner.spec.tree import Place, Row, Table, entries, shorten, tables
 
 
-def pipeline_problems(project: Project, pipeline: Pipeline, strict: bool) -> list[Problem]:
-    """What is wrong with a pipeline, sorted by place.
+def pipeline_problems(
+    project: Project, pipeline: Pipeline, strict: bool, others: Mapping[str, Project] | None = None
+) -> list[Problem]:
+    """What is wrong with a pipeline, sorted by place. `others` are the files of the commits at which nodes are, by the
+    names that they give to these.
 
     With `strict`, for a run, whatever dangles is an error, and what is broken in a step or task that a node names is
     reported; required inputs and parameters that nothing feeds are left to the caller, who knows the command line.
     """
-    return check_pipeline(Sheet(project), pipeline, strict)
+    return check_pipeline(Sheet(project, others or {}), pipeline, strict)
 
 
 def check_pipeline(sheet: Sheet, pipeline: Pipeline, strict: bool) -> list[Problem]:
@@ -32,9 +35,12 @@ def check_pipeline(sheet: Sheet, pipeline: Pipeline, strict: bool) -> list[Probl
     _check_parameters(findings, pipeline)
     check_reach(findings, pipeline, {node.name for node in pipeline.nodes if _is_broken(sheet, node)})
     if strict:
-        for name in dict.fromkeys(node.task for node in pipeline.nodes if node.task and not node.commit):
-            if found := sheet.project.tasks.get(name):
-                check_task(findings, found)
+        for commit, name in dict.fromkeys((node.commit, node.task) for node in pipeline.nodes if node.task):
+            file = sheet.others.get(commit) if commit else sheet.project
+            if file and (found := file.tasks.get(name)):
+                own = findings if file is sheet.project else Findings(Sheet(file), findings.dangling)
+                check_task(own, found)
+                findings.problems += own.problems if own is not findings else []
     else:
         _check_fed(findings, pipeline)
     return sorted(findings.problems, key=lambda problem: (problem.location, problem.code))
@@ -120,7 +126,7 @@ def _check_parameters(findings: Findings, pipeline: Pipeline) -> None:
                 guess = findings.sheet.guess(node_name, nodes, "the pipeline has no nodes")
                 findings.error("unknown-target", message, findings.sheet.part(place, 0), guess)
             elif step is not None:
-                _check_target(findings, parameter, name, step, place)
+                _check_target(findings, parameter, name, node, step, place)
 
 
 def _targets(table: Table) -> list[Place]:
@@ -134,7 +140,9 @@ def _targets(table: Table) -> list[Place]:
     return places
 
 
-def _check_target(findings: Findings, parameter: PipelineParameter, name: str, step: Step, place: Place) -> None:
+def _check_target(
+    findings: Findings, parameter: PipelineParameter, name: str, node: Node | None, step: Step, place: Place
+) -> None:
     noun = f"pipeline parameter `{shorten(parameter.name)}`"
     target = step.parameter(name)
     if target is None:
@@ -142,6 +150,9 @@ def _check_target(findings: Findings, parameter: PipelineParameter, name: str, s
         message = f"{noun} sets `{shorten(name)}`, which step `{shorten(step.name)}` lacks"
         hint = findings.sheet.guess(name, known, "it has no parameters")
         findings.error("unknown-target", message, findings.sheet.part(place, 2), hint)
-    elif not isinstance(parameter.default, list):
+        return
+    # The trials of a task node get one value of a list each.
+    default, is_task = parameter.default, node is not None and node.type == "task"
+    for value in default if is_task and isinstance(default, list) else [default]:
         what = f"{noun} for `{shorten(name)}` of step `{shorten(step.name)}`"
-        check_value(findings, target, parameter.default, what, parameter.location)
+        check_value(findings, target, value, what, parameter.location)

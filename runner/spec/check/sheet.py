@@ -4,9 +4,10 @@ The typed items know where they begin; the words inside them are found through t
 read only when there is something to point at.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 from runner.errors import Location, Problem, Severity, did_you_mean
 from runner.spec.model import Edge, Node, Pipeline, Project, Step
@@ -33,11 +34,16 @@ class _Found:
     left: int
 
 
-class Sheet:
-    """One file for as long as it is checked."""
+_NO_FILES: Mapping[str, Project] = MappingProxyType({})
 
-    def __init__(self, project: Project) -> None:
+
+class Sheet:
+    """One file for as long as it is checked. `others` are the files of other commits by the names that nodes give to
+    these; what a node at a commit that is not among them runs, nobody knows."""
+
+    def __init__(self, project: Project, others: Mapping[str, Project] = _NO_FILES) -> None:
         self.project = project
+        self.others = others
         self.tree = project.tree if isinstance(project.tree, Row) else Row((1, 1))
         self._comparisons = MAX_COMPARISONS
         self._tables: dict[str, dict[Place, Table]] = {}
@@ -72,16 +78,26 @@ class Sheet:
         """The names of all steps, broken ones included."""
         return frozenset({*self.project.steps, *self.broken_steps})
 
+    def file_of(self, node: Node) -> Project | None:
+        """The file in which that is what a node runs; None where it is not here."""
+        return self.others.get(node.commit) if node.commit else self.project
+
     def node_step(self, node: Node) -> str | None:
-        """The name of the step that a node runs, itself or by its task; None where this file cannot tell."""
-        if node.commit or node.type == "deployment":
+        """The name of the step that a node runs, itself or by its task; None where nobody can tell."""
+        file = self.file_of(node)
+        if node.type == "deployment" or file is None:
             return None
-        return node.step if node.task is None else self.task_steps.get(node.task)
+        if node.task is None:
+            return node.step
+        if file is self.project:
+            return self.task_steps.get(node.task)
+        task = file.tasks.get(node.task)
+        return task.step if task else None
 
     def step_of(self, node: Node) -> Step | None:
-        """The step that a node runs, if this file can tell and the step can be understood."""
-        name = self.node_step(node)
-        return None if name is None else self.project.steps.get(name)
+        """The step that a node runs, if its file is here and the step can be understood."""
+        file, name = self.file_of(node), self.node_step(node)
+        return None if name is None or file is None else file.steps.get(name)
 
     @cached_property
     def endpoint_files(self) -> dict[str, set[str]]:

@@ -6,7 +6,11 @@ from runner.errors import Location
 from runner.spec.check.sheet import Findings
 from runner.spec.check.value import check_value
 from runner.spec.model import Parameter, Step, Style, Task, TaskType, Variation
+from runner.spec.rule import DISTRIBUTIONS, MOST_VALUES, plain_word
 from runner.spec.tree import Table, entries, shorten, tables
+
+_SEARCHES = (TaskType.RANDOM_SEARCH, TaskType.BAYESIAN_TPE)
+"""Those that need no list of values: any number between two may be chosen."""
 
 _BAYESIAN_ONLY = ("engine", "optimization-target-metric", "optimization-target-value")
 
@@ -16,6 +20,8 @@ def check_task(findings: Findings, task: Task) -> None:
     body = findings.sheet.body("task", task.location)
     noun = f"task `{shorten(task.name)}`"
     _check_effects(findings, task, body, noun)
+    for key, said, advice in _lacks(task):
+        findings.dangle("incomplete-task", f"{noun} {said}", findings.sheet.value(body, key), advice)
     step = findings.sheet.project.steps.get(task.step)
     if step is None and task.step not in findings.sheet.broken_steps:
         message = f"{noun} runs step `{shorten(task.step)}`, which does not exist"
@@ -44,6 +50,20 @@ def _check_effects(findings: Findings, task: Task, body: Table, noun: str) -> No
         if body.get(key) is not None and task.type is not TaskType.BAYESIAN_TPE:
             message = f"`{key}` of {noun} has no effect: its type is `{task.type}`"
             findings.warn("no-effect", message, _key(findings, body, key), "write `type: bayesian_tpe`")
+
+
+def _lacks(task: Task) -> Iterator[tuple[str, str, str]]:
+    """What a task does not say that its type needs: the key at which to say so, a clause and a hint."""
+    if task.type is TaskType.MANUAL_SEARCH and not (task.parameter_sets or task.variations):
+        yield "type", "has no `parameter-sets`, so that there is nothing to run", "write at least one set"
+    counts = [one.rules.get("count") for one in task.variations if one.style is Style.RANDOM]
+    needs_count = task.type is TaskType.BAYESIAN_TPE or (task.type is TaskType.RANDOM_SEARCH and not any(counts))
+    if needs_count and task.execution_count is None:
+        yield "type", "does not say how many executions it has", "add `execution-count: 20`"
+    if task.type is TaskType.BAYESIAN_TPE and task.target_metric is None:
+        yield "type", "does not say which metric its search is for", "add `optimization-target-metric: NAME`"
+    if task.type is TaskType.DISTRIBUTED and task.execution_count is None:
+        yield "type", "does not say how many members it has, so that there is one", "add `execution-count: 2`"
 
 
 def _key(findings: Findings, table: Table, key: str) -> Location:
@@ -150,13 +170,15 @@ class _Rules:
             self._bad("step", "a `step` of 0 never reaches the end")
         elif (end - start) * step < 0:
             self._bad("step", f"from {start} to {end} in steps of {step} there is nothing", "change the step's sign")
+        elif abs(end - start) / abs(step) >= MOST_VALUES:
+            self._bad("step", f"from {start} to {end} in steps of {step} there are more than {MOST_VALUES:,} values")
 
     def _check_logspace(self) -> None:
         if self._number("start", "min") is None:
             self._need("start")
         if self._number("end", "max") is None:
             self._need("end")
-        self._check_count(required=True)
+        self._check_count(required=self._task.type not in _SEARCHES)
         base = self._number("base")
         if base is not None and base <= 0:
             self._bad("base", "the `base` must be more than 0")
@@ -167,6 +189,12 @@ class _Rules:
         least, most = self._number("min"), self._number("max")
         if least is not None and most is not None and least > most:
             self._bad("min", f"`min` is {least} and `max` is {most}, so that nothing lies between", "exchange them")
+        word = self._rules.get("distribution")
+        if isinstance(word, str) and plain_word(word) not in DISTRIBUTIONS:
+            known = " or ".join(f"`{name}`" for name in DISTRIBUTIONS)
+            self._bad("distribution", f"there is no distribution `{shorten(word)}`", f"write {known}")
+        elif isinstance(word, str) and plain_word(word) != DISTRIBUTIONS[0] and least is not None and least <= 0:
+            self._bad("min", f"a `min` of {least} has no place on a logarithmic scale", "start above 0")
 
     def _check_count(self, required: bool) -> None:
         count = self._number("count")
@@ -174,3 +202,5 @@ class _Rules:
             self._need("count")
         if count is not None and (count < 1 or count != int(count)):
             self._bad("count", f"a `count` of {count} is no number of values", "write 1 or more")
+        elif count is not None and count > MOST_VALUES:
+            self._bad("count", f"a `count` of {count} is more than {MOST_VALUES:,}", "take fewer of them")

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from typing import Any, cast
 
-from runner.app.ground import end_leftovers
+from runner.app.ground import end_lost
 from runner.events import Event, Noticed
 from runner.job import Executor, LogChunk, Outcome
 from runner.state import Reason, State
+from runner.store.record import Run
 from runner.store.store import Store
 
 
@@ -34,6 +35,8 @@ class Leftover:
 class Machine:
     """An executor on whose machine three jobs exist: one over, one running, one of another store."""
 
+    name = "docker"
+
     def __init__(self, existing: set[str]) -> None:
         self.existing = existing
         self.done: list[str] = []
@@ -50,13 +53,19 @@ class Machine:
 class Rows:
     """A store with one execution that is over and one that runs."""
 
+    def reconcile(self, goes_on: object) -> tuple[str, ...]:
+        return ()
+
+    def lost_runs(self) -> list[Run]:
+        return []
+
     def executions(self) -> list[dict[str, Any]]:
         return [{"id": "over", "state": State.INTERRUPTED}, {"id": "running", "state": State.RUNNING}]
 
 
 def ended(machine: Machine) -> list[Event]:
     told: list[Event] = []
-    end_leftovers(cast("Executor", machine), cast("Store", Rows()), told.append)
+    end_lost(cast("Executor", machine), cast("Store", Rows()), told.append)
     return told
 
 

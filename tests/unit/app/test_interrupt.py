@@ -25,3 +25,13 @@ def test_signals_mean_what_they_meant_after_an_error_too() -> None:
     with pytest.raises(KeyError), catching_signals(lambda count: None):
         raise KeyError
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_terminal_that_goes_away_is_ignored_where_it_was() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with catching_signals(lambda count: None) as caught:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert caught == []
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -79,7 +79,7 @@ def execute(store: Store, job: Job, *, key: str | None = "", ends: bool = True) 
 
 
 def reuser(store: Store, job: Job, wish: Wish | None = None, identity: Identity = ID) -> Reuser:
-    return Reuser(store, "p1", {job.image: identity}, "docker", Digest(job.snapshot), wish or Wish())
+    return Reuser(store, "p1", {job.image: identity}, "docker", wish or Wish())
 
 
 def seek(store: Store, job: Job, wish: Wish | None = None, identity: Identity = ID) -> Any:

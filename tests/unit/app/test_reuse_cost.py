@@ -86,7 +86,7 @@ def run(store: Store, tree: Digest, plan: Plan) -> None:
 
 
 def reuser(store: Store, tree: Digest) -> Reuser:
-    return Reuser(store, "p", {"i": ID}, "docker", tree, Wish())
+    return Reuser(store, "p", {"i": ID}, "docker", Wish())
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from runner.cli.cell import number, relative_time, shorten, size_text, value_text
+from runner.cli.cell import relative_time, shorten
 from runner.escape import display_width
+from runner.quantity import number, size_text, value_text
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 

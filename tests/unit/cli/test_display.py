@@ -2,17 +2,18 @@
 
 import io
 import sys
-from typing import cast
+from typing import Any, cast
 
 import pytest
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 
 from runner.cli.board import Board, Tail, metric_text, metrics_text
-from runner.cli.cell import duration_text
-from runner.cli.display import PlainDisplay, failures, final_table, start_sentence
+from runner.cli.display import PlainDisplay, failures, start_sentence
 from runner.cli.live import LiveDisplay
 from runner.escape import printable, printable_lines
 from runner.events import (
+    ApprovalAsked,
+    ApprovalDecided,
     Event,
     Foreseen,
     InputFetched,
@@ -22,8 +23,11 @@ from runner.events import (
     NodeShown,
     Noticed,
     RunEnded,
+    RunParked,
     RunStarted,
+    TrialsAdded,
 )
+from runner.quantity import duration_text
 from runner.state import Reason, State
 
 STORY: list[Event] = [
@@ -44,14 +48,6 @@ def board_after(events: list[Event]) -> Board:
     for event in events:
         board.take(event)
     return board
-
-
-def test_the_final_table_has_a_line_per_node() -> None:
-    assert final_table(board_after(STORY)).splitlines() == [
-        "node  state    execution  duration  metrics",
-        "a     failed   #7         1.2 s     loss=0.12346",
-        "b     skipped",
-    ]
 
 
 def test_a_failure_shows_why_the_last_lines_and_the_work_folder() -> None:
@@ -165,12 +161,6 @@ def test_the_live_table_shows_a_download_until_it_ends() -> None:
     assert not any("downloading" in line for line in after)
 
 
-def test_names_of_wide_letters_leave_the_columns_of_the_final_table_straight() -> None:
-    shown = (NodeShown("名前", "s", "i", ()), NodeShown("b", "s", "i", ()))
-    board = board_after([RunStarted("id", 3, "pipeline", "p", "sandbox", shown)])
-    assert final_table(board).splitlines()[1:] == ["名前  waiting", "b     waiting"]
-
-
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(None, ""), (0.04, "0.0 s"), (9.94, "9.9 s"), (59.9, "59 s"), (185, "3 min 05 s"), (7620, "2 h 07 min")],
@@ -233,7 +223,6 @@ def test_a_reused_node_says_which_execution_stands_for_it_since_when_and_with_wh
             display(event)
     talk = capsys.readouterr().err.splitlines()
     assert talk[1:] == ["1 node, all reused", "a: reused execution 4 of run 2, 3 days ago loss=0.5"]
-    assert final_table(display.board).splitlines()[1].split() == ["a", "reused", "#4", "loss=0.5"]
 
 
 @pytest.mark.parametrize(
@@ -244,10 +233,15 @@ def test_a_reused_node_says_which_execution_stands_for_it_since_when_and_with_wh
         ((12, 0, 0.4), "12 nodes, about 1 s"),
         ((1, 0, 7300.0), "1 node, about 2 h 02 min"),
         ((12, 12, 0.0), "12 nodes, all reused"),
+        ((12, 12, 0.0, 5, 5), "12 nodes, all reused"),
+        ((3, 1, 240.0, 20, 9), "3 nodes, 1 reused, 9 of 20 trials reused, about 4 min"),
+        ((3, 0, None, 1, 0), "3 nodes, 1 trial"),
+        ((3, 2, 9.0, 20, 20), "3 nodes, 2 reused, all of 20 trials reused, about 9 s"),
+        ((3, 0, 9.0, 1500, 990, True), "3 nodes, at least 990 of 1,500 trials reused, about 9 s"),
     ],
 )
-def test_the_first_line_says_only_what_is_known(told: tuple[int, int, float | None], said: str) -> None:
-    assert start_sentence(*told) == said
+def test_the_first_line_says_only_what_is_known(told: tuple[Any, ...], said: str) -> None:
+    assert start_sentence(Foreseen(*told)) == said
 
 
 def test_the_live_table_shows_reused_nodes_and_what_is_to_come() -> None:
@@ -260,5 +254,112 @@ def test_the_live_table_shows_reused_nodes_and_what_is_to_come() -> None:
     console.print(display._draw())
     drawn = cast("io.StringIO", console.file).getvalue()
     assert "1 node, all reused" in drawn
-    assert "= a" in drawn
+    assert "\n= a" in drawn
     assert "execution 4 of run 2, 1 min ago" in drawn
+
+
+TASK = NodeShown("sweep", "t", "i", (), kind="task")
+DEPLOY = NodeShown("deploy", "d", "i", ("sweep",))
+
+
+def trials(count: int, size: int | None) -> TrialsAdded:
+    chosen = [{"lr": number / 10, "depth": 4} for number in range(1, count + 1)]
+    shown = (
+        NodeShown(f"sweep.{number}", "t", "i", (), trial_of="sweep", parameters=values)
+        for number, values in enumerate(chosen, 1)
+    )
+    return TrialsAdded("sweep", tuple(shown), size)
+
+
+def said(events: list[Event], capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What the plain display says of events of a pipeline with a task, after its first line."""
+    with PlainDisplay(io.StringIO()) as display:
+        for event in [RunStarted("id", 3, "pipeline", "p", "sandbox", (TASK, DEPLOY)), *events]:
+            display(event)
+    return capsys.readouterr().err.splitlines()[1:]
+
+
+def test_a_trial_is_told_with_its_values_and_how_many_are_over(capsys: pytest.CaptureFixture[str]) -> None:
+    events: list[Event] = [
+        trials(2, 50),
+        NodeChanged("sweep.1", State.STARTING, execution=8),
+        NodeChanged("sweep.1", State.RUNNING, execution=8),
+        MetricsArrived("sweep.1", {"loss": 0.5}),
+        NodeChanged("sweep.1", State.SUCCEEDED, Reason.EXIT, None, 8, 0, 3.1),
+        NodeChanged("sweep.2", State.STOPPED, Reason.PRUNED, None, 9, 143, 1.0),
+    ]
+    assert said(events, capsys) == [
+        "sweep.1 (lr=0.1, depth=4): running (execution 8)",
+        "sweep.1 (lr=0.1, depth=4): succeeded [1/50] (execution 8) in 3.1 s loss=0.5",
+        "sweep.2 (lr=0.2, depth=4): pruned [2/50] (execution 9) in 1.0 s",
+    ]
+
+
+def test_of_very_many_trials_only_the_end_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    events: list[Event] = [trials(500, None)]
+    for number in range(1, 501):
+        events += [NodeChanged(f"sweep.{number}", state) for state in (State.STARTING, State.RUNNING, State.SUCCEEDED)]
+    lines = said(events, capsys)
+    assert len(lines) == 500
+    assert lines[-1] == "sweep.500 (lr=50, depth=4): succeeded [500]"
+
+
+def test_a_retry_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    detail = "command 1 failed with 1; attempt 2 of 3 in 2 s"
+    retried = NodeChanged("deploy", State.WAITING, Reason.RETRY, detail, execution=7)
+    assert said([retried], capsys) == [f"deploy: failed (execution 7) - {detail}"]
+
+
+def test_who_is_asked_about_a_failed_node_is_told_why_it_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    failed = NodeChanged("deploy", State.AWAITING_APPROVAL, None, "the command failed (exit 4)", execution=7)
+    assert said([failed], capsys) == ["deploy: awaiting-approval (execution 7) - the command failed (exit 4)"]
+
+
+def test_a_failed_task_is_told_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    failed = NodeChanged("deploy", State.FAILED, Reason.TRIAL, "4 trials, 1 failed")
+    assert said([failed], capsys) == ["deploy: failed - 4 trials, 1 failed"]
+
+
+def test_an_approval_says_what_is_to_be_typed_and_who_gave_it(capsys: pytest.CaptureFixture[str]) -> None:
+    odd = NodeShown("it's\x1b", "d", "i", ())
+    events: list[Event] = [
+        RunStarted("id", 3, "pipeline", "p", "sandbox", (odd,)),
+        NodeChanged("it's\x1b", State.AWAITING_APPROVAL),
+        ApprovalAsked("it's\x1b", "node-starting"),
+        RunParked("id", 3, ("it's\x1b", "b", "c", "d")),
+        ApprovalDecided("it's\x1b", "node-starting", approved=False, by="ann@\x1bbox"),
+    ]
+    assert said(events, capsys)[1:] == [
+        "it's\\x1b: awaiting approval (node-starting): `mlrun approve run:3 'it'\"'\"'s\\x1b'` lets it go on, "
+        "`mlrun reject run:3 'it'\"'\"'s\\x1b'` does not",
+        "run 3 is parked until it is approved: `mlrun approve run:3 'it'\"'\"'s\\x1b'`, `mlrun approve run:3 b`, "
+        "`mlrun approve run:3 c` and 1 more",
+        "it's\\x1b: rejected by ann@\\x1bbox",
+    ]
+
+
+def test_of_very_many_failures_the_first_are_told_and_the_others_named() -> None:
+    events: list[Event] = [RunStarted("id", 3, "pipeline", "p", "sandbox", (TASK,)), trials(300, 300)]
+    events += [NodeChanged(f"sweep.{number}", State.FAILED, Reason.EXIT, "no") for number in range(1, 301)]
+    lines = failures(board_after(events))
+    assert len(lines) == 11
+    assert lines[-1].startswith("failed: 290 more: sweep.11, sweep.12, ")
+    assert lines[-1].endswith(", …")
+
+
+def test_nothing_is_left_on_a_terminal_that_became_narrower(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The terminal wraps what was drawn: the lines that stand there then are more than were written."""
+    display = LiveDisplay()
+    events: list[Event] = [RunStarted("id", 3, "pipeline", "p" * 60, "sandbox", (TASK, DEPLOY))]
+    for event in events:
+        display(event)
+    out = io.StringIO()
+    console = Console(file=out, width=100, height=20, force_terminal=True, highlight=False)
+    monkeypatch.setattr(display, "_console", console)
+    display._draw()
+    console.size = ConsoleDimensions(40, 20)
+    display._draw()
+    # The title had 83 columns, which are three lines of 40.
+    assert out.getvalue() == "\x1b[2K\x1b[1A" * 2
+    display._draw()
+    assert out.getvalue() == "\x1b[2K\x1b[1A" * 2

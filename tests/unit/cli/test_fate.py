@@ -1,9 +1,11 @@
 """What a run would do, in words."""
 
+from typing import Any
+
 import pytest
 
-from runner.app.forecast import Asks, Depends, Estimate, Fate, Runs, Stands
-from runner.cli.fate import depends_words, estimate_words, head_words
+from runner.app.forecast import Asks, Depends, Estimate, Fate, Runs, Stands, Sweeps
+from runner.cli.fate import depends_words, estimate_words, fate_word, head_words, sweep_words
 from runner.engine.callback import Stand
 from runner.plan.bind import Left
 from runner.reuse.decide import Miss
@@ -44,3 +46,27 @@ def test_nodes_that_are_waited_for_are_named() -> None:
 )
 def test_an_estimate_tells_only_what_was_measured(told: Estimate, said: str) -> None:
     assert estimate_words(told) == said
+
+
+def sweep(size: int, looked_at: int, reused: int, **more: Any) -> Sweeps:
+    return Sweeps(size, looked_at, {f"a.{number}": STANDS.stand for number in range(reused)}, Left(), **more)
+
+
+@pytest.mark.parametrize(
+    ("fate", "word", "said"),
+    [
+        (sweep(12, 12, 12), "reused", "reused: all of 12 trials"),
+        (sweep(12, 12, 9), "runs", "runs: 12 trials, 9 reused"),
+        (sweep(1, 1, 0), "runs", "runs: 1 trial"),
+        (sweep(12, 12, 12, may_stop=True), "runs", "runs: 12 trials at most, 12 reused"),
+        (sweep(12, 0, 0, never="`--refresh` names it"), "runs", "runs: 12 trials; `--refresh` names it"),
+        (sweep(1500, 1000, 990), "runs", "runs: 1,500 trials, at least 990 reused; 1,000 were looked at"),
+        (
+            sweep(30, 20, 20, waits=True),
+            "runs",
+            "runs: 30 trials, 20 of the first 20 reused; what comes after depends on how those come out",
+        ),
+    ],
+)
+def test_a_sweep_says_how_many_of_its_trials_stand(fate: Sweeps, word: str, said: str) -> None:
+    assert (fate_word(fate), sweep_words(fate)) == (word, said)

@@ -274,3 +274,17 @@ def test_what_is_chosen_by_a_few_values_is_chosen_as_by_whole_rows(project: Proj
         assert [text(row) for row in some.complete(some.rows[1:])] == [text(row) for row in whole[1:]]
     live.end()
     gone.die()
+
+
+def test_of_one_run_all_executions_are_listed_and_no_others(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        project.run()
+    run_id = listed(capsys, "--run", "1")[0]["run_id"]
+    assert counters(capsys, "--run", "1") == counters(capsys, "--run", run_id) == [1]
+    assert counters(capsys, "--run", "run:2", "--where", 'step == "none"') == []
+    assert counters(capsys, "--run", "latest", "--sort", "counter") == [2]
+    assert run(["list", "runs", "--run", "1"]) == 2
+    assert "`--run` chooses among executions" in capsys.readouterr().err
+    assert run(["list", "--run", "9"]) == 2

@@ -64,6 +64,15 @@ def test_an_execution_stands_for_its_whole_run(project: Project, capsys: pytest.
     assert "belongs to run 1: the whole run is stopped" in capsys.readouterr().err
 
 
+def test_the_latest_is_a_run_whose_nodes_may_all_be_reused(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.run()
+    project.begin().end("succeeded")
+    assert run(["stop", "latest"]) == 0
+    assert "run 2 succeeded" in capsys.readouterr().err
+
+
 def test_what_has_ended_needs_no_stop(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     project.run()
     for arguments in (["latest"], ["run:1"], ["1"]):

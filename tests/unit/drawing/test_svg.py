@@ -11,9 +11,11 @@ from runner.drawing.bundle import bundles
 from runner.drawing.card import LABEL_ROOM, LABEL_SIZE, make_label
 from runner.drawing.glyph import text_width
 from runner.drawing.model import Drawing, DrawnEdge, DrawnNode
-from runner.drawing.svg import render
+from runner.drawing.style import tone_of
+from runner.drawing.svg import render, style_of
 from runner.escape import printable
 from runner.spec.model import SocketType
+from runner.state import State
 
 SVG = "{http://www.w3.org/2000/svg}"
 SIZES = {"name": (13.5, True), "step": (11, False), "fan": (11, False), "image": (11, False)}
@@ -152,3 +154,17 @@ def test_the_sign_of_a_removed_edge_is_not_struck_through(everything: Drawing) -
     struck = [rule for rule in style.split("}") if "line-through" in rule]
     assert struck
     assert not any("text.removed" in rule for rule in struck)
+
+
+@pytest.mark.parametrize("state", State)
+def test_the_state_of_a_node_is_a_word_on_its_box(state: State) -> None:
+    page = render(Drawing("p", (DrawnNode("a", "execution", state=state),), ()))
+    root = ET.fromstring(page)
+    (badge,) = groups(root, "badge")
+    assert texts(badge)[0].split()[1] == state
+    assert f".mlg .node.{tone_of(state)} .shape" in page
+    assert style_of(Drawing("p", (DrawnNode("a", "execution", state=state),), ())) in page
+
+
+def test_a_drawing_without_states_has_no_colours_for_them(example: Drawing) -> None:
+    assert ".mlg .node." not in render(example)

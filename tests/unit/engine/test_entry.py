@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 from runner.engine.entry import job_from_json, job_to_json
-from runner.job import Allowance, HostMount, InputFile, Job, JobInput, Network, Script
+from runner.job import Allowance, Gang, HostMount, InputFile, Job, JobInput, Network, Script
 
 JOB = Job(
     id="0190a1b2-0000-7000-8000-000000000001",
@@ -26,6 +26,7 @@ JOB = Job(
     mounts=(HostMount("/a", "/b", True),),
     secrets=("TOKEN",),
     defaults={"TZ": "UTC"},
+    gang=Gang("run.gang", 1, ("127.1.0.1", "127.1.0.2")),
 )
 
 
@@ -33,7 +34,7 @@ def test_a_job_comes_back_from_its_record_whole() -> None:
     assert job_from_json(JOB.id, json.loads(json.dumps(job_to_json(JOB)))) == JOB
 
 
-LATER = ("allowance", "mounts", "secrets", "defaults")
+LATER = ("allowance", "mounts", "secrets", "defaults", "gang")
 
 
 def test_what_only_this_execution_was_told_is_written_too() -> None:
@@ -49,4 +50,4 @@ def test_a_record_without_the_later_fields_is_a_job_without_bounds() -> None:
 
     job = job_from_json(JOB.id, old)
 
-    assert (job.allowance, job.mounts, job.secrets, job.defaults) == (Allowance(), (), (), {})
+    assert (job.allowance, job.mounts, job.secrets, job.defaults, job.gang) == (Allowance(), (), (), {}, None)

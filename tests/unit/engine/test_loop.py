@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from runner.digest import hash_bytes
+from runner.engine.action import EndRun
 from runner.engine.callback import Bound, Callbacks, Stand, Ticket, publish_nothing
-from runner.engine.loop import Loop
-from runner.engine.machine import EndRun
+from runner.engine.loop import Loop, Terms
+from runner.engine.slots import Capacity
 from runner.errors import ExitCode, Location, MlrunError
 from runner.events import Event, NodeChanged
 from runner.job import Identity, Job, Outcome, Script
@@ -39,10 +40,11 @@ class Journal:
     dropped: list[str] = field(default_factory=list)
     counter: int = 0
 
-    def append(self, entries: Sequence[Mapping[str, Any]]) -> None:
+    def append(self, entries: Sequence[Mapping[str, Any]], then: Callable[[], None]) -> None:
         if self.fails_at is not None and self.fails_at in [entry.get("state") for entry in entries]:
             raise MlrunError("the disk is full", code=ExitCode.DISK)
         self.turns.append(list(entries))
+        then()
 
     def new_execution_counter(self) -> int:
         self.counter += 1
@@ -109,12 +111,11 @@ def loop_of(plan: Plan, journal: Journal, work: Work = succeed, **changes: Any) 
         known=changes.pop("known", {}),
     )
     settings: dict[str, Any] = {
-        "slots": 2,
+        "terms": Terms(Capacity(changes.pop("places", 2)), grace=1.0),
         "recorder": journal,
         "identities": {"image": Identity("sha256:1", {})},
         "executor": "fake",
         "emit": events.append,
-        "grace": 1.0,
     }
     return Loop(plan, calls, **(settings | changes)), events
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from runner.digest import hash_bytes
+from runner.engine.action import EndRun
 from runner.engine.callback import Bound, Ticket
-from runner.engine.machine import EndRun
 from runner.events import NodeChanged, Noticed
 from runner.job import Job
 from runner.plan.bind import Left

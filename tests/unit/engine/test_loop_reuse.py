@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from runner.engine.action import EndRun
 from runner.engine.callback import Bound, GivenUp, Stand, Ticket
-from runner.engine.machine import EndRun
 from runner.errors import ExitCode, MlrunError
 from runner.events import NodeChanged
 from runner.job import Job
@@ -53,7 +53,8 @@ def test_a_reused_node_is_recorded_with_the_execution_that_stands_for_it() -> No
     moves = [entry for turn in journal.turns for entry in turn if entry["type"] == "node-moved"]
     assert [move["state"] for move in moves] == ["ready", "reused"]
     assert "reused" not in moves[0]
-    assert moves[1]["reused"] == {"execution": "earlier-a", "counter": 3, "run": "run", "accepted": False}
+    standing = {"execution": "earlier-a", "counter": 3, "run": "run", "accepted": False, "taken": False}
+    assert moves[1]["reused"] == standing
     assert moves[1]["detail"] == "execution 3 stands"
     assert "execution-created" not in journal.types()
 
@@ -179,7 +180,7 @@ def test_work_that_waits_for_a_place_is_let_go_when_its_run_stops() -> None:
         return Bound(job_of(node), ticket.number(), settle=lambda: settled.append(node.name))
 
     journal = Journal()
-    loop, _ = loop_of(plan_of(a=(), b=()), journal, until_stopped, bind=bind, slots=1)
+    loop, _ = loop_of(plan_of(a=(), b=()), journal, until_stopped, bind=bind, places=1)
 
     def ask() -> None:
         while "running" not in journal.states("a") + journal.states("b"):

@@ -6,22 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.engine.machine import (
-    Action,
+from runner.engine.action import Action, Bind, EndRun, Move, Purpose, SetTimer, Start, Stop, Timer
+from runner.engine.machine import Machine
+from runner.engine.slots import Capacity
+from runner.engine.stimulus import (
     Begun,
-    Bind,
-    EndRun,
     JobEnded,
     JobStarted,
     LimitReached,
-    Machine,
-    Move,
     NodeBound,
     NodeReused,
     NodeUnbindable,
-    SetTimer,
-    Start,
-    Stop,
     StopAsked,
     TimerFired,
 )
@@ -42,6 +37,10 @@ def plan_of(upstream: dict[str, tuple[str, ...]], **on_error: OnError) -> Plan:
         for name, above in upstream.items()
     }
     return Plan("pipeline", "p", nodes)
+
+
+def moves(actions: list[Action]) -> list[Move]:
+    return [action for action in actions if isinstance(action, Move)]
 
 
 def advance(machine: Machine, actions: list[Action], **fates: str) -> list[Action]:
@@ -75,27 +74,27 @@ FORK = {"a": (), "b": ("a",), "c": ("a",), "d": ("b",), "e": ("c",)}
 
 
 def test_a_chain_runs_in_order_and_succeeds() -> None:
-    machine = Machine(plan_of(CHAIN), slots=4)
+    machine = Machine(plan_of(CHAIN), Capacity(4))
     seen = advance(machine, machine.handle(Begun()))
     assert [action.node for action in seen if isinstance(action, Start)] == ["a", "b", "c"]
     assert seen[-1] == EndRun(State.SUCCEEDED, None)
 
 
 def test_independent_branches_run_at_the_same_time() -> None:
-    machine = Machine(plan_of(FORK), slots=2)
+    machine = Machine(plan_of(FORK), Capacity(2))
     advance(machine, machine.handle(Begun()), b="hang", c="hang")
     assert (machine.state("b"), machine.state("c")) == (State.RUNNING, State.RUNNING)
 
 
 def test_no_more_nodes_run_than_there_are_slots() -> None:
-    machine = Machine(plan_of(FORK), slots=1)
+    machine = Machine(plan_of(FORK), Capacity(1))
     advance(machine, machine.handle(Begun()), b="hang")
     assert (machine.state("b"), machine.state("c")) == (State.RUNNING, State.QUEUED)
 
 
 def test_a_node_is_skipped_when_its_upstream_fails() -> None:
     plan = plan_of(CHAIN)
-    machine = Machine(plan, slots=4)
+    machine = Machine(plan, Capacity(4))
     seen = advance(machine, machine.handle(Begun()), a="fail")
     assert states(machine, plan) == {"a": State.FAILED, "b": State.SKIPPED, "c": State.SKIPPED}
     assert seen[-1] == EndRun(State.FAILED, None)
@@ -103,7 +102,7 @@ def test_a_node_is_skipped_when_its_upstream_fails() -> None:
 
 def test_stop_all_stops_what_runs_and_skips_the_rest() -> None:
     plan = plan_of(FORK)
-    machine = Machine(plan, slots=4)
+    machine = Machine(plan, Capacity(4))
     advance(machine, machine.handle(Begun()), b="fail", c="hang")
     assert states(machine, plan) == {
         "a": State.SUCCEEDED,
@@ -116,7 +115,7 @@ def test_stop_all_stops_what_runs_and_skips_the_rest() -> None:
 
 def test_stop_next_skips_only_what_is_downstream() -> None:
     plan = plan_of(FORK, b=OnError.STOP_NEXT)
-    machine = Machine(plan, slots=1)
+    machine = Machine(plan, Capacity(1))
     seen = advance(machine, machine.handle(Begun()), b="fail")
     assert states(machine, plan) | {} == {
         "a": State.SUCCEEDED,
@@ -131,7 +130,7 @@ def test_stop_next_skips_only_what_is_downstream() -> None:
 @pytest.mark.parametrize("last", ["b", "d"])
 def test_continue_goes_on_as_if_the_node_had_succeeded(last: str) -> None:
     plan = plan_of(FORK, **{last: OnError.CONTINUE})
-    machine = Machine(plan, slots=4)
+    machine = Machine(plan, Capacity(4))
     seen = advance(machine, machine.handle(Begun()), **{last: "fail"})
     assert machine.state(last) is State.FAILED
     assert machine.state("d") is (State.FAILED if last == "d" else State.SUCCEEDED)
@@ -139,25 +138,25 @@ def test_continue_goes_on_as_if_the_node_had_succeeded(last: str) -> None:
 
 
 def test_a_node_whose_inputs_are_missing_fails_without_starting() -> None:
-    machine = Machine(plan_of(CHAIN), slots=1)
+    machine = Machine(plan_of(CHAIN), Capacity(1))
     machine.handle(Begun())
     actions = machine.handle(NodeUnbindable("a", Reason.INPUT, "no such file"))
-    assert actions[0] == Move("a", State.FAILED, Reason.INPUT, "no such file")
+    assert moves(actions)[0] == Move("a", State.FAILED, Reason.INPUT, "no such file")
     assert not any(isinstance(action, Start) for action in actions)
 
 
 def test_a_time_limit_stops_the_node_and_is_its_reason() -> None:
-    machine = Machine(plan_of({"a": ()}), slots=1)
+    machine = Machine(plan_of({"a": ()}), Capacity(1))
     machine.handle(Begun())
     machine.handle(NodeBound("a", time_limit=5.0))
-    assert SetTimer("a", 5.0) in machine.handle(JobStarted("a"))
-    assert Stop("a", reason=Reason.TIMEOUT) in machine.handle(TimerFired("a"))
+    assert SetTimer(Timer("a", 1, Purpose.LIMIT), 5.0) in machine.handle(JobStarted("a"))
+    assert Stop("a", reason=Reason.TIMEOUT) in machine.handle(TimerFired(Timer("a", 1, Purpose.LIMIT)))
     assert Move("a", State.FAILED, Reason.TIMEOUT) in machine.handle(JobEnded("a", False, Reason.KILLED))
 
 
 @pytest.mark.parametrize("reason", [Reason.NO_OUTPUT, Reason.STOP_CONDITION])
 def test_a_limit_that_the_worker_sees_stops_the_node_once(reason: Reason) -> None:
-    machine = Machine(plan_of({"a": ()}), slots=1)
+    machine = Machine(plan_of({"a": ()}), Capacity(1))
     advance(machine, machine.handle(Begun()), a="hang")
 
     assert Stop("a", reason=reason) in machine.handle(LimitReached("a", reason))
@@ -165,12 +164,12 @@ def test_a_limit_that_the_worker_sees_stops_the_node_once(reason: Reason) -> Non
 
 
 def test_a_stop_condition_ends_a_node_with_success_and_what_follows_runs() -> None:
-    machine = Machine(plan_of(CHAIN), slots=1)
+    machine = Machine(plan_of(CHAIN), Capacity(1))
     advance(machine, machine.handle(Begun()), a="hang")
     machine.handle(LimitReached("a", Reason.STOP_CONDITION))
     actions = machine.handle(JobEnded("a", True, Reason.STOP_CONDITION, "it holds"))
 
-    assert actions[0] == Move("a", State.SUCCEEDED, Reason.STOP_CONDITION, "it holds")
+    assert moves(actions)[0] == Move("a", State.SUCCEEDED, Reason.STOP_CONDITION, "it holds")
     assert any(isinstance(action, Bind) for action in actions)
 
 
@@ -185,29 +184,30 @@ def test_a_stop_condition_ends_a_node_with_success_and_what_follows_runs() -> No
     ],
 )
 def test_a_node_that_a_limit_met_too_late_fails_for_its_own_reason(asked: Reason, told: Reason, reason: Reason) -> None:
-    machine = Machine(plan_of({"a": ()}), slots=1)
+    machine = Machine(plan_of({"a": ()}), Capacity(1))
     advance(machine, machine.handle(Begun()), a="hang")
     machine.handle(LimitReached("a", asked))
 
-    assert machine.handle(JobEnded("a", False, told))[0] == Move("a", State.FAILED, reason)
+    assert moves(machine.handle(JobEnded("a", False, told))) == [Move("a", State.FAILED, reason)]
 
 
 def test_a_timer_that_fires_after_the_end_means_nothing() -> None:
-    machine = Machine(plan_of({"a": ()}), slots=1)
+    machine = Machine(plan_of({"a": ()}), Capacity(1))
     advance(machine, machine.handle(Begun()))
-    assert machine.handle(TimerFired("a")) == []
+    assert machine.handle(TimerFired(Timer("a", 1, Purpose.LIMIT))) == []
 
 
 def test_a_job_that_ends_well_while_it_is_stopped_has_succeeded() -> None:
-    machine = Machine(plan_of({"a": ()}), slots=1)
+    machine = Machine(plan_of({"a": ()}), Capacity(1))
     advance(machine, machine.handle(Begun()), a="hang")
     machine.handle(StopAsked())
     actions = machine.handle(JobEnded("a", True, Reason.EXIT))
-    assert actions == [Move("a", State.SUCCEEDED, Reason.EXIT), EndRun(State.STOPPED, Reason.STOP)]
+    assert moves(actions) == [Move("a", State.SUCCEEDED, Reason.EXIT)]
+    assert actions[-1] == EndRun(State.STOPPED, Reason.STOP)
 
 
 def test_a_second_request_to_stop_kills() -> None:
-    machine = Machine(plan_of({"a": ()}), slots=1)
+    machine = Machine(plan_of({"a": ()}), Capacity(1))
     advance(machine, machine.handle(Begun()), a="hang")
     assert Stop("a", kill=False) in machine.handle(StopAsked())
     assert machine.handle(StopAsked(kill=True)) == [Stop("a", kill=True)]
@@ -215,7 +215,7 @@ def test_a_second_request_to_stop_kills() -> None:
 
 def test_a_node_bound_after_the_run_was_stopped_never_starts() -> None:
     plan = plan_of(CHAIN)
-    machine = Machine(plan, slots=1)
+    machine = Machine(plan, Capacity(1))
     machine.handle(Begun())
     assert machine.handle(StopAsked())[-1] == EndRun(State.STOPPED, Reason.STOP)
     assert machine.handle(NodeBound("a")) == []
@@ -223,7 +223,7 @@ def test_a_node_bound_after_the_run_was_stopped_never_starts() -> None:
 
 def test_a_reused_node_releases_what_is_downstream() -> None:
     plan = plan_of({"a": (), "b": ("a",)})
-    machine = Machine(plan, 1)
+    machine = Machine(plan, Capacity(1))
     machine.handle(Begun())
 
     assert machine.handle(NodeReused("a", "execution 3 stands for it")) == [
@@ -235,7 +235,7 @@ def test_a_reused_node_releases_what_is_downstream() -> None:
 
 def test_a_run_of_which_all_is_reused_succeeds_and_takes_no_slot() -> None:
     plan = plan_of({"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")})
-    machine = Machine(plan, 1)
+    machine = Machine(plan, Capacity(1))
     seen: list[Action] = []
     queue = machine.handle(Begun())
     while queue:
@@ -251,7 +251,7 @@ def test_a_run_of_which_all_is_reused_succeeds_and_takes_no_slot() -> None:
 
 def test_a_node_that_turns_out_to_be_reused_after_the_run_was_stopped_stays_skipped() -> None:
     plan = plan_of({"a": (), "b": ("a",)})
-    machine = Machine(plan, 1)
+    machine = Machine(plan, Capacity(1))
     machine.handle(Begun())
     machine.handle(StopAsked())
 
@@ -261,7 +261,7 @@ def test_a_node_that_turns_out_to_be_reused_after_the_run_was_stopped_stays_skip
 
 def test_a_failure_below_a_reused_node_skips_and_stops_by_its_own_on_error() -> None:
     plan = plan_of({"a": (), "bad": ("a",), "below": ("bad",), "other": ("a",)}, bad=OnError.STOP_NEXT)
-    machine = Machine(plan, 2)
+    machine = Machine(plan, Capacity(2))
     machine.handle(Begun())
     advance(machine, machine.handle(NodeReused("a", "it stands")), bad="fail")
 
@@ -274,12 +274,15 @@ def test_a_failure_below_a_reused_node_skips_and_stops_by_its_own_on_error() -> 
 
 
 def test_a_node_is_reused_only_while_its_turn_is_open() -> None:
-    assert [state for state, after in TRANSITIONS.items() if State.REUSED in after] == [State.READY]
+    assert [state for state, after in TRANSITIONS.items() if State.REUSED in after] == [
+        State.AWAITING_APPROVAL,
+        State.READY,
+    ]
     assert State.REUSED in FINAL and State.REUSED in DONE and not TRANSITIONS[State.REUSED]
 
 
 def test_an_impossible_move_tells_the_story_that_led_there() -> None:
-    machine = Machine(plan_of({"a": ()}), slots=1)
+    machine = Machine(plan_of({"a": ()}), Capacity(1))
     advance(machine, machine.handle(Begun()))
     with pytest.raises(BadTransition, match="waiting → ready → queued → starting → running → succeeded"):
         machine.handle(JobEnded("a", True, Reason.EXIT))
@@ -296,7 +299,7 @@ def test_every_run_ends_with_every_node_final_whatever_happens(
     upstream: dict[str, tuple[str, ...]], slots: int, data: st.DataObject
 ) -> None:
     plan = plan_of(upstream, **{name: data.draw(st.sampled_from(list(OnError))) for name in upstream})
-    machine = Machine(plan, slots)
+    machine = Machine(plan, Capacity(slots))
     pending: list[Action] = machine.handle(Begun())
     ended: list[EndRun] = []
     running: set[str] = set()
@@ -345,7 +348,7 @@ def test_every_run_ends_with_every_node_final_whatever_happens(
 def test_ten_thousand_nodes_are_scheduled_in_linear_time() -> None:
     """A quadratic machine would need minutes here, and the suite's own limit would stop it."""
     wide = {"root": ()} | {f"n{i}": ("root",) for i in range(10_000)} | {"end": tuple(f"n{i}" for i in range(10_000))}
-    machine = Machine(plan_of(wide), slots=100)
+    machine = Machine(plan_of(wide), Capacity(100))
     queue = machine.handle(Begun())
     for action in queue:
         match action:

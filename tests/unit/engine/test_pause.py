@@ -1,16 +1,15 @@
 """A node whose program has failed and whose place is open for a person: nothing changes how it ended."""
 
-from runner.engine.machine import (
+from runner.engine.action import Conclude, EndRun, Move, Purpose, Stop, Timer
+from runner.engine.machine import Machine
+from runner.engine.slots import Capacity
+from runner.engine.stimulus import (
     Begun,
-    EndRun,
     JobEnded,
     JobPaused,
     JobStarted,
     LimitReached,
-    Machine,
-    Move,
     NodeBound,
-    Stop,
     StopAsked,
     TimerFired,
 )
@@ -24,7 +23,7 @@ STEP = Step("s", HERE, "busybox", (CommandItem("true", HERE),))
 
 
 def running() -> Machine:
-    machine = Machine(Plan("exec", "s", {"s": PlannedNode("s", STEP, {}, {}, {})}), 1)
+    machine = Machine(Plan("exec", "s", {"s": PlannedNode("s", STEP, {}, {}, {})}), Capacity(1))
     for stimulus in (Begun(), NodeBound("s", 1.0), JobStarted("s")):
         machine.handle(stimulus)
     assert machine.state("s") is State.RUNNING
@@ -35,7 +34,7 @@ def test_a_limit_means_nothing_in_a_pause() -> None:
     machine = running()
     machine.handle(JobPaused("s"))
 
-    assert machine.handle(TimerFired("s")) == []
+    assert machine.handle(TimerFired(Timer("s", 1, Purpose.LIMIT))) == []
     assert machine.handle(LimitReached("s", Reason.NO_OUTPUT)) == []
     assert machine.state("s") is State.RUNNING
 
@@ -47,6 +46,7 @@ def test_a_request_to_stop_ends_the_pause_and_not_the_outcome() -> None:
     assert machine.handle(StopAsked()) == [Stop("s", kill=False, reason=Reason.STOP)]
     assert machine.handle(StopAsked(kill=True)) == [Stop("s", kill=True, reason=Reason.STOP)]
     assert machine.handle(JobEnded("s", succeeded=False, reason=Reason.EXIT, detail="exit 5")) == [
+        Conclude("s", State.FAILED, Reason.EXIT, "exit 5"),
         Move("s", State.FAILED, Reason.EXIT, "exit 5"),
         EndRun(State.FAILED, None),
     ]
@@ -57,6 +57,6 @@ def test_a_pause_of_what_is_being_stopped_already_ends_as_stopped() -> None:
     machine.handle(StopAsked())
     machine.handle(JobPaused("s"))
 
-    (move, _) = machine.handle(JobEnded("s", succeeded=False, reason=Reason.EXIT))
+    (_, move, _) = machine.handle(JobEnded("s", succeeded=False, reason=Reason.EXIT))
 
     assert move == Move("s", State.STOPPED, Reason.STOP, None)

@@ -5,7 +5,7 @@ import pytest
 
 from runner.errors import ExitCode, MlrunError
 from runner.executors.fake import FakeExecutor
-from runner.job import Identity, InputFile, Job, JobInput, LogChunk, Script, Staged, Workspace
+from runner.job import Gang, Identity, InputFile, Job, JobInput, LogChunk, Network, Script, Staged, Workspace
 from runner.state import Reason
 
 
@@ -198,3 +198,46 @@ def test_an_interactive_program_obeys_as_a_job_does(executor, stage, capfd):
     assert capfd.readouterr() == ("hello\n", "oh\n")
     assert executor.interacted == [staged]
     assert executor.started == []
+
+
+# --- gangs
+
+
+def gang(staged, addresses, index=0):
+    return replace(staged, job=replace(staged.job, gang=Gang("gang", index, addresses)))
+
+
+def test_the_members_of_a_gang_run_under_the_addresses_that_they_were_given(executor, stage):
+    addresses = executor.connect("gang", 2, Network.DEFAULT)
+    handles = [executor.start(gang(stage("true", id=str(index)), addresses, index)) for index in range(2)]
+
+    assert executor.connect("gang", 2, Network.DEFAULT) == addresses
+    assert executor.connected() == {"gang"}
+    for handle in handles:
+        finish(handle)
+    executor.disconnect("gang")
+    executor.disconnect("gang")
+    assert executor.connected() == frozenset()
+
+
+def test_a_gang_without_a_network_is_refused(executor):
+    with pytest.raises(MlrunError, match="without a network"):
+        executor.connect("gang", 2, Network.NONE)
+
+
+def test_who_starts_a_member_that_is_not_connected_breaks_a_rule(executor, stage):
+    with pytest.raises(AssertionError, match="addresses that `connect` gave"):
+        executor.start(gang(stage("true"), ("127.0.0.9",)))
+
+
+def test_who_disconnects_a_gang_that_runs_breaks_a_rule(executor, stage):
+    handle = executor.start(gang(stage("true"), executor.connect("gang", 1, Network.DEFAULT)))
+    with pytest.raises(AssertionError, match="when no job of it runs"):
+        executor.disconnect("gang")
+    finish(handle)
+
+
+def test_who_connects_a_gang_again_with_more_members_breaks_a_rule(executor):
+    executor.connect("gang", 1, Network.DEFAULT)
+    with pytest.raises(AssertionError, match="same number"):
+        executor.connect("gang", 2, Network.DEFAULT)

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from runner.executors.creation import bounds
+from runner.executors.creation import bounds, device_labels, labelled_devices, shown
 from runner.executors.guard import Guard, descendants
 from runner.executors.limit import (
     bound_processors,
@@ -59,13 +59,26 @@ def test_a_plain_process_says_what_it_does_not_keep() -> None:
 
 def test_what_is_asked_of_an_engine() -> None:
     assert bounds(Allowance()) == {"PidsLimit": most_tasks(), "ShmSize": machine_memory() // 2}
-    asked = bounds(Allowance(cpus=0.5, memory=10**9, shm=10**8, devices={"nvidia.com/gpu": -1}))
+    asked = bounds(Allowance(cpus=0.5, memory=10**9, shm=10**8))
     assert (asked["NanoCpus"], asked["Memory"], asked["MemorySwap"], asked["ShmSize"]) == (
         5 * 10**8, 10**9, 10**9, 10**8
     )  # fmt: skip
-    assert asked["DeviceRequests"] == [{"Driver": "", "Count": -1, "Capabilities": [["gpu"]]}]
     assert bounds(Allowance(cpu_set=(0, 2)))["CpusetCpus"] == "0,2"
     assert bounds(Allowance(cpus=1e5))["NanoCpus"] == (os.cpu_count() or 1) * 10**9
+
+
+def test_a_container_is_shown_the_devices_that_were_chosen_and_remembers_them() -> None:
+    devices = {"nvidia.com/gpu": ("/dev/nvidia77",), "amd.com/gpu": ("/dev/dri/renderD129",)}
+    asked = shown(Allowance(devices={"nvidia.com/gpu": 1, "amd.com/gpu": 1}), devices, podman=False)
+    assert asked["DeviceRequests"] == [{"Driver": "", "DeviceIDs": ["77"], "Capabilities": [["gpu"]]}]
+    assert {
+        "PathOnHost": "/dev/dri/renderD129",
+        "PathInContainer": "/dev/dri/renderD129",
+        "CgroupPermissions": "rwm",
+    } in (asked["Devices"])
+    assert not any("nvidia" in device["PathOnHost"] for device in asked["Devices"])
+    assert labelled_devices({"other": "label", **device_labels(devices)}) == devices
+    assert (shown(Allowance(), {}, podman=False), labelled_devices({}), device_labels({})) == ({}, {}, {})
 
 
 def test_the_sentence_of_a_lack_of_memory_has_the_limit_and_the_peak() -> None:

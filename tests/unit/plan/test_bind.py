@@ -1,15 +1,12 @@
 """From a planned node and what its upstreams left to a job."""
 
-from dataclasses import replace
-
 import pytest
 
 from runner.errors import ExitCode, MlrunError
 from runner.job import InputFile, JobInput, Network
-from runner.plan.bind import Left, Resolved, make_job, match_names, place_files, rename_single, resolve
+from runner.plan.bind import Left, Resolved, make_job, resolve
 from runner.plan.compile import compile_pipeline, compile_step
 from runner.plan.model import Arguments, Given, PlannedNode
-from runner.spec.model import Input, KeepDirectories
 from runner.spec.project import parse_project
 
 TEXT = """
@@ -56,33 +53,6 @@ LEFT = Left(
 )
 
 
-@pytest.mark.parametrize(
-    ("key", "expected"),
-    [
-        ("a.csv", ("a.csv",)),
-        ("*.csv", ("a.csv", "deep/b.csv")),
-        ("d*", ("deep/b.csv", "deep/c.txt")),
-        ("deep/*.csv", ("deep/b.csv",)),
-        ("b.csv", ("deep/b.csv",)),
-        ("*", ("a.csv", "deep/b.csv", "deep/c.txt")),
-        ("*.pkl", ()),
-        ("nothing", ()),
-    ],
-)
-def test_an_edge_key_matches_paths_and_base_names_and_crosses_folders(key: str, expected: tuple[str, ...]) -> None:
-    assert match_names(key, ("a.csv", "deep/b.csv", "deep/c.txt")) == (expected, None)
-
-
-def test_an_exact_name_wins_over_its_reading_as_a_pattern() -> None:
-    assert match_names("a[1].csv", ("a1.csv", "a[1].csv")) == (("a[1].csv",), None)
-
-
-def test_a_key_without_a_file_is_taken_as_a_prefix_then_as_a_folder() -> None:
-    assert match_names("train", ("train-images.gz", "test.gz")) == (("train-images.gz",), "train*")
-    assert match_names("sets/x", ("sets/x1/a", "sets/y")) == (("sets/x1/a",), "sets/x*")
-    assert match_names("images", ("images/a.png",)) == (("images/a.png",), "images*")
-
-
 def test_edge_files_take_the_place_of_the_default() -> None:
     resolved = resolve(node("[make.output.*.csv, use.input.data]"), {"make": LEFT})
     assert names(resolved) == ["a.csv", "b.csv"]
@@ -127,36 +97,6 @@ def test_an_edge_that_matches_nothing_is_an_error_unless_the_input_is_optional()
         resolve(node("[make.output.*.pkl, use.input.data]", optional="false"), {"make": LEFT})
     assert caught.value.hint == "`make` left `a.csv`, `deep/b.csv`, `deep/c.txt`"
     assert resolve(node("[make.output.*.pkl, use.input.data]"), {"make": LEFT}).carried["data"] == ()
-
-
-def declared(keep: KeepDirectories = KeepDirectories.NONE, filename: str | None = None) -> Input:
-    return Input("data", node("").step.location, filename=filename, keep_directories=keep)
-
-
-@pytest.mark.parametrize(
-    ("keep", "expected"),
-    [
-        (KeepDirectories.NONE, ["x.png", "y.png"]),
-        (KeepDirectories.SUFFIX, ["cat/x.png", "dog/y.png"]),
-        (KeepDirectories.FULL, ["set/cat/x.png", "set/dog/y.png"]),
-    ],
-)
-def test_files_keep_as_much_of_their_path_as_the_input_asks_for(keep: KeepDirectories, expected: list[str]) -> None:
-    files = (file("set/cat/x.png"), file("set/dog/y.png"))
-    assert [placed.name for placed in place_files(declared(keep), files, "set/*.png")] == expected
-
-
-def test_filename_renames_a_single_file_only() -> None:
-    wish = declared(filename="one.csv")
-    assert [given.name for given in rename_single(wish, (file("d/a.csv"),))] == ["one.csv"]
-    assert [given.name for given in rename_single(wish, (file("a"), file("b")))] == ["a", "b"]
-    assert rename_single(declared(), (file("a"),)) == (file("a"),)
-
-
-def test_a_file_that_is_moved_or_renamed_keeps_its_properties() -> None:
-    rich = replace(file("d/a.csv"), metadata={"rows": 3})
-    assert place_files(declared(), (rich,), "*")[0].metadata == {"rows": 3}
-    assert rename_single(declared(filename="x"), (rich,))[0].metadata == {"rows": 3}
 
 
 def test_filename_counts_all_edges_and_the_default_together() -> None:

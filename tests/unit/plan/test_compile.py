@@ -148,8 +148,17 @@ def test_an_override_that_clears_a_required_input_is_refused() -> None:
             "sets `seeed`, which step `make` lacks",
         ),
         ("make.output.*, use.input.data", "make.output.*, use.file.a.b", "only a deployment node takes files"),
-        ("{name: use, type: execution", "{name: use, type: task", "task nodes are not supported"),
-        ("{name: use, type", "{name: use, on-error: retry, type", "`on-error: retry` is not supported"),
+        (
+            "{name: use, type",
+            "{name: use, commit: 'library:x/y', type",
+            "node `use` is at `library:x/y`, which is a library, and only Valohai has those",
+        ),
+        (
+            "- [make.p",
+            "- [use.dependency.x, use.dependency.x]\n      - [make.p",
+            "this node waits for itself: `use` → `use`",
+        ),
+        ("default: 5", "default: [5, 6]", "parameter `seed`: takes one value, not a list"),
     ],
 )
 def test_a_pipeline_that_cannot_run_is_refused_at_its_place(before: str, after: str, message: str) -> None:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from runner.job import Allowance
-from runner.plan.document import RunContext, execution_document, identities, runtime_document
+from runner.job import Allowance, Gang
+from runner.plan.document import RunContext, distributed_document, execution_document, identities, runtime_document
 
 HOST = {"hostname": "box", "kernel": "Linux 6", "processor": None, "processors": 4, "memory": 8_000}
 
@@ -61,3 +61,51 @@ def test_an_execution_outside_a_pipeline_says_nothing_of_one() -> None:
     piped = execution_document(context(pipeline="p"), **known)
     assert piped["valohai.pipeline-title"] == "p"
     assert piped["valohai.pipeline-node-id"] == identities(context(pipeline="p"), "id", "n")["VH_PIPELINE_NODE_ID"]
+
+
+GANG = Gang("gang", 1, ("10.0.0.2", "10.0.0.3"))
+
+
+def test_a_trial_is_told_its_task_and_that_task_is_the_node_of_the_pipeline() -> None:
+    known = {"id": "id", "counter": 1, "created": "now", "step": "s", "image": "i", "node": "n.2", "task": "n"}
+    variables = identities(context(pipeline="p"), "id", "n.2", "n")
+    document = execution_document(context(pipeline="p"), **known)
+    assert document["valohai.task-id"] == variables["VH_TASK_ID"]
+    assert document["valohai.task-counter"] == 7
+    assert document["valohai.pipeline-node-id"] == variables["VH_PIPELINE_NODE_ID"]
+    assert variables == {**identities(context(pipeline="p"), "id", "n.1", "n")}
+    assert variables["VH_PIPELINE_NODE_ID"] == identities(context(pipeline="p"), "id", "n")["VH_PIPELINE_NODE_ID"]
+    assert variables["VH_TASK_ID"] not in (variables["VH_PIPELINE_NODE_ID"], context().run_id)
+
+
+def test_who_is_no_trial_is_told_of_no_task() -> None:
+    assert not [name for name in identities(context(), "id", "n") if "TASK" in name or "DIST" in name]
+
+
+def test_a_member_is_told_its_place_and_its_address() -> None:
+    variables = identities(context(), "id", "n.2", "n", GANG)
+    assert variables["VH_DIST_MEMBER_ID"] == variables["VH_DIST_MEMBER_INDEX"] == "1"
+    assert variables["VH_DIST_MEMBER_COUNT"] == "2"
+    assert variables["VH_LOCAL_IP"] == "10.0.0.3"
+
+
+def test_all_members_are_told_the_same_of_one_another() -> None:
+    first, second = (
+        distributed_document(context(), "n", Gang("gang", index, GANG.addresses), ("e1", "e2"), "now")
+        for index in range(2)
+    )
+    members: Any = first["members"]
+    assert first["members"] == second["members"]
+    assert [first["self"], second["self"]] == members
+    assert first["config"] == {
+        "group_name": f"task-{identities(context(), 'id', 'n.1', 'n')['VH_TASK_ID']}",
+        "member_id": "0",
+        "required_count": 2,
+    }
+    assert members[1] == {
+        "announce_time": "now",
+        "identity": "box-1",
+        "job_id": "exec-e2",
+        "member_id": "1",
+        "network": {"exposed_ports": {}, "local_ips": ["10.0.0.3"], "public_ips": []},
+    }

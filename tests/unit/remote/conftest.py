@@ -1,6 +1,6 @@
 """Stores with whole runs in them, and a remote in a folder."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ from runner.remote.pull import Pulled, pull
 from runner.remote.push import Pushed, push
 from runner.store.identity import new_id
 from runner.store.reach import FILES, Kind, named_by
-from runner.store.record import Code, LogRef, OutputFile, ProjectRef, Run
+from runner.store.record import Code, Entry, LogRef, OutputFile, ProjectRef, Run
 from runner.store.snapshot import Snapshots
 from runner.store.store import Store
 
+Entries = Sequence[Entry]
 PROJECT = str(uuid5(UUID(int=0), "a project"))
 
 
@@ -32,8 +33,18 @@ class Place:
 
     store: Store
 
-    def run(self, *names: str, project: str = PROJECT, size: int = 100, end: bool = True, **more: Any) -> Run:
-        """A run with one execution that leaves a file of each name, all of them different."""
+    def run(
+        self,
+        *names: str,
+        project: str = PROJECT,
+        size: int = 100,
+        end: bool = True,
+        state: str = "succeeded",
+        told: Entries = (),
+        **more: Any,
+    ) -> Run:
+        """A run with one execution that leaves a file of each name, all of them different; its journal has these other
+        entries, too."""
         objects = self.store.objects
         code = objects.put_bytes(b"print(1)\n")
         tree = objects.put_tree([("train.py", "100644", code, 9), ("latest", "120000", "train.py", 8)])
@@ -62,11 +73,12 @@ class Place:
                 data = f"{name} of {writer.id}".encode("utf-8", "surrogateescape").ljust(size, b".")
                 outputs.append(asdict(OutputFile(name, objects.put_bytes(data), len(data), {"note": [1]})))
             log = LogRef(*(objects.put_bytes(word + writer.id.encode()) for word in (b"out", b"err", b"index")))
-            done = {"state": "succeeded", "reason": "exit"}
-            told = {"type": "execution-finished", "id": job.id, "exit_code": 0, "outputs": outputs, "log": asdict(log)}
-            told |= {"metrics": {"acc": float("nan")}, "metric_log": objects.put_bytes(b"{}\n"), "work": "/tmp/kept"}
+            done = {"state": state, "reason": "exit"}
+            last = {"type": "execution-finished", "id": job.id, "exit_code": 0, "outputs": outputs, "log": asdict(log)}
+            last |= {"metrics": {"acc": float("nan")}, "metric_log": objects.put_bytes(b"{}\n"), "work": "/tmp/kept"}
+            writer.append(told)
             if end:
-                writer.append([told | done, {"type": "node-moved", "node": "train"} | done])
+                writer.append([last | done, {"type": "node-moved", "node": "train"} | done])
                 writer.append([{"type": "run-finished", "duration": 1.0} | done])
         return self.store.run(writer.id)
 

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from runner.digest import canonical_json
 from runner.engine.entry import job_to_json
-from runner.job import Allowance, HostMount, InputFile, Job, JobInput, Network, Script
+from runner.job import Allowance, Gang, HostMount, InputFile, Job, JobInput, Network, Script
 from runner.remote.foreign import believe, is_path
 from runner.store.identity import new_id
 from runner.store.journal import Follower
+from runner.store.reach import named_by
 from runner.store.tree import decode_tree
 from tests.unit.remote.scene import replace_journal
 
@@ -55,10 +56,97 @@ def test_a_job_with_everything_is_believed(mine: Any) -> None:
         allowance=Allowance(1.5, (0, 2), 1 << 40, 5, {"nvidia.com/gpu": -1}),
         mounts=(HostMount("/data", "/data", True),),
         secrets=("TOKEN",),
+        gang=Gang("g", 1, ("127.0.0.2", "127.0.0.3")),
     )
     entries[EXECUTION]["job"] = json.loads(json.dumps(job_to_json(job)))
     found = believe(entries, run.project.id, run.id)
     assert next(iter(found.executions.values())).job["allowance"]["cpu_set"] == [0, 2]
+
+
+GIVEN = {"name": "x", "digest": "a" * 64, "size": 5, "origin": "file:x", "metadata": {}}
+GATHERED = {
+    "deployment": "shop", "id": new_id(), "version_id": new_id(), "aliases": ["live"], "deployed": False,
+    "endpoints": {"predict": {"model": {"name": "model.pkl", "digest": "a" * 64, "size": 5}}},
+}  # fmt: skip
+
+
+def with_all(entries: Entries) -> None:
+    """What only pipelines have: trials, a deployment, an approval, code of other commits, a stop and a resume."""
+    entries[CREATED]["run"] |= {
+        "kind": "task",
+        "arguments": {"folder": "/", "nodes": {"train": {"parameters": {"C": [1]}, "files": {"data": [dict(GIVEN)]}}}},
+        "codes": {"train": {"snapshot": "b" * 64, "commit": "c0ffee" + "0" * 34}},
+    }
+    entries[CREATED]["run"]["plan"]["nodes"][0] |= {
+        "kind": "task", "task": "sweep", "commit": "main", "goal": {"metric": "loss", "aim": 0.5}
+    }  # fmt: skip
+    time = entries[CREATED]["time"]
+    trial = {"name": "train.1", "parameters": {"C": 0.5, "words": ["a", 1]}}
+    done = {"type": "node-moved", "node": "train.1", "state": "succeeded"}
+    waits = {"type": "node-moved", "node": "train", "state": "awaiting-approval", "point": "node-starting"}
+    decided = {"point": "node-starting", "approved": True, "by": "me"}
+    added: Entries = [
+        waits,
+        {"type": "run-parked"},
+        {"type": "run-resumed", "owner": entries[CREATED]["run"]["owner"], "again": []},
+        {"type": "approval-decided", "node": "train", **decided},
+        {"type": "trials-added", "node": "train", "trials": [trial]},
+        done,
+        {"type": "deployment-gathered", "node": "train", "gathered": copy.deepcopy(GATHERED)},
+    ]
+    entries[MOVED:MOVED] = [one | {"time": time} for one in added]
+
+
+def test_whatever_a_pipeline_can_tell_is_believed(mine: Any) -> None:
+    run = mine.run()
+    entries = entries_of(mine, run)
+    with_all(entries)
+    found = believe(entries, run.project.id, run.id)
+    assert found.nodes["train.1"].parameters == {"C": 0.5, "words": ["a", 1]}
+    assert (gathered := found.nodes["train"].gathered) and gathered.endpoints["predict"]["model"].size == 5
+    assert {one.digest for one in named_by(found, lambda _: iter(()))} >= {"a" * 64, "b" * 64}
+
+
+MORE: dict[str, Callable[[Entries], object]] = {
+    "code of a node that is none": lambda e: e[CREATED]["run"]["codes"]["train"].update(snapshot="x"),
+    "a goal that seeks nothing": lambda e: e[CREATED]["run"]["plan"]["nodes"][0]["goal"].update(aim="most"),
+    "a goal without a metric": lambda e: e[CREATED]["run"]["plan"]["nodes"][0]["goal"].pop("metric"),
+    "arguments that are none": lambda e: e[CREATED]["run"].update(arguments=[1]),
+    "a given file above": lambda e: _of(e, "train")["files"]["data"][0].update(name="../x"),
+    "a given file without a digest": lambda e: _of(e, "train")["files"]["data"][0].update(digest="x"),
+    "given files of no input": lambda e: _of(e, "train").update(files=[GIVEN]),
+    "a trial without a name": lambda e: _told(e, "trials-added")["trials"][0].pop("name"),
+    "a trial of a node that nobody planned": lambda e: _told(e, "trials-added").update(node="other"),
+    "a trial that was there": lambda e: _told(e, "trials-added")["trials"][0].update(name="train"),
+    "a trial that goes on": lambda e: e.remove(next(one for one in e if one.get("node") == "train.1")),
+    "a gathered file that is none": lambda e: _gathered(e)["endpoints"]["predict"]["model"].update(digest="../x"),
+    "a deployment whose id is a path": lambda e: _gathered(e).update(id="../x"),
+    "an owner that is none": lambda e: _told(e, "run-resumed").update(owner={"pid": "x"}),
+    "a parked run": lambda e: e.append({"type": "run-parked", "time": e[CREATED]["time"]}),
+}
+
+
+def _of(entries: Entries, node: str) -> Any:
+    return entries[CREATED]["run"]["arguments"]["nodes"][node]
+
+
+def _told(entries: Entries, kind: str) -> Any:
+    return next(one for one in entries if one["type"] == kind)
+
+
+def _gathered(entries: Entries) -> Any:
+    return _told(entries, "deployment-gathered")["gathered"]
+
+
+@pytest.mark.parametrize("what", MORE)
+def test_a_pipeline_that_could_do_harm_is_not_believed(mine: Any, what: str) -> None:
+    run = mine.run()
+    entries = entries_of(mine, run)
+    with_all(entries)
+    believe(copy.deepcopy(entries), run.project.id, run.id)
+    MORE[what](entries)
+    with pytest.raises(ValueError):
+        believe(entries, run.project.id, run.id)
 
 
 CHANGES: dict[str, Callable[[Entries], object]] = {

@@ -1,6 +1,7 @@
 """Pulling from a folder: whole runs or records, and what is here already."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ import pytest
 from runner.digest import hash_bytes
 from runner.errors import MlrunError
 from runner.remote.intake import Intake
+from runner.store.identity import new_id
 from runner.store.imported import read_import
 from runner.store.reach import FILES, Kind
-from runner.store.record import Run, to_json
+from runner.store.record import Code, Run, to_json
 from runner.store.removal import Removals
 from runner.store.trash import Trash
-from tests.unit.remote.scene import RECORDS, removed
+from tests.unit.remote.scene import RECORDS, forge, removed
 
 
 def told(run: Run) -> dict[str, Any]:
@@ -63,6 +65,42 @@ def test_a_run_that_is_here_is_left_as_it_is(mine: Any, yours: Any, remote: Path
     assert read_import(mine.store.layout.run(run.id).imported) is None
     yours.pull(remote)
     assert (yours.pull(remote).new, yours.pull(remote, run.id).known) == ([], [run.id])
+
+
+def with_deployment(place: Any) -> Run:
+    """A run that names content which no execution of it does: code of another commit, a file that its deployment
+    gathered, and one that the command line gave to a node that never ran."""
+    objects = place.store.objects
+    body = objects.put_bytes(b"print(2)\n")
+    code = Code(objects.put_tree([("old.py", "100644", body, 9)]))
+    model = {"name": "model.pkl", "digest": objects.put_bytes(b"a model"), "size": 7}
+    given = {"name": "x", "digest": objects.put_bytes(b"given here"), "size": 10, "origin": "/x", "metadata": {}}
+    ids = {"deployment": "shop", "id": new_id(), "version_id": new_id()}
+    gathered = {"type": "deployment-gathered", "node": "serve", "gathered": ids | {"endpoints": {"a": {"m": model}}}}
+    nodes = [{"name": "train", "step": "train", "edges": []}, {"name": "serve", "step": "", "kind": "deployment"}]
+    skipped = {"type": "node-moved", "node": "serve", "state": "skipped"}
+    arguments = {"nodes": {"serve": {"files": {"data": [given]}}}}
+    return place.run(
+        told=[gathered, skipped], plan={"nodes": nodes}, codes={"serve": asdict(code)}, arguments=arguments
+    )
+
+
+def test_what_no_execution_names_goes_with_the_record(mine: Any, yours: Any, remote: Path) -> None:
+    run = with_deployment(mine)
+    own = {digest: kind for digest, kind in mine.named(run).items() if kind not in FILES}
+    assert list(own.values()).count(Kind.CODE) == 4 and {Kind.DEPLOYMENT, Kind.GIVEN} < set(own.values())
+    assert mine.push(remote, run).refused == {}
+    assert yours.pull(remote, files=RECORDS).new == [run.id]
+    assert all(yours.store.objects.verify(digest) for digest in own)
+    assert told(yours.store.run(run.id)) == told(run)
+
+
+def test_a_run_without_what_its_deployment_gathered_is_refused(mine: Any, yours: Any, remote: Path) -> None:
+    run = with_deployment(mine)
+    (model,) = (digest for digest, kind in mine.named(run).items() if kind is Kind.DEPLOYMENT)
+    mine.push(remote, run)
+    forge(remote, run, lambda document: document["objects"].remove([model, 7]))
+    assert model in str(yours.pull(remote).refused[run.id])
 
 
 def test_fetch_brings_what_belongs_to_the_record_and_pull_the_rest(mine: Any, yours: Any, remote: Path) -> None:

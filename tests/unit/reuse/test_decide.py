@@ -21,7 +21,7 @@ from runner.reuse.decide import (
     decide,
     reading_key,
 )
-from runner.state import State
+from runner.state import Reason, State
 from runner.store.record import Execution, Reading
 from runner.store.tree import FILE, TreeEntry
 
@@ -104,6 +104,14 @@ def test_what_is_in_the_way_is_told(one: Execution, seen: Seen, rule: Rule, caus
     assert isinstance(found, tuple)
     assert found[0] == one
     assert found[1] == cause if cause is not None else isinstance(found[1], Unreusable)
+
+
+def test_a_trial_that_the_condition_of_its_task_ended_stands_for_nothing() -> None:
+    early = execution(reason=Reason.STOP_CONDITION)
+    found = decide(NOW, [early], Seen(SAME), Rule())
+    assert isinstance(found, tuple) and isinstance(found[1], Unreusable) and "of its task" in found[1].why
+    own = execution(reason=Reason.STOP_CONDITION, job={"snapshot": THEN, "stop_condition": "loss < 1"})
+    assert decide(NOW, [own], Seen(SAME), Rule()) == Hit(own)
 
 
 def test_what_a_policy_leaves_out_is_not_in_the_way() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from runner.digest import Digest, hash_bytes
 from runner.engine.entry import job_from_json, job_to_json
-from runner.job import Allowance, HostMount, InputFile, Job, JobInput, Network, Script, View
+from runner.job import Allowance, Gang, HostMount, InputFile, Job, JobInput, Network, Script, View
 from runner.plan.document import RunContext, identities
 from runner.reuse.fact import NO_FACTS, Kind, Made, base_key, canonical, compare, facts, why_never
 from runner.worker.stage import environment
@@ -121,7 +121,8 @@ def test_a_change_of_what_counts_gives_another_key_and_is_explained(what: str) -
 
 def test_every_field_of_a_job_either_counts_or_is_known_not_to() -> None:
     told = {field for change in (*COUNTS.values(), *DOES_NOT_COUNT.values()) for field in _changed_fields(change)}
-    assert told == set(Job.__dataclass_fields__) - {"mounts"}
+    # What has one of these is never reused.
+    assert told == set(Job.__dataclass_fields__) - {"mounts", "gang"}
 
 
 def _changed_fields(change: Callable[[Made], Made]) -> set[str]:
@@ -139,7 +140,10 @@ def test_a_change_of_what_does_not_count_gives_the_same_key(what: str) -> None:
 
 def test_the_variables_that_are_no_facts_are_those_that_we_set_and_those_that_ask_for_fetching_again() -> None:
     context = RunContext("r", 1, "p", "name", "c", "docker", "me", {"hostname": "h"}, None, (), "pipeline")
-    ours = {*identities(context, "e", "n"), *environment(replace(JOB, environment={}), View())} - {"PYTHONUNBUFFERED"}
+    gang = Gang("g", 0, ("127.0.0.1",))
+    ours = {*identities(context, "e", "n", "t", gang), *environment(replace(JOB, environment={}), View())} - {
+        "PYTHONUNBUFFERED"
+    }
     assert ours == {name for name in NO_FACTS if name not in {"VH_NO_DATA_CACHE", "VH_NO_IMAGE_CACHE", "VH_CLEAN"}}
 
 
@@ -168,6 +172,10 @@ def test_what_sees_a_folder_of_this_machine_is_never_reused() -> None:
     mounted = replace(JOB, mounts=(HostMount("/data", "/data", True),))
     assert "`/data`" in (why_never(mounted) or "")
     assert why_never(JOB) is None
+
+
+def test_a_member_of_a_gang_is_never_reused() -> None:
+    assert "one of 2 members" in (why_never(replace(JOB, gang=Gang("g", 0, ("127.0.0.1", "127.0.0.2")))) or "")
 
 
 TEXT = st.text(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.errors import ExitCode, MlrunError
+from runner.errors import ExitCode, Location, MlrunError
 from runner.spec.model import (
     Engine,
     KeepDirectories,
@@ -17,6 +17,8 @@ from runner.spec.model import (
     OnError,
     ParameterType,
     Project,
+    Pruning,
+    PruningRule,
     Range,
     Resources,
     SocketType,
@@ -286,6 +288,18 @@ def test_endpoints_and_deployments_are_typed() -> None:
         ("policy: {reuse: never}", "missing-key"),
         ("policy: {step: s, reuse: sometimes}", "bad-duration"),
         ("policy: {step: s, retries: -1}", "wrong-value"),
+        ("policy: {step: s, retries: 101}", "wrong-value"),
+        ("policy: {step: s, priority: 1.5}", "wrong-type"),
+        ("policy: {step: s, pool: 1}", "wrong-type"),
+        ("policy: {step: s, prune: loss}", "wrong-type"),
+        ("policy: {step: s, prune: {rule: median}}", "missing-key"),
+        ("policy: {step: s, prune: {metric: loss, goal: less}}", "wrong-value"),
+        ("policy: {step: s, prune: {metric: loss, goal: true}}", "wrong-value"),
+        ("policy: {step: s, prune: {metric: loss, goal: .nan}}", "wrong-value"),
+        ("policy: {step: s, prune: {metric: loss, rule: mean}}", "wrong-value"),
+        ("policy: {step: s, prune: {metric: loss, warmup: -1}}", "wrong-value"),
+        ("policy: {step: s, prune: {metric: loss, startup: 0}}", "wrong-value"),
+        ("policy: {step: s, prune: {metric: loss, reduction: 1}}", "wrong-value"),
         ("policy: {step: s, code: 5}", "wrong-type"),
     ],
 )
@@ -302,6 +316,25 @@ def test_a_policy_is_typed() -> None:
     assert (open_.reuse, open_.retries, open_.pool, open_.code) == (None, None, None, None)
     never = project("- policy: {step: s, reuse: never, code: a.py}").policies["s"]
     assert (never.reuse, never.code) == (0, ("a.py",))
+    assert (open_.priority, open_.pruning, project("- policy: {step: s, priority: -3}").policies["s"].priority) == (
+        None,
+        None,
+        -3,
+    )
+
+
+def test_a_rule_for_pruning_is_typed() -> None:
+    def pruning(text: str) -> Pruning | None:
+        return project(f"- policy: {{step: s, prune: {{{text}}}}}").policies["s"].pruning
+
+    place = Location("f.yaml", 1, 37)
+    assert pruning("metric: loss") == Pruning("loss", place)
+    assert pruning("metric: loss, goal: minimize, rule: halving, warmup: 0, startup: 1, reduction: 2") == Pruning(
+        "loss", place, "minimize", PruningRule.HALVING, 0, 1, 2
+    )
+    near = pruning("metric: loss, goal: 0.5")
+    assert near is not None
+    assert near.goal == 0.5
 
 
 @pytest.mark.parametrize(

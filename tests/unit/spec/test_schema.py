@@ -171,6 +171,7 @@ PLACES = {
     "pipeline": "- pipeline: {@}",
     "deployment": "- deployment: {@}",
     "policy": "- policy: {@}",
+    "prune": "- policy: {step: a, prune: {@}}",
     "action": "- pipeline: {nodes: [{name: a, type: execution, actions: [{@}]}]}",
     "task-parameter": "- task: {parameters: [{@}]}",
     "environment-variable": "- step: {environment-variables: [{@}]}",

@@ -133,7 +133,7 @@ def test_the_index_may_fail_while_the_journal_goes_on(
         raise MlrunError("locked", code=ExitCode.LOCKED)
 
     monkeypatch.setattr(Index, "put", fail)
-    monkeypatch.setattr(Index, "put_executions", fail)
+    monkeypatch.setattr(Index, "_put_all", fail)
     tell(writer)
     finish(writer)
     monkeypatch.undo()

@@ -1,12 +1,13 @@
 """What records and names name."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from runner.digest import Digest, hash_bytes
 from runner.store.datum import Datum
 from runner.store.reach import FILES, Kind, Meant, Named, named_by, named_by_names
-from runner.store.record import Run
+from runner.store.record import Code, Run
 from runner.store.ref import Alias, Collection, CollectionKind, Version
 from runner.store.store import Store
 from runner.store.writer import RunWriter
@@ -71,8 +72,37 @@ def test_other_code_of_an_execution_is_named_once_with_who_had_it(store: Store, 
     assert code == [("", ""), ("", "a.py"), ("e", ""), ("e", "b.py")]
 
 
-def test_code_specs_and_metrics_stay_as_long_as_the_record() -> None:
-    assert set(Kind) - FILES == {Kind.CODE, Kind.SPEC, Kind.METRICS}
+def test_code_of_another_commit_is_named_though_its_node_never_ran(store: Store, header: Header) -> None:
+    with store.begin_run(header(codes={"b": asdict(Code(hash_bytes(b"other tree")))})) as writer:
+        code = [(one.execution, one.name) for one in named_by(writer.run(), read_tree) if one.kind is Kind.CODE]
+    assert code == [("", ""), ("", "a.py"), ("", ""), ("", "b.py")]
+
+
+def test_a_deployment_node_names_the_files_of_its_endpoints(store: Store, header: Header) -> None:
+    model = {"name": "model.pkl", "digest": hash_bytes(b"model"), "size": 5}
+    gathered = {"deployment": "d", "id": "i", "version_id": "v", "endpoints": {"predict": {"model": model}}}
+    with store.begin_run(header()) as writer:
+        writer.append([{"type": "deployment-gathered", "node": "b", "gathered": gathered}])
+        assert Named(hash_bytes(b"model"), Kind.DEPLOYMENT, "", "predict/model", 5) in named(writer.run())
+
+
+def test_a_file_of_the_command_line_is_named_until_an_execution_of_the_node_names_it(
+    store: Store, header: Header
+) -> None:
+    file = {"name": "deep/x", "digest": hash_bytes(b"given"), "size": 7, "origin": "/x"}
+    given = {"parameters": {}, "inputs": {}, "files": {"data": [file]}}
+    with store.begin_run(header(arguments={"nodes": {"a": given, "b": given}})) as writer:
+        wanted = Named(hash_bytes(b"given"), Kind.GIVEN, "", "data/deep/x", 7)
+        assert [one for one in named_by(writer.run(), read_tree) if one.kind is Kind.GIVEN] == [wanted, wanted]
+        execute(writer, "e", "a")
+        assert [one for one in named_by(writer.run(), read_tree) if one.kind is Kind.GIVEN] == [wanted]
+        writer.append([{"type": "trials-added", "node": "b", "trials": [{"name": "b.1", "parameters": {}}]}])
+        execute(writer, "f", "b.1")
+        assert [one for one in named_by(writer.run(), read_tree) if one.kind is Kind.GIVEN] == []
+
+
+def test_only_files_of_executions_may_go_before_the_record() -> None:
+    assert set(Kind) - FILES == {Kind.CODE, Kind.SPEC, Kind.METRICS, Kind.DEPLOYMENT, Kind.GIVEN}
 
 
 def a_datum(name: str) -> Datum:

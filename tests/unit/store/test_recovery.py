@@ -136,6 +136,8 @@ def test_a_damaged_run_is_told_when_it_is_named_and_its_numbers_are_not_given_ag
     def work(own: Store) -> None:
         writer = own.begin_run(header())
         tell(writer, end=end)
+        # Who reads the index waits until it has followed.
+        own.executions()
         if end:
             finish(writer)
 

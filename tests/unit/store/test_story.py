@@ -122,7 +122,7 @@ def test_a_node_for_which_an_earlier_execution_stands_tells_which() -> None:
     assert (node.state, node.reused, node.detail) == (State.REUSED, Reused("e0", 3, "r0"), "execution 3 of run 1")
     assert (node.executions, run.nodes["b"].reused, run.executions) == ((), None, {})
     assert list(standing(run)) == [node.reused]
-    assert to_json(run)["nodes"]["a"]["reused"] == {**REUSED, "accepted": False}
+    assert to_json(run)["nodes"]["a"]["reused"] == {**REUSED, "accepted": False, "taken": False}
     said = fold([created("a"), moved("a", "reused", reused={**REUSED, "accepted": True})]).nodes["a"].reused
     assert said is not None
     assert said.accepted

@@ -142,7 +142,13 @@ def files_of(view: Store, tree: Digest) -> Iterator[tuple[str, Digest, int]]:
     return ((entry.path, Digest(entry.content), entry.size) for entry in view.objects.read_tree(tree))
 
 
-def begin(store: Store, step: str, project: str = "p1", code: Sequence[str] = ("x",)) -> RunWriter:
+def begin(
+    store: Store,
+    step: str,
+    project: str = "p1",
+    code: Sequence[str] = ("x",),
+    more: Mapping[str, Any] | None = None,
+) -> RunWriter:
     files = [(f"{number}.py", text.encode()) for number, text in enumerate(code)]
     tree = store.objects.put_tree((name, "100644", store.objects.put_bytes(data), len(data)) for name, data in files)
     header: dict[str, Any] = {
@@ -159,7 +165,7 @@ def begin(store: Store, step: str, project: str = "p1", code: Sequence[str] = ("
         "host": {},
         "version": "1",
     }
-    return store.begin_run(header)
+    return store.begin_run({**header, **(more or {})})
 
 
 def start(writer: RunWriter, step: str, inputs: Sequence[Datum] = (), code: str = "") -> str:

@@ -1,0 +1,69 @@
+"""Brings a slow reader after what was told, in batches on a thread of its own, so that who tells need not wait."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from threading import Condition, Thread
+from typing import Generic, TypeVar
+
+from runner.errors import MlrunError
+
+T = TypeVar("T")
+
+Then = Callable[[bool], None]
+"""Called once an item was taken, or could not be."""
+
+_IDLE = 1.0
+"""Seconds without anything to do after which the thread ends."""
+
+
+class Follower(Generic[T]):
+    """Hands items to `take`, all that wait at once, in the order in which they were told. Usable from several threads.
+
+    `take` may raise MlrunError: then none of its items was taken, and each is told so.
+    """
+
+    def __init__(self, take: Callable[[Sequence[T]], None]) -> None:
+        self._take = take
+        self._changed = Condition()
+        self._waiting: list[tuple[T, Then]] = []
+        self._busy = False
+        self._serving = False
+
+    def tell(self, item: T, then: Then) -> None:
+        """Have `item` taken soon; `then` is called from another thread."""
+        with self._changed:
+            self._waiting.append((item, then))
+            self._changed.notify_all()
+            if self._serving:
+                return
+            self._serving = True
+        try:
+            Thread(target=self._serve, name="follower", daemon=True).start()
+        except RuntimeError:
+            # The machine gives no more threads: this one does it.
+            self._serve()
+
+    def rest(self) -> None:
+        """Wait until all that was told so far has been taken."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting and not self._busy)
+
+    def _serve(self) -> None:
+        while True:
+            with self._changed:
+                if not self._waiting and not self._changed.wait_for(lambda: bool(self._waiting), timeout=_IDLE):
+                    self._serving = False
+                    return
+                told, self._waiting = self._waiting, []
+                self._busy = True
+            taken = False
+            try:
+                with suppress(MlrunError):
+                    self._take([item for item, _ in told])
+                    taken = True
+                for _, then in told:
+                    then(taken)
+            finally:
+                with self._changed:
+                    self._busy = False
+                    self._changed.notify_all()

@@ -1,0 +1,152 @@
+"""A container engine that goes away in the middle of a pipeline: with its containers, or without them."""
+
+import importlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.conftest import MortalEngine
+from tests.e2e.conftest import BUSYBOX, Make, Project
+
+pytestmark = pytest.mark.docker
+
+YAML = """\
+- step:
+    name: make
+    image: mlrun-test/busybox:1
+    command: echo made > "$VH_OUTPUTS_DIR/made.txt"
+- step:
+    name: count
+    image: mlrun-test/busybox:1
+    command:
+      - echo ready
+      - i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo $i; sleep 0.2; done
+      - echo counted > "$VH_OUTPUTS_DIR/counted.txt"
+    inputs:
+      - {name: above}
+- pipeline:
+    name: p
+    nodes:
+      - {name: first, type: execution, step: make}
+      - {name: middle, type: execution, step: count, on-error: TOLD}
+      - {name: last, type: execution, step: make}
+    edges:
+      - [first.output.*, middle.input.above]
+      - [middle.output.*, last.dependency.x]
+""".replace("middle.output.*, last.d", "middle.dependency.x, last.d")
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[MortalEngine]:
+    """An engine of the test's own, which it may kill."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can start an engine")
+    if reason := os.environ.get("MLRUN_TEST_NO_ENGINE"):
+        pytest.skip(reason)
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "machine"))
+    machine, image = importlib.import_module("engine"), importlib.import_module("image")
+    private = machine.PrivateEngine.start(outlive=False)
+    try:
+        recipe = image.RECIPES / "busybox.sh"
+        tarball = image._tarball(recipe, image._key(recipe))
+        machine.Engine(private.host).import_image(tarball, BUSYBOX, [f"ENV PATH={image.PATH}"])
+        yield MortalEngine(private)
+    finally:
+        private.stop()
+
+
+def on(make: Make, tmp_path: Path, engine: MortalEngine, told: str) -> Project:
+    project = make(YAML.replace("TOLD", told))
+    own = {"MLRUN_STORE": str(tmp_path / "store"), "DOCKER_HOST": engine.private.host}
+    return project.with_variables(MLRUN_EXECUTOR="docker", **own)
+
+
+def ends(project: Project) -> dict[str, list[tuple[str, str | None]]]:
+    """By node, how each of its executions ended and why."""
+    run = project.show("run:1")
+    return {
+        name: [(run["executions"][id]["state"], run["executions"][id]["reason"]) for id in node["executions"]]
+        for name, node in run["nodes"].items()
+    }
+
+
+LOST = ("failed", "runtime-restarted")
+DONE = ("succeeded", "exit")
+COMMAND = ("pipeline", "--network", "none", "p", "--no-reuse")
+
+
+def away(engine: MortalEngine, how: str) -> None:
+    """The engine goes away and comes back, its containers die."""
+    if how == "orderly":
+        engine.restart()
+        return
+    engine.crash()
+    time.sleep(0.5)
+    engine.revive(spare=False)
+
+
+@pytest.mark.parametrize("how", ["orderly", "killed"])
+def test_a_node_that_died_with_the_engine_is_tried_again(
+    make: Make, docker: object, tmp_path: Path, engine: MortalEngine, how: str
+) -> None:
+    project = on(make, tmp_path, engine, "retry")
+    running = project.start(*COMMAND)
+    running.until("ready")
+    away(engine, how)
+    done = running.end()
+    assert done.code == 0, str(done)
+    assert ends(project) == {"first": [DONE], "middle": [LOST, DONE], "last": [DONE]}, str(done)
+
+
+@pytest.mark.parametrize("how", ["orderly", "killed"])
+def test_a_run_that_failed_with_the_engine_goes_on_when_it_is_back(
+    make: Make, docker: object, tmp_path: Path, engine: MortalEngine, how: str
+) -> None:
+    project = on(make, tmp_path, engine, "stop-next")
+    running = project.start(*COMMAND)
+    running.until("ready")
+    away(engine, how)
+    done = running.end()
+    assert done.code == 1, str(done)
+    assert "container engine" in project.show("run:1")["nodes"]["middle"]["detail"]
+    assert ends(project) == {"first": [DONE], "middle": [LOST], "last": []}, str(done)
+    project.succeeds("resume", "run:1")
+    assert ends(project) == {"first": [DONE], "middle": [LOST, DONE], "last": [DONE]}
+
+
+def test_a_container_that_outlives_the_engine_is_waited_for(
+    make: Make, docker: object, tmp_path: Path, engine: MortalEngine
+) -> None:
+    project = on(make, tmp_path, engine, "stop-all")
+    running = project.start(*COMMAND)
+    running.until("ready")
+    engine.crash()
+    time.sleep(0.5)
+    engine.revive(spare=True)
+    done = running.end()
+    assert done.code == 0, str(done)
+    assert ends(project) == {"first": [DONE], "middle": [DONE], "last": [DONE]}
+    (middle,) = project.show("run:1")["nodes"]["middle"]["executions"]
+    assert project.log(middle).split() == ["ready", *map(str, range(1, 41))]
+
+
+def test_an_engine_that_is_gone_ends_the_run_and_it_goes_on_with_another_start(
+    make: Make, docker: object, tmp_path: Path, engine: MortalEngine
+) -> None:
+    project = on(make, tmp_path, engine, "stop-next")
+    running = project.start(*COMMAND)
+    running.until("ready")
+    engine.crash()
+    assert project.refused("resume", "run:1", code=31)
+    running.process.kill()
+    running.end()
+    assert "docker" in project.mlrun("resume", "run:1").err
+    engine.revive(spare=False)
+    # The engine kills the container when it is back: before it is adopted, or after.
+    if project.mlrun("resume", "run:1").code:
+        project.succeeds("resume", "run:1")
+    assert ends(project)["first"] == [DONE]
+    assert ends(project)["middle"][-1] == DONE

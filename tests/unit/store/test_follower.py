@@ -1,0 +1,68 @@
+"""What follows what was told, in batches, on a thread of its own."""
+
+from collections.abc import Sequence
+from functools import partial
+from threading import Event
+
+from runner.errors import ExitCode, MlrunError
+from runner.store.follower import Follower
+from tests.patience import PATIENCE
+
+
+def test_all_that_waits_is_taken_at_once_and_in_order() -> None:
+    taken: list[list[int]] = []
+    free, begun = Event(), Event()
+
+    def take(items: Sequence[int]) -> None:
+        begun.set()
+        assert free.wait(PATIENCE)
+        taken.append(list(items))
+
+    told: list[tuple[int, bool]] = []
+
+    def keep(number: int, ok: bool) -> None:
+        told.append((number, ok))
+
+    follower = Follower(take)
+    for number in range(5):
+        follower.tell(number, partial(keep, number))
+        if number == 0:
+            assert begun.wait(PATIENCE)
+    free.set()
+    follower.rest()
+
+    assert taken == [[0], [1, 2, 3, 4]]
+    assert told == [(number, True) for number in range(5)]
+
+
+def test_who_rests_waits_for_what_is_being_taken() -> None:
+    done: list[str] = []
+
+    def take(items: Sequence[str]) -> None:
+        Event().wait(0.05)
+        done.extend(items)
+
+    follower = Follower(take)
+    follower.tell("a", lambda ok: None)
+    follower.rest()
+
+    assert done == ["a"]
+    follower.rest()
+
+
+def test_what_cannot_be_taken_is_told_so_and_the_next_is_tried() -> None:
+    full = [True]
+
+    def take(items: Sequence[str]) -> None:
+        if full.pop():
+            raise MlrunError("full", code=ExitCode.DISK)
+
+    follower = Follower(take)
+    told: list[bool] = []
+    follower.tell("a", told.append)
+    follower.rest()
+    full.append(False)
+    follower.tell("b", told.append)
+    follower.rest()
+
+    assert told == [False, True]
