@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 from runner.digest import Digest, canonical_json, hash_pieces
 from runner.errors import MlrunError
@@ -106,9 +106,10 @@ class Live:
         self._limits = limits
         self._inputs = {Digest(file.digest): file.size for given in inputs for file in given.files}
         self._input_sizes = frozenset(self._inputs.values())
-        self._thread: Thread | None = None
         self._wake = (-1, -1)
         self._stopping = False
+        self._over = Event()
+        self._over.set()
         self._taken: list[Taken] = []
         self._names = Names()
         self._doubtful: list[_Doubtful] = []
@@ -126,18 +127,21 @@ class Live:
         """Begin to look. Called once, when the folder exists; where it cannot, nothing is taken."""
         with suppress(OSError):
             self._wake = os.pipe2(os.O_CLOEXEC)
-            self._thread = Thread(target=self._run, name="live", daemon=True)
-            self._thread.start()
+            self._over.clear()
+            try:
+                Thread(target=self._run, name="live", daemon=True).start()
+            except RuntimeError:  # no threads
+                self._over.set()
 
     def stop(self) -> tuple[Taken, ...]:
         """Look no more; what was taken, oldest first. Called when every process of the step is dead; idempotent."""
-        if self._thread is not None:
+        if self._wake[0] >= 0:
             self._stopping = True
             os.write(self._wake[1], b"x")
-            self._thread.join()
-            self._thread = None
+            self._over.wait()
             for fd in self._wake:
                 os.close(fd)
+            self._wake = (-1, -1)
             for doubtful in self._doubtful:
                 with suppress(OSError, MlrunError):
                     self._settle(doubtful)
@@ -146,16 +150,27 @@ class Live:
         return tuple(self._taken)
 
     def _run(self) -> None:
-        # A folder that is gone or a full disk ends this: the collector will meet it again, and tell.
-        with suppress(OSError, MlrunError):
-            self._aside.mkdir(mode=0o700)
-            with Lookout(self._outputs, depth=self._limits.depth, entries=self._limits.entries) as lookout:
-                while lookout.wait(self._wake[0], _QUIET / 2 if self._waiting else None):
-                    for folder, prefix, name in lookout.candidates():
-                        if self._stopping:
-                            return
-                        self._consider(folder, name, prefix + name)
-                    lookout.again(self._waiting)
+        lookout = None
+        try:
+            # A folder that is gone or a full disk ends this: the collector will meet it again, and tell.
+            with suppress(OSError, MlrunError):
+                self._aside.mkdir(mode=0o700)
+                lookout = Lookout(self._outputs, depth=self._limits.depth, entries=self._limits.entries)
+                self._follow(lookout)
+        finally:
+            # Nobody waits for the rest: the kernel takes more time to let watches go than many a step to run.
+            self._over.set()
+            if lookout is not None:
+                lookout.close()
+
+    def _follow(self, lookout: Lookout) -> None:
+        """Consider what the lookout tells of, until `stop`. Raises OSError and MlrunError."""
+        while lookout.wait(self._wake[0], _QUIET / 2 if self._waiting else None):
+            for folder, prefix, name in lookout.candidates():
+                if self._stopping:
+                    return
+                self._consider(folder, name, prefix + name)
+            lookout.again(self._waiting)
 
     def _consider(self, folder: int, name: bytes, path: bytes) -> None:
         """Take a file if it is ready, let it wait if it may be soon."""
