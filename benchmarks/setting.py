@@ -33,6 +33,8 @@ def surroundings(folder: Path) -> dict[str, str]:
     own below `folder`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLRUN_", "GIT_", "VH_"))}
     kept.pop("VIRTUAL_ENV", None)
+    # An installed program has its bytecode.
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
     return kept | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "MLRUN_STORE": str(folder / "store"),

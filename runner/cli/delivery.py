@@ -14,13 +14,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from runner.crew import side_by_side
 from runner.digest import Digest, Hasher
 from runner.errors import ExitCode, MlrunError, is_full
 from runner.escape import printable
 from runner.store.durable import disk_error, temporary_name
 from runner.store.record import OutputFile
 from runner.store.shelf import damaged
-from runner.store.thread import side_by_side
 from runner.store.tree import path_bytes
 from runner.store.volume import Volume, check_written, start_writing
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from runner.crew import side_by_side
 from runner.data.cloud import (
     CLOUDS,
     Cloud,
@@ -27,7 +28,6 @@ from runner.errors import MlrunError
 from runner.job import InputFile
 from runner.plan.address import scheme
 from runner.plan.match import place_files
-from runner.store.thread import side_by_side
 
 _PIECE = 16 << 20
 MOST_FILES = 100_000

@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from threading import Event as ThreadEvent
 from typing import Any, TypeGuard, TypeVar
 
+from runner.crew import Crew
 from runner.engine import entry
 from runner.engine.account import Account
 from runner.engine.action import (
@@ -39,7 +40,6 @@ from runner.engine.action import (
 )
 from runner.engine.callback import NO_PAST, Callbacks, Deployed, GivenUp, Past, Recorder, Stand, Sweep, Ticket, Worker
 from runner.engine.course import Bug, CourseListener, Measured, Message, Taken
-from runner.engine.crew import Crew
 from runner.engine.machine import Machine
 from runner.engine.roster import Roster
 from runner.engine.slots import Capacity, Claim

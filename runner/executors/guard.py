@@ -12,8 +12,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from runner.crew import Deferred
 from runner.executors.limit import memory_sentence
 from runner.job import Outcome
 from runner.state import Reason
@@ -52,23 +54,23 @@ class Guard:
         self._folders = tuple(folders)
         self._kill = kill
         self._over = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._watching: Deferred | None = None
 
     def start(self, root: int) -> None:
         """Watch the descendants of process `root` until `close`."""
-        self._thread = threading.Thread(target=self._watch, args=(root,), name="guard", daemon=True)
-        self._thread.start()
+        self._watching = Deferred(partial(self._watch, root), "guard")
+        self._watching.begin(_SECONDS)
 
     def close(self) -> None:
         """The step is over; idempotent. Not from `kill`."""
         self._over.set()
-        if self._thread is not None:
-            self._thread.join()
+        if self._watching is not None:
+            self._watching.end()
 
     def _watch(self, root: int) -> None:
         _come_first()
-        pause = rest = _SECONDS
-        due = 0.0
+        rest = _SECONDS
+        pause = due = 0.0
         while not self._over.wait(pause):
             began = time.monotonic()
             # A step cannot have more processes than the machine has, and those are counted already.

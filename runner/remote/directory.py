@@ -15,10 +15,10 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO, NamedTuple
 
+from runner.crew import side_by_side
 from runner.errors import is_full
 from runner.remote.remote import Item, NotThere, Told, full, too_many, unreachable, vanished
 from runner.store.durable import NEW, sync_folder, temporary_name, write_all
-from runner.store.thread import side_by_side
 from runner.store.volume import Volume, check_written
 
 SCRATCH = "new"

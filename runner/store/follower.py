@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from threading import Condition, Thread
+from threading import Condition
 from typing import Generic, TypeVar
 
+from runner.crew import AIDES
 from runner.errors import MlrunError
 
 T = TypeVar("T")
@@ -12,8 +13,8 @@ T = TypeVar("T")
 Then = Callable[[bool], None]
 """Called once an item was taken, or could not be."""
 
-_IDLE = 1.0
-"""Seconds without anything to do after which the thread ends."""
+_PAUSE = 0.05
+"""Seconds between two batches, unless somebody waits: what comes often is taken together."""
 
 
 class Follower(Generic[T]):
@@ -28,17 +29,18 @@ class Follower(Generic[T]):
         self._waiting: list[tuple[T, Then]] = []
         self._busy = False
         self._serving = False
+        self._resting = 0
+        """How many wait until all was taken."""
 
     def tell(self, item: T, then: Then) -> None:
         """Have `item` taken soon; `then` is called from another thread."""
         with self._changed:
             self._waiting.append((item, then))
-            self._changed.notify_all()
             if self._serving:
                 return
             self._serving = True
         try:
-            Thread(target=self._serve, name="follower", daemon=True).start()
+            AIDES.do(self._serve)
         except RuntimeError:
             # The machine gives no more threads: this one does it.
             self._serve()
@@ -46,12 +48,15 @@ class Follower(Generic[T]):
     def rest(self) -> None:
         """Wait until all that was told so far has been taken."""
         with self._changed:
+            self._resting += 1
+            self._changed.notify_all()
             self._changed.wait_for(lambda: not self._waiting and not self._busy)
+            self._resting -= 1
 
     def _serve(self) -> None:
         while True:
             with self._changed:
-                if not self._waiting and not self._changed.wait_for(lambda: bool(self._waiting), timeout=_IDLE):
+                if not self._waiting:
                     self._serving = False
                     return
                 told, self._waiting = self._waiting, []
@@ -63,7 +68,12 @@ class Follower(Generic[T]):
                     taken = True
                 for _, then in told:
                     then(taken)
+            except BaseException:
+                self._serving = False
+                raise
             finally:
                 with self._changed:
                     self._busy = False
                     self._changed.notify_all()
+            with self._changed:
+                self._changed.wait_for(lambda: self._resting, timeout=_PAUSE)

@@ -84,6 +84,12 @@ class Index:
         """The next number of the project's runs or executions, of `many` the first; no two processes get the same."""
         return self._database.change(lambda tables: _next(tables, project, kind, many))
 
+    def give_back(self, project: str, kind: Kind, first: int, many: int) -> None:
+        """Let the numbers from `first` on, which were drawn last and are used by nobody, be drawn again; where others
+        have drawn since, they are missing for ever."""
+        statement = "UPDATE counters SET last = last - ? WHERE project = ? AND kind = ? AND last = ?"
+        self._database.change(lambda tables: tables.execute(statement, (many, project, kind, first + many - 1)))
+
     def newest_id(self) -> str:
         """The greatest id of a run or an execution; empty without any."""
         return self._select(

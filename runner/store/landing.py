@@ -15,12 +15,12 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
+from runner.crew import side_by_side
 from runner.digest import Digest, hash_bytes, large_hasher
 from runner.errors import ExitCode, MlrunError
 from runner.store.content import Contents
 from runner.store.durable import create, disk_error, disk_errors, make_folder, sync_folder, temporary_name, write_all
 from runner.store.shelf import Shelf
-from runner.store.thread import side_by_side
 from runner.store.volume import Volume, check_written, start_writing
 
 _PIECE = 1 << 20

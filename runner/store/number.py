@@ -1,42 +1,41 @@
-"""Numbers that are drawn one by one and taken from the disk together: who asks while others wait shares their draw."""
+"""Numbers that are taken from the disk in growing lots: one for who asks once, few draws for who asks often."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from threading import Lock
 
-
-@dataclass(slots=True)
-class _Asked:
-    number: int = 0
-    """0 until it is drawn."""
+_MOST = 64
+"""Numbers that are drawn together: what a crash may leave unused."""
 
 
 class Numbers:
-    """Gives numbers of a sequence, each once. `draw` takes so many and gives the first of them; none is wasted. Usable
-    from several threads."""
+    """Gives numbers of a sequence, each once and in order. Usable from several threads.
 
-    def __init__(self, draw: Callable[[int], int]) -> None:
+    `draw` takes so many and gives the first of them; `give_back` gets the first of those at the end that nobody wanted,
+    and how many they are.
+    """
+
+    def __init__(self, draw: Callable[[int], int], give_back: Callable[[int, int], None]) -> None:
         self._draw = draw
-        self._drawing = Lock()
-        self._asking = Lock()
-        self._waiting: list[_Asked] = []
+        self._give_back = give_back
+        self._lock = Lock()
+        self._left = range(0)
+        self._given = 0
 
     def next(self) -> int:
-        """A number. Raises what `draw` does; then those that waited for the same draw try it themselves."""
-        mine = _Asked()
-        with self._asking:
-            self._waiting.append(mine)
-        with self._drawing:
-            # Whoever was here before has drawn for all that waited by then.
-            if not mine.number:
-                with self._asking:
-                    asked, self._waiting = self._waiting, []
-                try:
-                    first = self._draw(len(asked))
-                except BaseException:
-                    with self._asking:
-                        self._waiting += (one for one in asked if one is not mine)
-                    raise
-                for number, one in enumerate(asked, first):
-                    one.number = number
-            return mine.number
+        """A number. Raises what `draw` does; who asks next then tries it again."""
+        with self._lock:
+            if not self._left:
+                # As many again as were asked for so far: at most half of them are too many.
+                many = min(max(self._given, 1), _MOST)
+                first = self._draw(many)
+                self._left = range(first, first + many)
+            number, self._left = self._left[0], self._left[1:]
+            self._given += 1
+            return number
+
+    def close(self) -> None:
+        """Give back what is left. Raises what `give_back` does."""
+        with self._lock:
+            left, self._left = self._left, range(0)
+            if left:
+                self._give_back(left[0], len(left))

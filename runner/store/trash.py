@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from runner.crew import side_by_side
 from runner.digest import Digest
 from runner.errors import MlrunError
 from runner.store.durable import NEW, make_folder, make_folders, replace_file, sync_folder
@@ -21,7 +22,6 @@ from runner.store.journal import last_turn, timestamp
 from runner.store.layout import Layout
 from runner.store.recipe import decode_recipe
 from runner.store.sealed import seal, unseal
-from runner.store.thread import side_by_side
 
 WEEK = 7 * 24 * 3600
 """Seconds that a batch waits before it may be destroyed."""

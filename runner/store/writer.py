@@ -63,7 +63,9 @@ class RunWriter:
         self._missed: list[set[str]] = []
         """Executions that the index could not follow, as another thread found."""
         self._followed = -math.inf
-        self._numbers = Numbers(partial(index.new_counter, project, "execution"))
+        self._numbers = Numbers(
+            partial(index.new_counter, project, "execution"), partial(index.give_back, project, "execution")
+        )
 
     @classmethod
     def take_over(cls, layout: Layout, index: Index, run_id: str, unlink: Unlink = os.unlink) -> "RunWriter":
@@ -219,6 +221,8 @@ class RunWriter:
     def close(self) -> None:
         """Let the journal go; idempotent. A run that has not ended counts as interrupted once this process is gone."""
         self._journal.close()
+        with suppress(MlrunError):
+            self._numbers.close()
         self._index.catch_up()
 
     def __enter__(self) -> "RunWriter":

@@ -16,10 +16,10 @@ from functools import partial
 from heapq import nsmallest
 from pathlib import Path
 
+from runner.crew import side_by_side
 from runner.errors import ExitCode, MlrunError, is_full
 from runner.store.durable import disk_error
 from runner.store.record import OutputFile
-from runner.store.thread import side_by_side
 from runner.worker.description import Descriptions, most_bytes
 from runner.worker.name import Names
 from runner.worker.sidecar import LINES, is_description, merged

@@ -7,13 +7,13 @@ block.
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from runner.crew import side_by_side
 from runner.digest import Digest
 from runner.errors import MlrunError
 from runner.job import LogChunk
 from runner.metrics import LastValues, MetricEvent, MetricReader
 from runner.store.durable import disk_errors
 from runner.store.record import LogRef
-from runner.store.thread import side_by_side
 from runner.worker.log import LogFiles, LogWriter, metrics_file
 from runner.worker.mask import Mask
 from runner.worker.report import JobListener

@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 
+from runner.crew import AIDES
 from runner.digest import Digest, canonical_json, hash_pieces
 from runner.errors import MlrunError
 from runner.job import JobInput
@@ -79,7 +80,7 @@ def nobody(file: OutputFile) -> None:
 
 
 class Live:
-    """Takes read-only files out of one outputs folder, on a thread of its own, from `start` to `stop`.
+    """Takes read-only files out of one outputs folder, on another thread, from `start` to `stop`.
 
     `aside` is a folder on the same file system that does not exist yet and that the step cannot reach. `tell` is called
     on that thread for each file when it is in the store; when it returns, the file's own copy is removed. A copy of one
@@ -129,7 +130,7 @@ class Live:
             self._wake = os.pipe2(os.O_CLOEXEC)
             self._over.clear()
             try:
-                Thread(target=self._run, name="live", daemon=True).start()
+                AIDES.do(self._run)
             except RuntimeError:  # no threads
                 self._over.set()
 

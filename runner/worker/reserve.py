@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from runner.crew import Deferred
 from runner.errors import ExitCode, MlrunError
 from runner.state import Reason
 from runner.worker.watchdog import Ask
@@ -78,20 +79,23 @@ class ReserveWatch:
         self._reserve = reserve
         self._ask = ask
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="reserve", daemon=True)
+        self._watching = Deferred(self._watch, "reserve")
         self.found: str | None = None
 
     def __enter__(self) -> Self:
         if self._reserve.asked != 0:
-            self._thread.start()
+            self.found, pause = self._reserve.look()
+            if self.found is not None:
+                self._ask(Reason.DISK)
+            else:
+                self._watching.begin(pause)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._watching.end()
 
     def _watch(self) -> None:
         while True:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from runner.crew import side_by_side
 from runner.errors import ExitCode, MlrunError
 from runner.job import NO_DEVICES, Devices, Executor, Handle, Identity, Job, Outcome, Staged, Workspace
 from runner.state import Reason
 from runner.store.durable import disk_errors
 from runner.store.record import UNWATCHED, OutputFile, Reading
-from runner.store.thread import side_by_side
 from runner.worker.collect import Collected, Taken, collect
 from runner.worker.conclusion import conclude, exit_code, has_failed_itself, start_reason
 from runner.worker.intake import Intake

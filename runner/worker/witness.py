@@ -20,10 +20,12 @@ import os
 import select
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 
+from runner.crew import AIDES
 from runner.job import Workspace
 from runner.store.record import Reading
 from runner.worker import inotify
@@ -72,7 +74,7 @@ class Witness:
         wake = -1
         try:
             wake, self._stop = os.pipe2(os.O_CLOEXEC)
-            Thread(target=self._listen, args=(wake,), name="witness", daemon=True).start()
+            AIDES.do(partial(self._listen, wake))
         except (OSError, RuntimeError):  # no descriptors, no threads
             self._let_go(wake)
             self._heard.set()

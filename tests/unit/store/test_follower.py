@@ -1,8 +1,11 @@
 """What follows what was told, in batches, on a thread of its own."""
 
+import threading
 from collections.abc import Sequence
 from functools import partial
 from threading import Event
+
+import pytest
 
 from runner.errors import ExitCode, MlrunError
 from runner.store.follower import Follower
@@ -66,3 +69,34 @@ def test_what_cannot_be_taken_is_told_so_and_the_next_is_tried() -> None:
     follower.rest()
 
     assert told == [False, True]
+
+
+def test_what_comes_often_is_taken_together() -> None:
+    batches: list[int] = []
+    follower: Follower[int] = Follower(lambda items: batches.append(len(items)))
+    for number in range(200):
+        follower.tell(number, lambda ok: None)
+        Event().wait(0.001)
+    follower.rest()
+    assert sum(batches) == 200
+    assert len(batches) < 100
+
+
+def test_a_bug_in_who_takes_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    bugs: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", bugs.append)
+    done: list[int] = []
+
+    def take(items: Sequence[int]) -> None:
+        if not bugs:
+            raise ValueError("a bug")
+        done.extend(items)
+
+    follower: Follower[int] = Follower(take)
+    follower.tell(1, lambda ok: None)
+    follower.rest()
+    while not bugs:
+        pass
+    follower.tell(2, lambda ok: None)
+    follower.rest()
+    assert done == [2]

@@ -1,9 +1,7 @@
-"""Numbers that several threads draw at once."""
+"""Numbers that are drawn in lots."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
-from threading import Event
 
 import pytest
 
@@ -11,75 +9,66 @@ from runner.store.number import Numbers
 
 
 class Disk:
-    """Counts draws, each of which takes as long as the test wants."""
+    """A sequence that several may draw from; counts the draws."""
 
     def __init__(self) -> None:
         self.draws: list[int] = []
-        self.free = Event()
         self.last = 0
         self.refusals: Iterator[bool] = iter(())
 
     def draw(self, many: int) -> int:
-        self.draws.append(many)
-        assert self.free.wait(30)
         if next(self.refusals, False):
             raise OSError("full")
+        self.draws.append(many)
         self.last += many
         return self.last - many + 1
 
+    def give_back(self, first: int, many: int) -> None:
+        if self.last == first + many - 1:
+            self.last -= many
+
+    def numbers(self) -> Numbers:
+        return Numbers(self.draw, self.give_back)
+
 
 def test_one_after_the_other_gets_the_next_number() -> None:
+    numbers = Disk().numbers()
+    assert [numbers.next() for _ in range(300)] == list(range(1, 301))
+
+
+def test_who_asks_once_draws_once_and_who_asks_often_draws_seldom() -> None:
     disk = Disk()
-    disk.free.set()
-    numbers = Numbers(disk.draw)
+    numbers = disk.numbers()
+    numbers.next()
+    assert disk.draws == [1]
+    for _ in range(9_999):
+        numbers.next()
+    assert len(disk.draws) < 200
 
-    assert [numbers.next() for _ in range(3)] == [1, 2, 3]
-    assert disk.draws == [1, 1, 1]
 
-
-def test_all_who_wait_for_a_draw_share_the_next_one_and_no_number_is_wasted() -> None:
+def test_what_was_not_wanted_is_given_back() -> None:
     disk = Disk()
-    numbers = Numbers(disk.draw)
-    with ThreadPoolExecutor(20) as threads:
-        first = threads.submit(numbers.next)
-        while not disk.draws:
-            pass
-        others = [threads.submit(numbers.next) for _ in range(19)]
-        while len(numbers._waiting) < 19:
-            pass
-        disk.free.set()
-        found = [one.result(30) for one in (first, *others)]
-
-    assert sorted(found) == list(range(1, 21))
-    assert disk.draws == [1, 19]
+    numbers = disk.numbers()
+    given = [numbers.next() for _ in range(5)]
+    assert disk.last > 5
+    numbers.close()
+    assert (given, disk.last) == ([1, 2, 3, 4, 5], 5)
+    numbers.close()
+    assert disk.numbers().next() == 6
 
 
-def test_who_shares_a_draw_that_fails_tries_again() -> None:
+def test_two_who_draw_from_one_sequence_never_get_the_same() -> None:
     disk = Disk()
-    disk.refusals = iter((False, True))
-    numbers = Numbers(disk.draw)
-    with ThreadPoolExecutor(5) as threads:
-        first = threads.submit(numbers.next)
-        while not disk.draws:
-            pass
-        others = [threads.submit(numbers.next) for _ in range(4)]
-        while len(numbers._waiting) < 4:
-            pass
-        disk.free.set()
-        ends = [one.exception(30) for one in others]
-
-    assert first.result(30) == 1
-    assert sum(end is not None for end in ends) == 1
-    assert sorted(one.result() for one, end in zip(others, ends, strict=True) if end is None) == [2, 3, 4]
+    one, other = disk.numbers(), disk.numbers()
+    found = [numbers.next() for _ in range(50) for numbers in (one, other)]
+    one.close()
+    other.close()
+    assert len(set(found)) == 100
+    assert disk.numbers().next() not in found
 
 
 def test_many_threads_get_each_number_once() -> None:
-    tick = count(1)
-
-    def draw(many: int) -> int:
-        return min(next(tick) for _ in range(many))
-
-    numbers = Numbers(draw)
+    numbers = Disk().numbers()
     with ThreadPoolExecutor(16) as threads:
         found = list(threads.map(lambda _: numbers.next(), range(2000)))
     assert sorted(found) == list(range(1, 2001))
@@ -87,9 +76,8 @@ def test_many_threads_get_each_number_once() -> None:
 
 def test_what_a_draw_raises_reaches_who_asked() -> None:
     disk = Disk()
-    disk.free.set()
     disk.refusals = iter((True,))
-    numbers = Numbers(disk.draw)
+    numbers = disk.numbers()
     with pytest.raises(OSError, match="full"):
         numbers.next()
     assert numbers.next() == 1
