@@ -31,13 +31,15 @@ _TOLD_APART = frozenset({State.REUSED, State.AWAITING_APPROVAL})
 @dataclass(slots=True)
 class Account:
     """That of one turn: `entries` for the journal and `events` for the listeners, in order. `attended` tells whether
-    people are asked for approvals, `began` when the run did, in seconds of the monotonic clock."""
+    people are asked for approvals, `began` when the run did, in seconds of the monotonic clock, `exit` what its command
+    ends with if this turn ends it."""
 
     roster: Roster
     identities: Mapping[str, Identity]
     executor: str
     attended: bool
     began: float
+    exit: int
     entries: list[Mapping[str, Any]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
@@ -67,7 +69,7 @@ class Account:
             case Park():
                 self.entries.append(entry.run_parked())
             case EndRun():
-                self.entries.append(entry.run_finished(action, time.monotonic() - self.began))
+                self.entries.append(entry.run_finished(action, time.monotonic() - self.began, self.exit))
                 self.events += [Noticed(action.detail)] if action.detail else []
             case _:
                 pass

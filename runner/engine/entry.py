@@ -113,9 +113,17 @@ def execution_finished(job: Job, end: Conclude, finished: Finished) -> dict[str,
     )
 
 
-def run_finished(end: EndRun, duration: float) -> dict[str, Any]:
-    """Every node of the run is final."""
-    return _compact({"type": "run-finished", "state": end.state, "reason": end.reason, "duration": round(duration, 6)})
+def run_finished(end: EndRun, duration: float, exit_code: int) -> dict[str, Any]:
+    """Every node of the run is final; the command that drove it ends with `exit_code`."""
+    return _compact(
+        {
+            "type": "run-finished",
+            "state": end.state,
+            "reason": end.reason,
+            "duration": round(duration, 6),
+            "exit_code": int(exit_code),
+        }
+    )
 
 
 def _compact(entry: dict[str, Any]) -> dict[str, Any]:

@@ -77,6 +77,11 @@ def _are_variables(value: object) -> bool:
     return misfit(value, Each(_TEXT), "") is None and all(map(_VARIABLE.fullmatch, cast(Mapping[str, str], value)))
 
 
+def _is_exit_code(value: object) -> bool:
+    """A number that a process can end with."""
+    return is_count(value) and cast(int, value) < 256
+
+
 _OUTPUT: Shape = {
     "name": is_path,
     "digest": _is_digest,
@@ -207,7 +212,7 @@ _ENTRIES: dict[str, Shape] = {
         "identity?": Each(is_json),
         "executor?": Maybe(str),
     },
-    "run-finished": _END,
+    "run-finished": _END | {"exit_code?": Maybe(_is_exit_code)},
 }
 
 

@@ -223,7 +223,8 @@ class Run:
     journal does not tell; `spec` names the object with the YAML file's bytes; `plan` is the compiled plan as JSON;
     `host` describes the machine; `codes` is the code of nodes that run another commit, by node; `reuse` is None where
     the journal does not tell. A run that nobody drives any more keeps its last recorded state here: whether it was
-    interrupted is decided by its `owner` (`runner.store.lease`).
+    interrupted is decided by its `owner` (`runner.store.lease`). `exit_code` is what the command that drove it to its
+    end ended with, None where the journal does not tell.
     """
 
     id: str
@@ -246,6 +247,7 @@ class Run:
     reason: Reason | None = None
     finished: str | None = None
     duration: float | None = None
+    exit_code: int | None = None
     reuse: ReuseOptions | None = None
     arguments: Mapping[str, Any] | None = None
     codes: Mapping[str, Code] = field(default_factory=dict)

@@ -103,6 +103,32 @@ SMALL = """\
 """
 
 
+UNLIKE = (
+    SMALL
+    + """\
+- step:
+    name: fail
+    image: mlrun-test/busybox:1
+    command: sleep 2; exit 4
+- step:
+    name: lack
+    image: mlrun-test/busybox:1
+    command: echo never
+    inputs:
+      - {name: data}
+- pipeline:
+    name: unlike
+    nodes:
+      - {name: first, type: execution, step: quick}
+      - {name: late, type: execution, step: fail, on-error: stop-next}
+      - {name: lacking, type: execution, step: lack, on-error: stop-next}
+    edges:
+      - [first.output.nothing.txt, lacking.input.data]
+"""
+)
+"""With a node that fails early because its input is not to be had, and one whose program fails later."""
+
+
 @pytest.fixture
 def project(make):
     return make(SMALL)
@@ -290,6 +316,21 @@ def test_a_run_in_the_background_outlives_its_terminal_and_can_be_stopped(projec
     project.succeeds("stop")
     assert project.show()["state"] == "stopped"
     assert project.mlrun("watch", "latest").code == 1
+
+
+def test_who_watches_ends_as_the_command_that_drove_the_run(make):
+    project = make(UNLIKE)
+    assert project.mlrun("pipeline", "unlike").code == 41
+    run = project.show()
+    assert [run["nodes"][name]["reason"] for name in ("late", "lacking")] == ["exit", "input"]
+    assert (run["exit_code"], project.mlrun("watch", "latest").code) == (41, 41)
+
+    assert project.mlrun("resume", "latest").code == 41
+    running = project.start("pipeline", "three", "--seconds", "30")
+    running.until("ready")
+    running.signal(signal.SIGTERM)
+    assert running.end().code == 143
+    assert project.mlrun("watch", "latest").code == 143
 
 
 def test_what_keeps_a_run_from_beginning_is_told_before_it_is_in_the_background(project):
