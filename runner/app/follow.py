@@ -132,7 +132,7 @@ class _Following:
             case "trials-added":
                 names = {trial["name"] for trial in entry["trials"]}
                 added = (trial for trial in trials(run, entry["node"]) if trial.name in names)
-                yield TrialsAdded(entry["node"], tuple(map(shown_trial, added)), None)
+                yield TrialsAdded(entry["node"], tuple(map(shown_trial, added)), entry.get("size"))
             case "approval-decided":
                 yield ApprovalDecided(entry["node"], entry["point"], entry["approved"], entry["by"])
             case "execution-created":

@@ -54,13 +54,8 @@ class Account:
                     self.entries.append(entry.execution_finished(course.job, action, course.finished))
                     self.events += [Noticed(warning, name) for warning in course.finished.warnings]
             case Add(name, trials):
-                courses = {trial: self.roster[trial] for trial in trials}
-                self.entries.append(
-                    entry.trials_added(name, {trial: course.chosen for trial, course in courses.items()})
-                )
                 sweep = self.roster[name].sweep
-                shown = tuple(show_node(course.node, course.chosen) for course in courses.values())
-                self.events.append(TrialsAdded(name, shown, sweep.sampler.size if sweep else None))
+                self._tell_trials(name, [self.roster[trial] for trial in trials], sweep.sampler.size if sweep else None)
             case AskApproval(name, point) if self.attended:
                 self.events.append(ApprovalAsked(name, point))
             case Decide(name, point, approved, by):
@@ -105,7 +100,7 @@ class Account:
 
     def _tell_trials(self, task: str, courses: Sequence[Course], size: int | None) -> None:
         """The task node has these trials from now on, of `size` in all."""
-        self.entries.append(entry.trials_added(task, {course.node.name: course.chosen for course in courses}))
+        self.entries.append(entry.trials_added(task, {course.node.name: course.chosen for course in courses}, size))
         shown = tuple(show_node(course.node, course.chosen) for course in courses)
         self.events.append(TrialsAdded(task, shown, size))
 

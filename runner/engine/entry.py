@@ -29,10 +29,10 @@ def node_moved(move: Move, reused: Reused | None = None) -> dict[str, Any]:
     )
 
 
-def trials_added(node: str, trials: Mapping[str, Mapping[str, Value]]) -> dict[str, Any]:
-    """A task node has further trials, by name with the values that were chosen for each."""
+def trials_added(node: str, trials: Mapping[str, Mapping[str, Value]], size: int | None) -> dict[str, Any]:
+    """A task node has further trials, by name with the values that were chosen for each, of `size` in all."""
     told = [{"name": name, "parameters": dict(parameters)} for name, parameters in trials.items()]
-    return {"type": "trials-added", "node": node, "trials": told}
+    return _compact({"type": "trials-added", "node": node, "trials": told, "size": size})
 
 
 def approval_decided(decision: Decide) -> dict[str, Any]:

@@ -364,7 +364,7 @@ class Loop:
                 self._arrived.put(NodeReused(name, found.detail))
             case Sweep():
                 course.sweep = found
-                self._arrived.put(TaskBound(name))
+                self._arrived.put(TaskBound(name, found.sampler.size))
             case Deployed():
                 course.deployed = found
                 self._arrived.put(NodeGathered(name, found.detail))

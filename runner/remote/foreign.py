@@ -191,7 +191,11 @@ _ENTRIES: dict[str, Shape] = {
         "reused?": _REUSED,
         "point?": Maybe(str),
     },
-    "trials-added": {"node": str, "trials": [{"name": str, "parameters": Each(_is_argument)}]},
+    "trials-added": {
+        "node": str,
+        "trials": [{"name": str, "parameters": Each(_is_argument)}],
+        "size?": Maybe(is_count),
+    },
     "approval-decided": {"node": str, "point": str, "approved": bool, "by": str},
     "deployment-gathered": {"node": str, "gathered": _GATHERED},
     "execution-created": {"id": _is_id, "node": str, "counter": is_count, "key?": Maybe(_is_digest), "job": _JOB},

@@ -163,6 +163,7 @@ class Story:
 
     def _trials_added(self, entry: Entry) -> None:
         parent = self._nodes[entry["node"]]
+        parent["size"] = entry.get("size", parent.get("size"))
         for trial in entry["trials"]:
             if trial["name"] in self._nodes:
                 raise ValueError(f"there is a node `{trial['name']}` already")

@@ -77,6 +77,17 @@ SMALL = """\
       - [first.output.*, second.input.above]
       - [second.output.*, third.input.above]
 - pipeline:
+    name: last
+    parameters:
+      - {name: seconds, targets: [third.parameter.seconds], default: 0.1}
+    nodes:
+      - {name: first, type: execution, step: quick}
+      - {name: second, type: execution, step: quick}
+      - {name: third, type: execution, step: slow}
+    edges:
+      - [first.output.*, second.input.above]
+      - [second.output.*, third.input.above]
+- pipeline:
     name: gate
     nodes:
       - {name: first, type: execution, step: quick}
@@ -196,6 +207,21 @@ def test_after_ctrl_c_the_rest_runs_with_the_code_and_values_of_then(project):
     again.end()
 
     assert attempts(project.show()) == {"first": ["succeeded"], "second": ["stopped", "stopped"], "third": []}
+
+
+def test_what_is_kept_is_told_apart_from_what_was_reused(made):
+    project = made(SMALL)
+    project.succeeds("exec", "quick")
+    for options, said in (((), "3 nodes, 1 kept, 1 reused"), (("--no-reuse",), "3 nodes, 2 kept")):
+        running = project.start("pipeline", *options, "last", "--seconds", "30")
+        running.until("ready")
+        running.signal(signal.SIGINT)
+        running.end()
+        again = project.start("resume", "latest")
+        again.until("ready")
+        again.signal(signal.SIGINT)
+        lines = again.end().err.splitlines()
+        assert [line for line in lines if line == said or line.startswith(f"{said}, about")], lines
 
 
 def test_a_run_that_has_succeeded_or_is_driven_does_not_go_on(project):
