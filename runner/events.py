@@ -44,7 +44,8 @@ class RunStarted:
 class Foreseen:
     """Before the first node runs: how many nodes there are and for how many of them an earlier execution stands;
     `seconds` is what the rest is likely to take, None where a step was never timed. The same of the trials of task
-    nodes, as far as is known how many there will be; `at_least` where more of them may be reused."""
+    nodes, as far as is known how many there will be; `at_least` where more of them may be reused. In a run that goes on
+    those are `kept` which ran in it before."""
 
     nodes: int
     reused: int
@@ -52,6 +53,8 @@ class Foreseen:
     trials: int = 0
     trials_reused: int = 0
     at_least: bool = False
+    kept: int = 0
+    trials_kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,9 @@ FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.STOPPED, State.INTERRUPT
 DONE = frozenset({State.SUCCEEDED, State.REUSED})
 """Those whose outputs nodes downstream may have."""
 
+UNBEGUN = frozenset({State.WAITING, State.READY, State.QUEUED, State.SKIPPED})
+"""Those of a node that is tried for the first time, or never was."""
+
 TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.WAITING: frozenset({State.AWAITING_APPROVAL, State.READY, State.FAILED, State.SKIPPED}),
     State.AWAITING_APPROVAL: frozenset(

@@ -51,7 +51,9 @@ def follow_run(folder: RunFolder, emit: Listener) -> Ended:
 
 
 def exit_of(run: Run) -> int:
-    """What the command ended with that drove the run, as far as the record tells."""
+    """What the command ended with that drove the run; where the record does not say it, what follows from it."""
+    if run.exit_code is not None:
+        return run.exit_code
     if run.state is State.SUCCEEDED:
         return ExitCode.OK
     if run.state is State.WAITING:
@@ -130,7 +132,7 @@ class _Following:
             case "trials-added":
                 names = {trial["name"] for trial in entry["trials"]}
                 added = (trial for trial in trials(run, entry["node"]) if trial.name in names)
-                yield TrialsAdded(entry["node"], tuple(map(shown_trial, added)), None)
+                yield TrialsAdded(entry["node"], tuple(map(shown_trial, added)), entry.get("size"))
             case "approval-decided":
                 yield ApprovalDecided(entry["node"], entry["point"], entry["approved"], entry["by"])
             case "execution-created":

@@ -18,7 +18,7 @@ from runner.app.input import make_fetcher
 from runner.app.request import Request
 from runner.app.reuse import Reuser, left_by
 from runner.app.sweep import make_sweep, trials_of
-from runner.engine.callback import Stand
+from runner.engine.callback import NO_PAST, Past, Stand
 from runner.errors import MlrunError
 from runner.job import Job
 from runner.plan.address import public, scheme
@@ -26,6 +26,7 @@ from runner.plan.bind import Left
 from runner.plan.model import Plan, PlannedNode, trial_name
 from runner.reuse.decide import Hit, Miss, Unreusable
 from runner.spec.model import TaskType
+from runner.state import DONE
 from runner.store.store import Store
 
 _HERE = frozenset({"", "file", "datum", "dataset", "model"})
@@ -80,7 +81,7 @@ class Sweeps:
     """A task node. It will have `size` trials, fewer if its stop-condition comes to hold (`may_stop`); the values of
     the first `looked_at` are known beforehand, and `stands` has those of them for which earlier executions stand, by
     name. Of the others nobody has looked, or else (`waits`) their values depend on how these come out. `never` says why
-    nothing may stand for any; `left` is what the node leaves if all stand."""
+    nothing may stand for any; `left` is what the node leaves if all stand. Of a run that goes on, `kept` are over."""
 
     size: int
     looked_at: int
@@ -89,11 +90,12 @@ class Sweeps:
     waits: bool = False
     may_stop: bool = False
     never: str | None = None
+    kept: int = 0
 
     @property
     def is_whole(self) -> bool:
-        """Whether an earlier execution stands for every trial that there will be."""
-        return len(self.stands) == self.size and not self.may_stop
+        """Whether an earlier execution stands for every trial that there will be, or it is over."""
+        return len(self.stands) + self.kept == self.size and not self.may_stop
 
     @property
     def is_cut(self) -> bool:
@@ -131,13 +133,14 @@ def forecast(
     only: Collection[str] | None = None,
     explain: bool = True,
     taken: Mapping[str, Stand] = MappingProxyType({}),
+    past: Past = NO_PAST,
 ) -> dict[str, Fate]:
     """The fate of every node, in the order of the plan, or of those in `only`, with which all above them are. `taken`
-    stand without being asked.
+    stand without being asked; what is over in the `past` of a run that goes on has no fate any more.
 
     Without `explain` nobody looks for the causes of what runs.
     """
-    told = _Forecast(drafter, reuser, asker, explain)
+    told = _Forecast(drafter, reuser, asker, explain, past)
     for node in plan.nodes.values():
         if only is None or node.name in only:
             told.add(node, taken.get(node.name))
@@ -161,25 +164,29 @@ _TOGETHER = "what the members of a distributed task do together, none of them di
 class _Forecast:
     """The fates so far."""
 
-    def __init__(self, drafter: Drafter, reuser: Reuser, asker: Asker, explain: bool) -> None:
+    def __init__(self, drafter: Drafter, reuser: Reuser, asker: Asker, explain: bool, past: Past) -> None:
         self.fates: dict[str, Fate] = {}
         self._drafter = drafter
         self._reuser = reuser
         self._asker = asker
         self._explain = explain
-        self._left: dict[str, Left] = {}
-        """What nodes left for which others stand, or whose trials all do."""
-        self._sure: set[str] = set()
-        """The nodes for which others stand whatever becomes of trials."""
+        self._past = past
+        self._over = past.over()
+        self._left = {name: past.left.get(name, Left()) for name in self._over}
+        """What nodes left that are over, or for which others stand, or whose trials all do."""
+        self._sure = set(self._over)
+        """The nodes that are over, or for which others stand whatever becomes of trials."""
         self._renaming: set[str] = set()
         """The nodes at or above which names will mean something else than they do now."""
-        self._supposed: dict[str, Left] = {}
+        self._supposed = dict(self._left)
         """What nodes leave if all above them comes out as it was."""
         self._trials = _MOST_TRIALS
         """How many trials may still be looked at."""
 
     def add(self, node: PlannedNode, taken: Stand | None) -> None:
-        """Find the fate of the next node."""
+        """Find the fate of the next node, if it is not over."""
+        if node.name in self._over:
+            return
         draft = _once(self._drafter)
         fate = Stands(taken) if taken else self._fate(node, draft)
         if isinstance(fate, Stands | Sweeps) and stands(fate):
@@ -222,19 +229,29 @@ class _Forecast:
         size = sweep.sampler.size or 0
         if never is None and task is not None and task.type is TaskType.DISTRIBUTED:
             never = _TOGETHER
-        wanted = min(size, self._trials) if never is None else 0
+        before = self._past.trials.get(node.name, {})
+        if before:
+            sweep.sampler.restore(list(before.values()))
+        wanted = min(size - len(before), self._trials) if never is None else 0
         asked = sweep.sampler.ask(wanted) if wanted else ()
         self._trials -= len(asked)
+        chosen = [told.parameters for told in before.values()] + list(asked)
+        kept = 0
         found: dict[str, Stand] = {}
         done: list[tuple[int, Left]] = []
-        for number, parameters in enumerate(asked, 1):
-            trial = sweep.trial(trial_name(node.name, number), parameters)
-            if (stand := self._reuser.stand(node.name, self._drafter(trial, upstream))) is not None:
-                found[trial.name] = stand
-                done.append((number, stand.left))
+        for number, parameters in enumerate(chosen, 1):
+            name = trial_name(node.name, number)
+            if name in self._over:
+                kept += 1
+                done += [(number, self._left[name])] if self._over[name].state in DONE else []
+            elif never is None:
+                draft = self._drafter(sweep.trial(name, parameters), upstream)
+                if (stand := self._reuser.stand(node.name, draft)) is not None:
+                    found[name] = stand
+                    done.append((number, stand.left))
         left = Left(sweep.template.parameters, sweep.template.environment, trials=tuple(done))
         may_stop = task is not None and task.stop_condition is not None
-        return Sweeps(size, len(asked), found, left, len(asked) < wanted, may_stop, never)
+        return Sweeps(size, len(chosen), found, left, len(asked) < wanted, may_stop, never, kept)
 
     def _stand(self, node: PlannedNode, fate: Stands | Sweeps) -> None:
         """Note what a node leaves for which others stand, and whether names move with it."""
@@ -349,7 +366,7 @@ def jobs_of(node: PlannedNode, fate: Fate) -> int | None:
     """How many jobs a node has that may run: of a task its trials, as far as none stands; None where an edge is to
     bring the values that they go through."""
     if isinstance(fate, Sweeps):
-        return fate.size - len(fate.stands)
+        return fate.size - len(fate.stands) - fate.kept
     return trials_of(node) if node.kind == "task" else 1
 
 
@@ -384,7 +401,7 @@ def _total_seconds(plan: Plan, fates: Mapping[str, Fate], costs: Mapping[str, Co
         seconds = costs[node.step.name].seconds if jobs else 0.0
         work += seconds * jobs
         took = seconds * ceil(jobs / _lanes(node, slots))
-        ends[name] = took + max((ends[above] for above in node.upstream), default=0.0)
+        ends[name] = took + max((ends.get(above, 0.0) for above in node.upstream), default=0.0)
     return max([work / slots, *ends.values()])
 
 

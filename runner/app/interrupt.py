@@ -7,17 +7,17 @@ from types import FrameType
 
 
 @contextmanager
-def catching_signals(react: Callable[[int], None]) -> Iterator[list[int]]:
-    """While this lasts INT, TERM and HUP do not end this process: `react` is called with how many came so far. HUP that
-    is ignored, as by `nohup` and in the background, stays so.
+def catching_signals(react: Callable[[list[int]], None]) -> Iterator[list[int]]:
+    """While this lasts INT, TERM and HUP do not end this process: `react` is called with the numbers of those
+    that came so far. HUP that is ignored, as by `nohup` and in the background, stays so.
 
-    Yields the numbers of those caught. `react` runs between any two instructions of the main thread: it takes no lock.
+    Yields the same numbers. `react` runs between any two instructions of the main thread: it takes no lock.
     """
     caught: list[int] = []
 
     def catch(number: int, frame: FrameType | None) -> None:
         caught.append(number)
-        react(len(caught))
+        react(caught)
 
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:

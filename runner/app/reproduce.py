@@ -172,7 +172,10 @@ class _Crew:
         """Repeat all that is ready; the nodes in their order, and the signal that ended it before its time."""
         arrived: SimpleQueue[int] = SimpleQueue()
         # A signal only leaves a note: its handler may run while a lock is held.
-        with catching_signals(arrived.put) as caught, ThreadPoolExecutor(self._wanted.jobs) as pool:
+        with (
+            catching_signals(lambda so_far: arrived.put(len(so_far))) as caught,
+            ThreadPoolExecutor(self._wanted.jobs) as pool,
+        ):
             futures = [pool.submit(self._node, node, ready) for node, ready in prepared]
             try:
                 for future in futures:

@@ -10,7 +10,7 @@ from runner.store.record import NodeRecord, Run, trials
 def so_far(run: Run) -> Iterator[Event]:
     """What a listener missed of a run: its trials, and where each of its nodes is."""
     for name in dict.fromkeys(node.trial_of for node in run.nodes.values() if node.trial_of is not None):
-        yield TrialsAdded(name, tuple(map(shown_trial, trials(run, name))), None)
+        yield TrialsAdded(name, tuple(map(shown_trial, trials(run, name))), run.nodes[name].size)
     for node in run.nodes.values():
         if node.state is not State.WAITING:
             yield changed(run, node)

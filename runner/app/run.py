@@ -14,7 +14,7 @@ from runner.app import publication
 from runner.app.binding import Chance, by_kind, make_binder, make_drafter, make_identifier
 from runner.app.claim import make_capacity, make_claims, unbounded
 from runner.app.device import Equipped, make_allotter
-from runner.app.forecast import costs_of, estimate, forecast, known, make_asker
+from runner.app.forecast import Estimate, Fate, Sweeps, costs_of, estimate, forecast, known, make_asker
 from runner.app.gang import Gangs
 from runner.app.ground import Ground, lay_ground, make_reserve
 from runner.app.input import left_files
@@ -26,10 +26,9 @@ from runner.app.request import Request
 from runner.app.reuse import Reuser
 from runner.app.taken import Taken, find_taken, stands_of
 from runner.engine.account import show_node
-from runner.engine.action import EndRun, Park
+from runner.engine.action import Park
 from runner.engine.callback import NO_PAST, Callbacks, Past, Recorder, Stand
 from runner.engine.loop import Loop, Terms
-from runner.errors import ExitCode
 from runner.events import Foreseen, Listener, Noticed, RunEnded, RunParked, RunStarted
 from runner.job import Devices, Executor, Job
 from runner.plan.argument import arguments_to_json
@@ -100,14 +99,14 @@ def drive(
             adopt=pooling.joined(allotter.joined(work, running)),
             leave=leave,
             publish=publish,
-            known=_look_ahead(request, ground, reuser, emit, taken),
+            known=_look_ahead(request, ground, reuser, emit, taken, past),
             republish=partial(reuser.publish_again, context.user),
         )
         loop = make_loop(request, ground, writer, calls, emit, past)
         if request.attend is not None:
             request.attend(loop.decide)
         with (
-            stopped_by_signals(loop) as caught,
+            stopped_by_signals(loop),
             closing(chance.flights),
             closing(gangs),
             closing(pooling),
@@ -121,24 +120,41 @@ def drive(
             emit(RunParked(run.id, run.counter, tuple(waiting)))
         else:
             emit(RunEnded(run.id, run.counter, end.state, end.reason, run.duration or 0.0))
-        return Ended(run, exit_code(end, caught, loop))
+        return Ended(run, loop.exit)
 
 
 def _look_ahead(
-    request: Request, ground: Ground, reuser: Reuser, emit: Listener, taken: Mapping[str, Taken]
+    request: Request, ground: Ground, reuser: Reuser, emit: Listener, taken: Mapping[str, Taken], past: Past
 ) -> Mapping[str, Stand]:
-    """The nodes for which another is sure to stand; of a pipeline the user is told how many, and how long the rest is
-    likely to take. Raises MlrunError."""
+    """The nodes for which another is sure to stand; of a pipeline the user is told how many, how many are kept, and how
+    long the rest is likely to take. Raises MlrunError."""
     # What there is to say of a node is said when it is bound.
     draft = make_drafter(request, ground, lambda event: None)
     plan, slots = request.plan, slots_of(request)
     reuser.take(execution for one in taken.values() for execution in one.executions)
-    fates = forecast(plan, draft, reuser, make_asker(request, ground), explain=False, taken=stands_of(taken))
+    asker = make_asker(request, ground)
+    fates = forecast(plan, draft, reuser, asker, explain=False, taken=stands_of(taken), past=past)
     if plan.kind == "pipeline":
-        told = estimate(ground.store, request.place.ref.id, plan, fates, slots)
-        trials = told.trials
-        emit(Foreseen(told.nodes, told.reused, told.seconds, trials.size, trials.reused, trials.at_least))
+        emit(_foreseen(estimate(ground.store, request.place.ref.id, plan, fates, slots), fates, past))
     return known(fates)
+
+
+def _foreseen(told: Estimate, fates: Mapping[str, Fate], past: Past) -> Foreseen:
+    """What is ahead of a run, beside what it has behind it: that counts as reused if it was, else as kept."""
+    over = past.over().values()
+    nodes = [one.becomes or one.state for one in over if one.trial_of is None]
+    trials = [one.state for one in over if isinstance(fates.get(one.trial_of or ""), Sweeps)]
+    reused, trials_reused = nodes.count(State.REUSED), trials.count(State.REUSED)
+    return Foreseen(
+        told.nodes + len(nodes),
+        told.reused + reused,
+        told.seconds,
+        told.trials.size,
+        told.trials.reused + trials_reused,
+        told.trials.at_least,
+        kept=len(nodes) - reused,
+        trials_kept=len(trials) - trials_reused,
+    )
 
 
 def _seconds(request: Request, ground: Ground) -> Mapping[str, float]:
@@ -152,18 +168,6 @@ def _seconds(request: Request, ground: Ground) -> Mapping[str, float]:
 def slots_of(request: Request) -> int:
     """How many nodes run at the same time."""
     return request.settings.jobs or os.cpu_count() or 1
-
-
-def exit_code(end: EndRun | Park, caught: list[int], loop: Loop) -> int:
-    """0 for success, 128 + n for a run that signal n stopped, that of a parked run, else what its first failure asks
-    for."""
-    if isinstance(end, Park):
-        return ExitCode.APPROVAL
-    if end.state is State.SUCCEEDED:
-        return ExitCode.OK
-    if end.state is State.STOPPED:
-        return 128 + caught[0] if caught else ExitCode.STEP_FAILED
-    return loop.exit
 
 
 def make_reuser(request: Request, ground: Ground) -> Reuser:
@@ -292,7 +296,7 @@ def leave(job: Job, finished: Finished) -> Left:
 
 
 @contextmanager
-def stopped_by_signals(loop: Loop) -> Iterator[list[int]]:
-    """While the loop runs, the first Ctrl-C, TERM or HUP stops it with grace, the second kills. Yields those caught."""
-    with catching_signals(lambda count: loop.stop(kill=count > 1)) as caught:
-        yield caught
+def stopped_by_signals(loop: Loop) -> Iterator[None]:
+    """While the loop runs, the first Ctrl-C, TERM or HUP stops it with grace, the second kills."""
+    with catching_signals(lambda so_far: loop.stop(kill=len(so_far) > 1, signal=so_far[0])):
+        yield

@@ -185,7 +185,7 @@ def until_signal() -> Iterator[tuple[int, list[int]]]:
     """
     ender = Ender()
     try:
-        with catching_signals(lambda count: ender.stop(0)) as caught:
+        with catching_signals(lambda so_far: ender.stop(0)) as caught:
             yield ender.until, caught
     finally:
         ender.close()

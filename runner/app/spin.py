@@ -12,7 +12,6 @@ from runner.app.ground import lay_ground
 from runner.app.overlay import Overlay, Take
 from runner.app.request import Request
 from runner.app.run import (
-    exit_code,
     leave,
     make_context,
     make_loop,
@@ -77,9 +76,9 @@ def spin(request: Request, emit: Listener, take: Take) -> Spun:
         identify = make_identifier(ground, make_context(request, ground, id, 0))
         binder = make_binder(make_drafter(request, ground, emit), identify, None, emit)
         loop = make_loop(request, ground, Unrecorded(), Callbacks(binder, work, leave), emit)
-        with stopped_by_signals(loop) as caught, closing(allotter):
-            end = loop.run()
+        with stopped_by_signals(loop), closing(allotter):
+            loop.run()
         finished = ended[0] if ended else None
         if finished is not None and finished.outputs:
             take(overlay, finished.outputs)
-        return Spun(finished, exit_code(end, caught, loop))
+        return Spun(finished, loop.exit)

@@ -200,22 +200,28 @@ def stand_words(detail: str, age: float | None) -> str:
 
 
 def start_sentence(told: Foreseen) -> str:
-    """`12 nodes, 9 reused, 3 of 20 trials reused, about 4 min`: only what is known."""
+    """`12 nodes, 2 kept, 7 reused, 3 of 20 trials reused, about 4 min`: only what is known."""
     pieces = [counted(told.nodes, "node")]
-    if told.reused:
-        pieces.append("all reused" if told.reused == told.nodes else f"{told.reused} reused")
-    if told.reused < told.nodes:
-        pieces += [trials_words(told.trials, told.trials_reused, at_least=told.at_least)] if told.trials else []
+    for number, word in ((told.kept, "kept"), (told.reused, "reused")):
+        pieces += [f"{'all' if number == told.nodes else number} {word}"] if number else []
+    if told.kept + told.reused < told.nodes:
+        pieces += [_trials_words(told)] if told.trials else []
         pieces += [about(told.seconds)] if told.seconds is not None else []
     return ", ".join(pieces)
 
 
-def trials_words(size: int, reused: int, *, at_least: bool) -> str:
-    """`20 trials`, `3 of 20 trials reused`, `all of 20 trials reused`."""
-    many = counted(size, "trial")
-    if not reused:
-        return many
-    return f"{'at least ' if at_least else ''}{'all' if reused == size else f'{reused:,}'} of {many} reused"
+def _trials_words(told: Foreseen) -> str:
+    """`20 trials`, `3 of 20 trials reused`, `all of 20 trials reused`, `2 of 20 trials kept, 3 reused`."""
+    many = counted(told.trials, "trial")
+    pieces: list[str] = []
+    for number, word, qualifier in (
+        (told.trials_kept, "kept", ""),
+        (told.trials_reused, "reused", "at least " if told.at_least else ""),
+    ):
+        share = "all" if number == told.trials else f"{number:,}"
+        of = "" if pieces else f" of {many}"
+        pieces += [f"{qualifier}{share}{of} {word}"] if number else []
+    return ", ".join(pieces) or many
 
 
 def about(seconds: float) -> str:

@@ -20,6 +20,8 @@ from runner.provenance.host import who
 from runner.state import Reason, State
 from runner.store.record import Run, to_json
 
+_CUT_SHORT = frozenset({State.STOPPED, State.FAILED, State.INTERRUPTED})
+
 
 def on_display(kind: str, drive: Callable[[Relay], Ended], *, json: bool) -> int:
     """Show a run of this kind while it is driven, and how it came out; the exit code."""
@@ -79,7 +81,7 @@ def _tell_end(ended: Ended, board: Board, *, json: bool) -> None:
         say(f"trials: `mlrun task show run:{run.counter}` lists them{best}")
     elif run.state is State.SUCCEEDED and (words := _outputs_of(run)):
         say(f"outputs: `mlrun outputs {words}` lists them, `-d DIR` copies them out")
-    if run.kind != "exec" and run.state in {State.STOPPED, State.FAILED} and run.reason is not Reason.ACTION:
+    if run.kind != "exec" and run.state in _CUT_SHORT and run.reason is not Reason.ACTION:
         name = f"run:{run.counter}"
         say(f"`mlrun resume {name}` goes on with it as it is, `mlrun rerun {name} --failed` with the code of now")
 

@@ -61,7 +61,7 @@ def _stop(found: Found, *, kill: bool) -> tuple[Run, bool]:
     run = found.run
     if run.state is State.WAITING or found.store.is_lost(run.id):
         ended = end_run(load_settings(), run.id)
-        say(run_sentence(ended))
+        _tell_end(ended)
         return ended, True
     if run.state in FINAL:
         say(f"{run_sentence(run)}; there is nothing to stop")
@@ -81,10 +81,20 @@ def _stop(found: Found, *, kill: bool) -> tuple[Run, bool]:
             return watch.run(), False
         time.sleep(_POLL)
     ended = watch.run()
-    say(run_sentence(ended))
     if ended.state is State.INTERRUPTED:
-        say("its runner had gone before it could answer")
+        # Its runner went before it could answer: what it left behind may run on.
+        return _stop(replace(found, run=ended), kill=kill)
+    _tell_end(ended)
     return ended, True
+
+
+def _tell_end(run: Run) -> None:
+    """Say how a run that was stopped has ended."""
+    if run.state is State.INTERRUPTED:
+        say(f"the runner of run {run.counter} is gone: the run is interrupted, and nothing of it runs any more")
+        say(f"hint: `mlrun resume run:{run.counter}` goes on with it")
+    else:
+        say(run_sentence(run))
 
 
 def _ask(found: Found, *, kill: bool) -> bool:

@@ -15,9 +15,9 @@ from runner.cli.timeline import Track, bar, critical_path, length, tracks
 from runner.escape import printable
 from runner.plan.model import recorded_goal
 from runner.quantity import duration_text
-from runner.spec.phrase import counted
+from runner.spec.phrase import counted_of
 from runner.state import DONE
-from runner.store.record import UNNUMBERED, Execution, NodeRecord, Run
+from runner.store.record import UNNUMBERED, Execution, NodeRecord, Run, begun
 
 _PIPED_COLUMNS = 140
 """The width of a table that nobody's terminal bounds."""
@@ -100,7 +100,7 @@ def _cells(run: Run, track: Track) -> tuple[str, str, str, str]:
     """Name, state, executions and duration of a node."""
     node = track.node
     if node.kind == "task":
-        numbers = counted(len(track.trials), "trial")
+        numbers = counted_of(begun(node, track.trials), node.size, "trial")
     elif node.reused is not None:
         numbers = f"#{node.reused.counter}" if node.reused.counter != UNNUMBERED else ""
     else:
@@ -125,7 +125,7 @@ def _last(run: Run, node: NodeRecord) -> Execution | None:
 
 def trials_sentence(run: Run, track: Track, reused: Metrics | None = None) -> str:
     """`38/50 done · 6 pruned · best accuracy 0.93 (trial 17: lr=0.1)` of a task node."""
-    group = Group(len(track.trials), recorded_goal(run.plan, track.node.name))
+    group = Group(track.node.size or len(track.trials), recorded_goal(run.plan, track.node.name))
     for trial in track.trials:
         group.put(trial.name, attention(trial.state, trial.reason), _state(trial))
         if trial.state in DONE:

@@ -20,9 +20,9 @@ from runner.escape import printable
 from runner.goal import Goal
 from runner.plan.model import recorded_goal
 from runner.quantity import duration_text, value_text
-from runner.spec.phrase import counted
+from runner.spec.phrase import counted, counted_of
 from runner.state import DONE
-from runner.store.record import Execution, NodeRecord, Run, trials
+from runner.store.record import Execution, NodeRecord, Run, begun, trials
 from runner.store.store import RUN_PREFIX, Store
 
 _OPTIONS = {
@@ -187,7 +187,8 @@ def _tell_all(run: Run, task: NodeRecord, found: Sequence[Trial], goal: Goal | N
     if found:
         print_table(columns, [_cells(one, keys[:_METRICS], names) for one in found])
     by = f", best by {printable(goal.words())}" if goal else ""
-    say(f"{counted(len(found), 'trial')} of `{printable(task.name)}` in run {run.counter} ({run.state}){by}")
+    many = counted_of(begun(task, [one.node for one in found]), task.size, "trial")
+    say(f"{many} of `{printable(task.name)}` in run {run.counter} ({run.state}){by}")
 
 
 def _cells(trial: Trial, keys: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -31,13 +31,15 @@ _TOLD_APART = frozenset({State.REUSED, State.AWAITING_APPROVAL})
 @dataclass(slots=True)
 class Account:
     """That of one turn: `entries` for the journal and `events` for the listeners, in order. `attended` tells whether
-    people are asked for approvals, `began` when the run did, in seconds of the monotonic clock."""
+    people are asked for approvals, `began` when the run did, in seconds of the monotonic clock, `exit` what its command
+    ends with if this turn ends it."""
 
     roster: Roster
     identities: Mapping[str, Identity]
     executor: str
     attended: bool
     began: float
+    exit: int
     entries: list[Mapping[str, Any]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
@@ -52,13 +54,8 @@ class Account:
                     self.entries.append(entry.execution_finished(course.job, action, course.finished))
                     self.events += [Noticed(warning, name) for warning in course.finished.warnings]
             case Add(name, trials):
-                courses = {trial: self.roster[trial] for trial in trials}
-                self.entries.append(
-                    entry.trials_added(name, {trial: course.chosen for trial, course in courses.items()})
-                )
                 sweep = self.roster[name].sweep
-                shown = tuple(show_node(course.node, course.chosen) for course in courses.values())
-                self.events.append(TrialsAdded(name, shown, sweep.sampler.size if sweep else None))
+                self._tell_trials(name, [self.roster[trial] for trial in trials], sweep.sampler.size if sweep else None)
             case AskApproval(name, point) if self.attended:
                 self.events.append(ApprovalAsked(name, point))
             case Decide(name, point, approved, by):
@@ -67,7 +64,7 @@ class Account:
             case Park():
                 self.entries.append(entry.run_parked())
             case EndRun():
-                self.entries.append(entry.run_finished(action, time.monotonic() - self.began))
+                self.entries.append(entry.run_finished(action, time.monotonic() - self.began, self.exit))
                 self.events += [Noticed(action.detail)] if action.detail else []
             case _:
                 pass
@@ -103,7 +100,7 @@ class Account:
 
     def _tell_trials(self, task: str, courses: Sequence[Course], size: int | None) -> None:
         """The task node has these trials from now on, of `size` in all."""
-        self.entries.append(entry.trials_added(task, {course.node.name: course.chosen for course in courses}))
+        self.entries.append(entry.trials_added(task, {course.node.name: course.chosen for course in courses}, size))
         shown = tuple(show_node(course.node, course.chosen) for course in courses)
         self.events.append(TrialsAdded(task, shown, size))
 

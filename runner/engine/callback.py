@@ -11,6 +11,7 @@ from runner.engine.sampler import Sampler, Told
 from runner.job import Job, Value
 from runner.plan.bind import Left
 from runner.plan.model import PlannedNode
+from runner.state import FINAL
 from runner.store.record import Gathered, Reused
 from runner.worker.report import Finished, JobListener
 from runner.worker.stopper import Stopper
@@ -159,6 +160,10 @@ class Past:
     left: Mapping[str, Left] = field(default_factory=dict)
     adopted: Mapping[str, Bound] = field(default_factory=dict)
     trials: Mapping[str, Mapping[str, Told]] = field(default_factory=dict)
+
+    def over(self) -> dict[str, Restored]:
+        """The nodes, trials among them, that will not run again: they are final, or become so once somebody decides."""
+        return {name: node for name, node in self.nodes.items() if node.state in FINAL or node.becomes is not None}
 
 
 NO_PAST = Past()

@@ -29,10 +29,10 @@ def node_moved(move: Move, reused: Reused | None = None) -> dict[str, Any]:
     )
 
 
-def trials_added(node: str, trials: Mapping[str, Mapping[str, Value]]) -> dict[str, Any]:
-    """A task node has further trials, by name with the values that were chosen for each."""
+def trials_added(node: str, trials: Mapping[str, Mapping[str, Value]], size: int | None) -> dict[str, Any]:
+    """A task node has further trials, by name with the values that were chosen for each, of `size` in all."""
     told = [{"name": name, "parameters": dict(parameters)} for name, parameters in trials.items()]
-    return {"type": "trials-added", "node": node, "trials": told}
+    return _compact({"type": "trials-added", "node": node, "trials": told, "size": size})
 
 
 def approval_decided(decision: Decide) -> dict[str, Any]:
@@ -113,9 +113,17 @@ def execution_finished(job: Job, end: Conclude, finished: Finished) -> dict[str,
     )
 
 
-def run_finished(end: EndRun, duration: float) -> dict[str, Any]:
-    """Every node of the run is final."""
-    return _compact({"type": "run-finished", "state": end.state, "reason": end.reason, "duration": round(duration, 6)})
+def run_finished(end: EndRun, duration: float, exit_code: int) -> dict[str, Any]:
+    """Every node of the run is final; the command that drove it ends with `exit_code`."""
+    return _compact(
+        {
+            "type": "run-finished",
+            "state": end.state,
+            "reason": end.reason,
+            "duration": round(duration, 6),
+            "exit_code": int(exit_code),
+        }
+    )
 
 
 def _compact(entry: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from runner.plan.model import PlannedNode
 from runner.spec.model import OnChildError, TaskType
+from runner.spec.phrase import counted, counted_of
 from runner.state import DONE, FINAL, Reason, State
 
 _WINDOW = 2
@@ -23,6 +24,8 @@ class Group:
     trials: dict[str, State] = field(default_factory=dict)
     bound: bool = False
     """Whether the task node can be asked for trials."""
+    size: int | None = None
+    """How many there will be in all, None while nobody knows."""
     exhausted: bool = False
     closed: bool = False
     """No further trial is begun."""
@@ -84,15 +87,15 @@ class Group:
         return self.failed > 0 and self.on_child_error is OnChildError.STOP_ALL_AND_ERROR
 
     def sentence(self) -> str:
-        """What became of the trials, in words."""
+        """What became of the trials, in words: of how many, where that is known, else how many never began."""
         count = len(self.trials)
         stopped = sum(state is State.STOPPED for state in self.trials.values()) - self.pruned
         done = sum(state in DONE for state in self.trials.values())
         skipped = sum(state is State.SKIPPED for state in self.trials.values())
-        parts = [f"{count} trial{'' if count == 1 else 's'}"]
+        parts = [counted(count, "trial") if self.size is None else counted_of(count - skipped, self.size, "trial")]
         told = {"failed": self.failed, "reused": self.reused, "pruned": self.pruned, "stopped": stopped}
         parts += [f"{number} {word}" for word, number in told.items() if number]
-        if skipped:
+        if skipped and self.size is None:
             parts.append(f"{skipped} not begun")
         if done < count and not any((self.failed, self.pruned, stopped, skipped)):
             parts.append(f"{done} done")

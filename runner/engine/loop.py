@@ -126,12 +126,17 @@ class Loop:
         self._jobs: list[ThreadEvent] = []
         """Those that may not be over yet; each is told when it is."""
         self._exits: dict[str, ExitCode] = {}
+        """What the command is to end with if such a node fails the run."""
+        self._signal: int | None = None
+        """The first that asked for an end."""
+        self._exit: int = ExitCode.OK
         self._began = time.monotonic()
         # Before anything that others ask for: what is decided before the run goes on is about what it finds then.
         self._arrived.put(Begun())
 
-    def stop(self, *, kill: bool = False) -> None:
-        """Ask the run to end; safe in a signal handler. Without `kill` the programs get their grace."""
+    def stop(self, *, kill: bool = False, signal: int | None = None) -> None:
+        """Ask the run to end; safe in a handler of `signal`. Without `kill` the programs get their grace."""
+        self._signal = self._signal or signal
         self._arrived.put(StopAsked(kill))
 
     def decide(self, node: str, approved: bool, by: str) -> None:
@@ -139,11 +144,9 @@ class Loop:
         self._arrived.put(Approved(node, by) if approved else Rejected(node, by))
 
     @property
-    def exit(self) -> ExitCode:
-        """What the command should end with if the run failed: the code of the first node that did, and was not to be
-        passed over."""
-        codes = (code for name, code in self._exits.items() if self._machine.fails(name))
-        return next(codes, ExitCode.STEP_FAILED)
+    def exit(self) -> int:
+        """What the command ends with, once the run has ended or is parked. It is recorded with the end."""
+        return self._exit
 
     def run(self) -> EndRun | Park:
         """Drive the plan until it ends or is parked. Raises MlrunError when the store cannot be written; nothing is
@@ -204,8 +207,16 @@ class Loop:
     def _turn(self, batch: Sequence[Message]) -> EndRun | Park | None:
         taken = [one for one in batch if isinstance(one, Taken)]
         actions = self._decide(batch)
+        end = next((action for action in actions if isinstance(action, EndRun | Park)), None)
+        if end is not None:
+            self._exit = self._exit_code(end)
         account = Account(
-            self._roster, self._identities, self._executor, attended=self._terms.approver is None, began=self._began
+            self._roster,
+            self._identities,
+            self._executor,
+            attended=self._terms.approver is None,
+            began=self._began,
+            exit=self._exit,
         )
         account.entries += (entry.output_taken(_known(self._roster[one.node].job), one.file) for one in taken)
         for action in actions:
@@ -226,7 +237,19 @@ class Loop:
             self._emit(event)
         for action in actions:
             self._carry_out(action)
-        return next((action for action in actions if isinstance(action, EndRun | Park)), None)
+        return end
+
+    def _exit_code(self, end: EndRun | Park) -> int:
+        """0 for success, that of a parked run, 128 + n for a run that signal n stopped, else the code of the first node
+        that failed and was not to be passed over."""
+        if isinstance(end, Park):
+            return ExitCode.APPROVAL
+        if end.state is State.SUCCEEDED:
+            return ExitCode.OK
+        if end.state is State.STOPPED:
+            return 128 + self._signal if self._signal else ExitCode.STEP_FAILED
+        codes = (code for name, code in self._exits.items() if self._machine.fails(name))
+        return next(codes, ExitCode.STEP_FAILED)
 
     def _decide(self, batch: Sequence[Message]) -> list[Action]:
         """What the machine says, and what follows from it at once: a chain of nodes for which others are known to stand
@@ -341,7 +364,7 @@ class Loop:
                 self._arrived.put(NodeReused(name, found.detail))
             case Sweep():
                 course.sweep = found
-                self._arrived.put(TaskBound(name))
+                self._arrived.put(TaskBound(name, found.sampler.size))
             case Deployed():
                 course.deployed = found
                 self._arrived.put(NodeGathered(name, found.detail))

@@ -134,8 +134,8 @@ class Machine:
                 self._decided(name, isinstance(stimulus, Approved), by)
             case NodeBound(name, time_limit):
                 self._bound(name, time_limit)
-            case TaskBound(name):
-                self._task_bound(name)
+            case TaskBound(name, size):
+                self._task_bound(name, size)
             case Proposed():
                 self._proposed(stimulus)
             case NodeReused(name, detail):
@@ -408,12 +408,12 @@ class Machine:
 
     # Task nodes ----------------------------------------------------------------------------------------------------
 
-    def _task_bound(self, name: str) -> None:
+    def _task_bound(self, name: str, size: int | None) -> None:
         node = self._nodes[name]
         if node.state is not State.READY or node.group is None:
             return
         self._move(name, State.RUNNING)
-        node.group.bound = True
+        node.group.bound, node.group.size = True, size
         for trial, state in list(node.group.trials.items()):
             if state not in FINAL and self.state(trial) is State.WAITING:
                 self._ready(trial)

@@ -25,9 +25,11 @@ class NodeBound:
 
 @dataclass(frozen=True, slots=True)
 class TaskBound:
-    """The values among which the task node chooses are known; it can be asked for trials."""
+    """The values among which the task node chooses are known; it can be asked for trials, `size` in all, None while
+    nobody knows."""
 
     node: str
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,11 @@ def _are_variables(value: object) -> bool:
     return misfit(value, Each(_TEXT), "") is None and all(map(_VARIABLE.fullmatch, cast(Mapping[str, str], value)))
 
 
+def _is_exit_code(value: object) -> bool:
+    """A number that a process can end with."""
+    return is_count(value) and cast(int, value) < 256
+
+
 _OUTPUT: Shape = {
     "name": is_path,
     "digest": _is_digest,
@@ -186,7 +191,11 @@ _ENTRIES: dict[str, Shape] = {
         "reused?": _REUSED,
         "point?": Maybe(str),
     },
-    "trials-added": {"node": str, "trials": [{"name": str, "parameters": Each(_is_argument)}]},
+    "trials-added": {
+        "node": str,
+        "trials": [{"name": str, "parameters": Each(_is_argument)}],
+        "size?": Maybe(is_count),
+    },
     "approval-decided": {"node": str, "point": str, "approved": bool, "by": str},
     "deployment-gathered": {"node": str, "gathered": _GATHERED},
     "execution-created": {"id": _is_id, "node": str, "counter": is_count, "key?": Maybe(_is_digest), "job": _JOB},
@@ -207,7 +216,7 @@ _ENTRIES: dict[str, Shape] = {
         "identity?": Each(is_json),
         "executor?": Maybe(str),
     },
-    "run-finished": _END,
+    "run-finished": _END | {"exit_code?": Maybe(_is_exit_code)},
 }
 
 

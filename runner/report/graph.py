@@ -9,10 +9,10 @@ from runner.drawing.svg import render, style_of
 from runner.report.element import Markup, drawn, join
 from runner.report.wording import folded, note, scrolling
 from runner.spec.model import SocketType
-from runner.spec.phrase import counted
+from runner.spec.phrase import counted, counted_of
 from runner.spec.socket import parse_socket
 from runner.state import State
-from runner.store.record import NodeRecord, Run, trials
+from runner.store.record import NodeRecord, Run, begun, trials
 
 MOST = 120
 """Nodes of which each has its own box; of more, those of one step at one depth share one."""
@@ -71,7 +71,7 @@ def _node(run: Run, told: Mapping[str, Any]) -> DrawnNode:
     fan_out = None
     facts: tuple[str, ...] = ()
     if record.kind == "task":
-        fan_out = counted(len(children), "trial")
+        fan_out = counted_of(begun(record, children), record.size, "trial")
         facts = (_states(children),) if children else ()
     deployed = record.kind == "deployment"
     image = None if deployed else told.get("image")

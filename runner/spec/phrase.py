@@ -16,6 +16,11 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
+def counted_of(count: int, whole: int | None, noun: str) -> str:
+    """`7 of 50 trials`; `50 trials` where those are all, or nobody knows how many there are."""
+    return counted(count, noun) if whole is None or whole == count else f"{count:,} of {counted(whole, noun)}"
+
+
 def describe(value: object, written: str | None = None) -> str:
     """What a value is, such as: the number `1.10`. `written` is its text in the file, where that is known."""
     said = written or shown(value)

@@ -3,12 +3,12 @@
 Times are UTC in ISO 8601 with microseconds and `Z`; durations are seconds of the monotonic clock.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from runner.digest import Digest
-from runner.state import Reason, State
+from runner.state import UNBEGUN, Reason, State
 
 Entry = Mapping[str, Any]
 """One line of a journal, a JSON object: `type` says what happened, `time` when it was written."""
@@ -184,8 +184,8 @@ class NodeRecord:
     """What became of a node, and its executions in order: each attempt is one.
 
     A trial is a node of its own: `trial_of` names the task node that it belongs to, `parameters` are the values that
-    were chosen for it. A task node has trials and no executions, a deployment node what it `gathered`. `point` is that
-    at which the node awaits approval.
+    were chosen for it. A task node has trials and no executions, `size` in all, None where the journal does not tell;
+    a deployment node what it `gathered`. `point` is that at which the node awaits approval.
     """
 
     name: str
@@ -201,6 +201,7 @@ class NodeRecord:
     trial_of: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     gathered: Gathered | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +224,8 @@ class Run:
     journal does not tell; `spec` names the object with the YAML file's bytes; `plan` is the compiled plan as JSON;
     `host` describes the machine; `codes` is the code of nodes that run another commit, by node; `reuse` is None where
     the journal does not tell. A run that nobody drives any more keeps its last recorded state here: whether it was
-    interrupted is decided by its `owner` (`runner.store.lease`).
+    interrupted is decided by its `owner` (`runner.store.lease`). `exit_code` is what the command that drove it to its
+    end ended with, None where the journal does not tell.
     """
 
     id: str
@@ -246,6 +248,7 @@ class Run:
     reason: Reason | None = None
     finished: str | None = None
     duration: float | None = None
+    exit_code: int | None = None
     reuse: ReuseOptions | None = None
     arguments: Mapping[str, Any] | None = None
     codes: Mapping[str, Code] = field(default_factory=dict)
@@ -261,6 +264,13 @@ def standing(run: Run) -> Iterator[Reused]:
 def trials(run: Run, node: str) -> tuple[NodeRecord, ...]:
     """The trials of a task node, in the order in which they were chosen; none of another node."""
     return tuple(record for record in run.nodes.values() if record.trial_of == node)
+
+
+def begun(task: NodeRecord, trials: Collection[NodeRecord]) -> int:
+    """How many of its trials a task node has begun; all that were chosen where nobody knows of how many."""
+    if task.size is None:
+        return len(trials)
+    return sum(trial.state not in UNBEGUN or bool(trial.executions) for trial in trials)
 
 
 def in_order(run: Run) -> Iterator[NodeRecord]:

@@ -145,6 +145,7 @@ class Story:
                 reason=None,
                 finished=None,
                 duration=None,
+                exit_code=None,
             )
             for name in entry["again"]:
                 self._nodes[name] |= {"state": State.WAITING, "reason": None, "detail": None, "reused": None}
@@ -155,12 +156,14 @@ class Story:
                 reason=_reason(entry),
                 finished=entry["time"],
                 duration=entry.get("duration"),
+                exit_code=entry.get("exit_code"),
             )
         else:
             raise ValueError(f"there is no entry type `{kind}`")
 
     def _trials_added(self, entry: Entry) -> None:
         parent = self._nodes[entry["node"]]
+        parent["size"] = entry.get("size", parent.get("size"))
         for trial in entry["trials"]:
             if trial["name"] in self._nodes:
                 raise ValueError(f"there is a node `{trial['name']}` already")

@@ -77,6 +77,17 @@ SMALL = """\
       - [first.output.*, second.input.above]
       - [second.output.*, third.input.above]
 - pipeline:
+    name: last
+    parameters:
+      - {name: seconds, targets: [third.parameter.seconds], default: 0.1}
+    nodes:
+      - {name: first, type: execution, step: quick}
+      - {name: second, type: execution, step: quick}
+      - {name: third, type: execution, step: slow}
+    edges:
+      - [first.output.*, second.input.above]
+      - [second.output.*, third.input.above]
+- pipeline:
     name: gate
     nodes:
       - {name: first, type: execution, step: quick}
@@ -101,6 +112,32 @@ SMALL = """\
     edges:
       - [first.output.*, second.input.above]
 """
+
+
+UNLIKE = (
+    SMALL
+    + """\
+- step:
+    name: fail
+    image: mlrun-test/busybox:1
+    command: sleep 2; exit 4
+- step:
+    name: lack
+    image: mlrun-test/busybox:1
+    command: echo never
+    inputs:
+      - {name: data}
+- pipeline:
+    name: unlike
+    nodes:
+      - {name: first, type: execution, step: quick}
+      - {name: late, type: execution, step: fail, on-error: stop-next}
+      - {name: lacking, type: execution, step: lack, on-error: stop-next}
+    edges:
+      - [first.output.nothing.txt, lacking.input.data]
+"""
+)
+"""With a node that fails early because its input is not to be had, and one whose program fails later."""
 
 
 @pytest.fixture
@@ -170,6 +207,21 @@ def test_after_ctrl_c_the_rest_runs_with_the_code_and_values_of_then(project):
     again.end()
 
     assert attempts(project.show()) == {"first": ["succeeded"], "second": ["stopped", "stopped"], "third": []}
+
+
+def test_what_is_kept_is_told_apart_from_what_was_reused(made):
+    project = made(SMALL)
+    project.succeeds("exec", "quick")
+    for options, said in (((), "3 nodes, 1 kept, 1 reused"), (("--no-reuse",), "3 nodes, 2 kept")):
+        running = project.start("pipeline", *options, "last", "--seconds", "30")
+        running.until("ready")
+        running.signal(signal.SIGINT)
+        running.end()
+        again = project.start("resume", "latest")
+        again.until("ready")
+        again.signal(signal.SIGINT)
+        lines = again.end().err.splitlines()
+        assert [line for line in lines if line == said or line.startswith(f"{said}, about")], lines
 
 
 def test_a_run_that_has_succeeded_or_is_driven_does_not_go_on(project):
@@ -290,6 +342,21 @@ def test_a_run_in_the_background_outlives_its_terminal_and_can_be_stopped(projec
     project.succeeds("stop")
     assert project.show()["state"] == "stopped"
     assert project.mlrun("watch", "latest").code == 1
+
+
+def test_who_watches_ends_as_the_command_that_drove_the_run(make):
+    project = make(UNLIKE)
+    assert project.mlrun("pipeline", "unlike").code == 41
+    run = project.show()
+    assert [run["nodes"][name]["reason"] for name in ("late", "lacking")] == ["exit", "input"]
+    assert (run["exit_code"], project.mlrun("watch", "latest").code) == (41, 41)
+
+    assert project.mlrun("resume", "latest").code == 41
+    running = project.start("pipeline", "three", "--seconds", "30")
+    running.until("ready")
+    running.signal(signal.SIGTERM)
+    assert running.end().code == 143
+    assert project.mlrun("watch", "latest").code == 143
 
 
 def test_what_keeps_a_run_from_beginning_is_told_before_it_is_in_the_background(project):

@@ -102,6 +102,18 @@ YAML = """\
       - {name: one, type: task, step: train}
       - {name: other, type: task, step: train}
     edges: []
+- pipeline:
+    name: marathon
+    nodes:
+      - {name: list, type: execution, step: list}
+      - {name: tune, type: task, task: distance}
+    edges:
+      - [list.dependency.x, tune.dependency.x]
+- task:
+    name: distance
+    step: slow
+    parameters:
+      - {name: a, style: linear, rules: {start: 3, end: 60, step: 1}}
 """
 
 
@@ -232,6 +244,22 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was(make: Make) -> None:
     attempts = {name: node["executions"] for name, node in run["nodes"].items() if node["trial_of"]}
     assert all(len(attempts[name]) == 1 for name in before)
     assert {node["state"] for node in run["nodes"].values()} == {"succeeded"}
+
+
+def test_a_sweep_that_was_stopped_says_of_how_many_trials_and_what_of_it_is_kept(project: Project) -> None:
+    done = 0
+    for words in (("pipeline", "--no-reuse", "-j", "1", "marathon"), ("resume", "-j", "1", "latest")):
+        before = done
+        running = project.start(*words)
+        running.until(f"[{before + 2}/58]")
+        running.signal(signal.SIGINT)
+        ended = running.end()
+        assert ended.code == 130, str(ended)
+        assert " of 58 trials" in ended.out, str(ended)
+        done = int(ended.out.split("/58 done")[0].split()[-1])
+        assert done >= before + 2
+    assert f"2 nodes, 1 kept, {before} of 58 trials kept" in ended.err, str(ended)
+    assert "of 58 trials of `tune`" in project.succeeds("task", "show", "latest").err
 
 
 @pytest.mark.parametrize(

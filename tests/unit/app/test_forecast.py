@@ -1,17 +1,21 @@
 """What a run is likely to take, and which nodes it depends on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pytest
 
-from runner.app.forecast import Depends, Fate, Runs, Stands, estimate, known
-from runner.engine.callback import Stand
+from runner.app.forecast import Depends, Fate, Runs, Stands, estimate, forecast, known
+from runner.app.reuse import Reuser
+from runner.engine.callback import Past, Stand
+from runner.engine.node import Restored
+from runner.job import Job
 from runner.plan.bind import Left
 from runner.plan.compile import compile_pipeline
-from runner.plan.model import Arguments, Plan
+from runner.plan.model import Arguments, Plan, PlannedNode
 from runner.reuse.decide import Miss
 from runner.spec.project import parse_project
+from runner.state import State
 from runner.store.record import Reused
 from runner.store.store import Store
 
@@ -56,6 +60,32 @@ class History:
 def plan() -> Plan:
     project = parse_project(YAML.encode(), "valohai.yaml")
     return compile_pipeline(project, project.pipelines["p"], Arguments("/"), "/")
+
+
+class Nobody:
+    """Knows no execution that could stand for anything."""
+
+    def never(self, node: PlannedNode) -> None:
+        return None
+
+    def stand(self, name: str, job: Job) -> None:
+        return None
+
+
+def test_what_a_run_has_behind_it_has_no_fate_and_those_below_get_what_it_left(plan: Plan) -> None:
+    given: dict[str, Mapping[str, Left]] = {}
+
+    def draft(node: PlannedNode, upstream: Mapping[str, Left]) -> Job:
+        given[node.name] = upstream
+        return cast("Job", None)
+
+    left = Left(metrics={"n": 1})
+    nodes = {"a": Restored(State.SUCCEEDED), "b": Restored(State.FAILED, tolerated=True)}
+    past = Past(nodes=nodes, left={"a": left})
+    fates = forecast(plan, draft, cast("Reuser", Nobody()), lambda node: (), explain=False, past=past)
+    assert (list(fates), given) == (["c", "d"], {"c": {"a": left}, "d": {"b": Left()}})
+    store = cast("Store", History(make=[(10.0, 100, 5)], use=[(4.0, 30, 1)]))
+    assert estimate(store, "", plan, fates, 2).seconds == 4.0
 
 
 def test_the_longest_path_or_all_of_it_shared_out_is_how_long_it_takes(plan: Plan) -> None:

@@ -12,7 +12,7 @@ from runner.app.interrupt import catching_signals
 def test_a_signal_is_caught_and_counted_and_afterwards_means_what_it_meant(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     counts: list[int] = []
-    with catching_signals(counts.append) as caught:
+    with catching_signals(lambda so_far: counts.append(len(so_far))) as caught:
         os.kill(os.getpid(), number)
         os.kill(os.getpid(), number)
     assert caught == [number, number]
@@ -22,7 +22,7 @@ def test_a_signal_is_caught_and_counted_and_afterwards_means_what_it_meant(numbe
 
 def test_signals_mean_what_they_meant_after_an_error_too() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyError), catching_signals(lambda count: None):
+    with pytest.raises(KeyError), catching_signals(lambda so_far: None):
         raise KeyError
     assert signal.getsignal(signal.SIGTERM) == before
 
@@ -30,7 +30,7 @@ def test_signals_mean_what_they_meant_after_an_error_too() -> None:
 def test_a_terminal_that_goes_away_is_ignored_where_it_was() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with catching_signals(lambda count: None) as caught:
+        with catching_signals(lambda so_far: None) as caught:
             os.kill(os.getpid(), signal.SIGHUP)
         assert caught == []
     finally:

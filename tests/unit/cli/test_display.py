@@ -238,6 +238,13 @@ def test_a_reused_node_says_which_execution_stands_for_it_since_when_and_with_wh
         ((3, 0, None, 1, 0), "3 nodes, 1 trial"),
         ((3, 2, 9.0, 20, 20), "3 nodes, 2 reused, all of 20 trials reused, about 9 s"),
         ((3, 0, 9.0, 1500, 990, True), "3 nodes, at least 990 of 1,500 trials reused, about 9 s"),
+        ((12, 0, 9.0, 0, 0, False, 3), "12 nodes, 3 kept, about 9 s"),
+        ((12, 2, None, 0, 0, False, 3), "12 nodes, 3 kept, 2 reused"),
+        ((2, 0, 0.0, 0, 0, False, 2), "2 nodes, all kept"),
+        ((5, 2, 0.0, 0, 0, False, 3), "5 nodes, 3 kept, 2 reused"),
+        ((3, 0, None, 50, 0, False, 1, 20), "3 nodes, 1 kept, 20 of 50 trials kept"),
+        ((3, 0, None, 50, 5, True, 1, 20), "3 nodes, 1 kept, 20 of 50 trials kept, at least 5 reused"),
+        ((3, 0, None, 50, 0, False, 1, 50), "3 nodes, 1 kept, all of 50 trials kept"),
     ],
 )
 def test_the_first_line_says_only_what_is_known(told: tuple[Any, ...], said: str) -> None:

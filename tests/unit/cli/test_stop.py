@@ -9,6 +9,7 @@ import pytest
 
 from runner.cli import stop
 from runner.cli.main import run
+from runner.store.journal import read
 from tests.patience import PATIENCE
 
 from .conftest import Project, Telling
@@ -90,8 +91,14 @@ def test_a_run_whose_runner_is_gone_is_interrupted(project: Project, capsys: pyt
     telling = project.begin()
     telling.start()
     telling.die()
-    assert run(["stop", "latest"]) == 0
-    assert "run 1 interrupted" in capsys.readouterr().err
+    assert run(["stop", "latest", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.splitlines() == [
+        "the runner of run 1 is gone: the run is interrupted, and nothing of it runs any more",
+        "hint: `mlrun resume run:1` goes on with it",
+    ]
+    assert json.loads(captured.out)["state"] == "interrupted"
+    assert read(telling.writer.folder.journal)[-1]["state"] == "interrupted"
     assert os.listdir(telling.writer.folder.inbox) == []
 
 
@@ -109,7 +116,8 @@ def test_a_runner_that_dies_before_it_answers_is_told(
 
     monkeypatch.setattr(stop, "_ask", ask_and_die)
     assert run(["stop"]) == 0
-    assert "its runner had gone" in capsys.readouterr().err
+    assert "the runner of run 1 is gone" in capsys.readouterr().err
+    assert read(telling.writer.folder.journal)[-1]["state"] == "interrupted"
 
 
 def test_the_wait_is_bounded(

@@ -145,6 +145,15 @@ def test_a_task_is_one_row_with_the_count_of_its_trials_and_the_best_of_them() -
     assert lines[1].endswith("7/9 done · 1 failed · 1 pruned · best accuracy 1 (trial 9: lr=0.9)")
 
 
+def test_a_task_that_was_stopped_says_of_how_many_trials() -> None:
+    run = sweep(9)
+    unbegun = NodeRecord("sweep.10", "t", state=State.SKIPPED, reason=Reason.STOP, trial_of="sweep")
+    nodes = run.nodes | {"sweep": replace(run.nodes["sweep"], size=50), "sweep.10": unbegun}
+    row = final_table(replace(run, nodes=nodes), NOW).splitlines()[1]
+    assert row.startswith("sweep  failed  9 of 50 trials  9.0 s ")
+    assert "7/50 done · 1 failed · 1 pruned · 1 skipped" in row
+
+
 def test_a_trial_that_was_given_up_is_not_the_best() -> None:
     assert "best accuracy 0.9 (trial 9: lr=0.9)" in final_table(sweep(10), NOW)
 

@@ -18,7 +18,7 @@ from runner.events import Event, NodeChanged
 from runner.job import Identity, Job, Outcome, Script
 from runner.plan.bind import Left
 from runner.plan.model import Plan, PlannedNode
-from runner.spec.model import CommandItem, Step
+from runner.spec.model import CommandItem, OnError, Step
 from runner.state import Reason, State
 from runner.store.record import LogRef
 from runner.worker.report import Finished, JobListener
@@ -126,7 +126,7 @@ def test_a_chain_is_recorded_move_by_move() -> None:
     assert loop.run() == EndRun(State.SUCCEEDED, None)
     assert journal.states("a") == ["ready", "queued", "starting", "running", "succeeded"]
     assert journal.types().count("execution-finished") == 2
-    assert journal.types()[-1] == "run-finished"
+    assert (journal.types()[-1], journal.turns[-1][-1]["exit_code"]) == ("run-finished", 0)
     assert [event.state for event in events if isinstance(event, NodeChanged) and event.node == "b"][-1] == "succeeded"
 
 
@@ -183,10 +183,50 @@ def test_inputs_that_are_not_to_be_had_fail_the_node_with_their_exit_code() -> N
     assert "execution-created" not in journal.types()
 
 
+def test_the_exit_code_of_the_first_failure_is_recorded_with_the_end() -> None:
+    refused = threading.Event()
+
+    def bind(node: PlannedNode, upstream: Mapping[str, Left], ticket: Ticket) -> Bound:
+        if node.name == "b":
+            raise MlrunError("no such file", code=ExitCode.INPUT)
+        return bind_at_once(node, upstream, ticket)
+
+    def work(job: Job, stopper: Stopper, listener: JobListener) -> Finished:
+        listener.started()
+        assert refused.wait(60)
+        return finished(4)
+
+    def listen(event: Event) -> None:
+        if isinstance(event, NodeChanged) and event.state is State.FAILED:
+            refused.set()
+
+    journal = Journal()
+    plan = plan_of(a=(), b=())
+    plan = replace(plan, nodes={name: replace(node, on_error=OnError.STOP_NEXT) for name, node in plan.nodes.items()})
+    loop, _ = loop_of(plan, journal, work, bind=bind, emit=listen)
+    assert loop.run() == EndRun(State.FAILED, None)
+    assert [journal.states(name)[-1] for name in "ab"] == ["failed", "failed"]
+    assert journal.turns[-1][-1]["exit_code"] == loop.exit == ExitCode.INPUT
+
+
 def test_a_stop_from_a_signal_handler_ends_the_run() -> None:
     loop, _ = loop_of(plan_of(a=(), b=("a",)), Journal(), until_stopped)
     threading.Timer(0.05, loop.stop).start()
     assert loop.run() == EndRun(State.STOPPED, Reason.STOP)
+
+
+def test_the_first_signal_decides_the_exit_code_of_a_stopped_run() -> None:
+    journal = Journal()
+
+    def work(job: Job, stopper: Stopper, listener: JobListener) -> Finished:
+        listener.started()
+        loop.stop(signal=2)
+        loop.stop(kill=True, signal=15)
+        return until_stopped(job, stopper, listener)
+
+    loop, _ = loop_of(plan_of(a=()), journal, work)
+    assert loop.run() == EndRun(State.STOPPED, Reason.STOP)
+    assert journal.turns[-1][-1]["exit_code"] == loop.exit == 130
 
 
 def test_a_request_in_the_inbox_ends_the_run() -> None:
@@ -194,6 +234,7 @@ def test_a_request_in_the_inbox_ends_the_run() -> None:
     loop, _ = loop_of(plan_of(a=()), journal, until_stopped)
     assert loop.run().state is State.STOPPED
     assert journal.states("a")[-2:] == ["stopping", "stopped"]
+    assert journal.turns[-1][-1]["exit_code"] == loop.exit == ExitCode.STEP_FAILED
 
 
 def test_a_time_limit_stops_the_node_and_is_its_reason() -> None:

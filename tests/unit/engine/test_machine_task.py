@@ -130,6 +130,24 @@ def test_a_task_without_trials_under_way_is_stopped_at_once() -> None:
     assert actions[-1] == EndRun(State.STOPPED, Reason.STOP)
 
 
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [(50, "2 of 50 trials, 1 stopped"), (3, "2 of 3 trials, 1 stopped"), (None, "3 trials, 1 stopped, 1 not begun")],
+)
+def test_a_task_that_is_stopped_tells_how_many_of_its_trials_it_began(size: int | None, said: str) -> None:
+    machine = machine_of(node("t", task=TASK))
+    machine.handle(Begun())
+    machine.handle(TaskBound("t", size))
+    machine.handle(Proposed("t", ("t.1", "t.2", "t.3"), exhausted=False))
+    for trial in ("t.1", "t.2"):
+        machine.handle(NodeBound(trial))
+        machine.handle(JobStarted(trial))
+    machine.handle(JobEnded("t.1", True, Reason.EXIT))
+    machine.handle(StopAsked())
+    actions = machine.handle(JobEnded("t.2", False, Reason.KILLED))
+    assert [one.detail for one in actions if isinstance(one, Move) and one.node == "t"] == [said]
+
+
 # --- going on
 
 

@@ -197,6 +197,7 @@ CHANGES: dict[str, Callable[[Entries], object]] = {
     "a parameter that is an object": lambda e: e[EXECUTION]["job"]["parameters"].update(C={}),
     "a limit without end": lambda e: e[EXECUTION]["job"].update(time_limit=float("inf")),
     "a duration below zero": lambda e: e[END].update(duration=-1.0),
+    "an exit code that no process ends with": lambda e: e[END].update(exit_code=256),
     "a log that is no digest": lambda e: e[FINISHED]["log"].update(stdout="../../x"),
     "a log without an index": lambda e: e[FINISHED]["log"].pop("index"),
     "memory below zero": lambda e: e[FINISHED].update(peak_memory=-1),

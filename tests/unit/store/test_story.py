@@ -106,6 +106,15 @@ def test_a_whole_story_is_told() -> None:
     assert to_json(run)["executions"]["e2"]["metrics"] == {"loss": 0.1}
 
 
+def test_the_exit_code_of_the_command_is_that_of_the_last_end() -> None:
+    ended = {"type": "run-finished", "time": "t9", "state": "failed", "exit_code": 41}
+    entries = [created("a"), moved("a", "failed"), ended]
+    assert fold(entries).exit_code == 41
+    entries += [{"type": "run-resumed", "time": "t10", "owner": OWNER, "again": ["a"]}]
+    assert fold(entries).exit_code is None
+    assert fold([*entries, {"type": "run-finished", "time": "t11", "state": "interrupted"}]).exit_code is None
+
+
 REUSED = {"execution": "e0", "counter": 3, "run": "r0"}
 
 

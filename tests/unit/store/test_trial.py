@@ -1,10 +1,10 @@
 """What readers ask of the trials of a task node."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from runner.app.lineage import Records, activity_of
 from runner.digest import hash_bytes
-from runner.store.record import Code, Run, code_of, in_order, planned_of, standing, trials
+from runner.store.record import Code, Run, begun, code_of, in_order, planned_of, standing, trials
 from runner.store.row import run_row
 from runner.store.store import Store
 
@@ -58,6 +58,18 @@ def test_the_lineage_of_a_trial_tells_its_own_commit(store: Store, header: Heade
     run = sweep(store, header)
     codes = {one.node: activity_of(run, one).code.commit for one in run.executions.values()}
     assert codes == {"a.1": "0ld", "a.2": "0ld", "b": run.code.commit}
+
+
+def test_of_how_many_trials_a_task_is_stays_known(store: Store, header: Header) -> None:
+    with store.begin_run(header()) as writer:
+        for number, size in ((1, {"size": 50}), (2, {})):
+            trial = {"name": f"a.{number}", "parameters": {}}
+            writer.append([{"type": "trials-added", "node": "a", "trials": [trial], **size}])
+        tell(writer, "a.1")
+        run = writer.run()
+    assert (run.nodes["a"].size, run.nodes["a.1"].size) == (50, None)
+    assert begun(run.nodes["a"], trials(run, "a")) == 1
+    assert begun(replace(run.nodes["a"], size=None), trials(run, "a")) == 2
 
 
 def test_what_stands_for_trials_stands_for_nodes_of_the_run(store: Store, header: Header) -> None:
