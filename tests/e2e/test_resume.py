@@ -381,7 +381,7 @@ def test_a_container_that_outlived_its_runner_is_adopted(make, docker):
     assert attempts(run) == {"first": ["succeeded"], "second": ["succeeded"], "third": ["succeeded"]}, str(done)
     second = run["nodes"]["second"]["executions"][0]
     assert project.log(second) == "ready\n"
-    assert run["executions"][second]["duration"] >= 8
+    assert run["executions"][second]["duration"] > 7
     assert run["executions"][second]["outputs"][0]["name"] == "slow.txt"
 
 
