@@ -15,6 +15,7 @@ from runner.app.reuse import Reuser
 from runner.app.sweep import make_sweep
 from runner.digest import Digest, hash_json
 from runner.engine.callback import Binder, Bound, Deployed, Stand, Sweep, Ticket, nothing
+from runner.escape import printable
 from runner.events import Listener, Noticed
 from runner.job import Job
 from runner.plan.bind import Left, make_job, resolve
@@ -116,7 +117,7 @@ def make_identifier(ground: Ground, context: RunContext) -> Identifier:
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """How a run may do without running a node: by an earlier execution, or by one that runs elsewhere just now."""
+    """How a run may do without running a node: by an earlier execution, or by one that runs just now."""
 
     reuser: Reuser
     flights: Flights
@@ -125,8 +126,8 @@ class Chance:
 def make_binder(
     draft: Drafter, identify: Identifier, chance: Chance | None, emit: Listener, gangs: Gangs | None = None
 ) -> Binder:
-    """What binds the nodes of a run. Identical work under way elsewhere is waited for: it may stand for this. Only the
-    members of a gang always run: what they did together, none of them did alone."""
+    """What binds the nodes of a run. Identical work under way is waited for: it may stand for this. Only the members of
+    a gang always run: what they did together, none of them did alone."""
 
     def bind(node: PlannedNode, upstream: Mapping[str, Left], ticket: Ticket) -> Bound | Stand:
         job = draft(node, upstream)
@@ -176,10 +177,13 @@ def _look(
     if (stand := reuser.stand(name, job)) is not None:
         return stand
     pause = _LOOK_AGAIN / 16
-    while (settle := chance.flights.take(hash_json([key, job.snapshot]))) is None:
+    work = hash_json([key, job.snapshot])
+    while (settle := chance.flights.take(work, node.name)) is None:
+        holder = chance.flights.holder(work)
         ticket.wait(pause)
         if pause < _LOOK_AGAIN <= pause * 2:
-            emit(Noticed("the same work is under way elsewhere, and is waited for", node.name))
+            where = "elsewhere" if holder is None else f"in node `{printable(holder)}`"
+            emit(Noticed(f"the same work is under way {where}, and is waited for", node.name))
         pause = min(pause * 2, _LOOK_AGAIN)
     try:
         stand = reuser.stand(name, job)

@@ -18,12 +18,12 @@ from runner.settings import Settings
 def make_capacity(settings: Settings, places: int, granted: Granted) -> Capacity:
     """What the jobs of a run share out: as many `places`, and of the rest what the user's settings say, or what this
     machine has."""
-    names = {name for grant in granted.nodes.values() for name in grant.devices}
+    kinds = {kind for grant in granted.nodes.values() for kind in grant.devices}
     return Capacity(
         places=places,
         cpus=settings.cpus or len(os.sched_getaffinity(0)),
         memory=settings.memory or machine_memory(),
-        devices=sum(map(installed, names)) if names else None,
+        devices={kind: installed(kind) for kind in kinds},
         pools=settings.pools,
     )
 
@@ -67,7 +67,7 @@ def _claim(node: PlannedNode, grant: Grant, path: float) -> Claim:
     return Claim(
         cpus=cpus,
         memory=int(megabytes * MEGABYTE) if megabytes is not None else allowed.memory or 0,
-        devices=sum(installed(name) if count == EVERY else count for name, count in grant.devices.items()),
+        devices={kind: installed(kind) if count == EVERY else count for kind, count in grant.devices.items()},
         pools=(node.pool,) if node.pool is not None else (),
         priority=node.priority,
         path=path,

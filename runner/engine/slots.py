@@ -27,13 +27,13 @@ Order = tuple[int, float, int]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a job takes while it runs, besides one place: processors, memory (bytes), devices, and one place in each of
-    the named pools. Of those that wait the one of the greatest `priority` comes first, among equals the one with the
-    longest `path`: seconds from its start to the end of the run, as far as they are known."""
+    """What a job takes while it runs, besides one place: processors, memory (bytes), so many devices of each kind, and
+    one place in each of the named pools. Of those that wait the one of the greatest `priority` comes first, among
+    equals the one with the longest `path`: seconds from its start to the end of the run, as far as they are known."""
 
     cpus: float = 0.0
     memory: int = 0
-    devices: int = 0
+    devices: Mapping[str, int] = field(default_factory=dict)
     pools: tuple[str, ...] = ()
     priority: int = 0
     path: float = 0.0
@@ -42,12 +42,13 @@ class Claim:
 @dataclass(frozen=True, slots=True)
 class Capacity:
     """What there is to share out: places (how many jobs run at the same time), and of the rest as in `Claim`; None
-    where nobody counts. `pools` are the places of each pool by name; one without a size has any number."""
+    where nobody counts. `devices` are counted by kind, `pools` are the places of each pool by name; of what is not
+    among them there is any number."""
 
     places: int
     cpus: float | None = None
     memory: int | None = None
-    devices: int | None = None
+    devices: Mapping[str, int] = field(default_factory=dict)
     pools: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -70,7 +71,7 @@ class Slots:
             _PLACES: max(capacity.places, 1),
             "cpus": None if capacity.cpus is None else _thousandths(capacity.cpus),
             "memory": capacity.memory,
-            "devices": capacity.devices,
+            **{_device(kind): count for kind, count in capacity.devices.items()},
             **{_pool(name): size for name, size in capacity.pools.items()},
         }
         self._capacity = {what: most for what, most in counted.items() if most is not None}
@@ -191,7 +192,8 @@ class Slots:
 
 def _wants(claim: Claim) -> dict[str, int]:
     """What one job takes; of the rest it takes nothing."""
-    wants = {"cpus": _thousandths(claim.cpus), "memory": claim.memory, "devices": claim.devices}
+    wants = {"cpus": _thousandths(claim.cpus), "memory": claim.memory}
+    wants |= {_device(kind): count for kind, count in claim.devices.items()}
     wants |= {_pool(name): 1 for name in claim.pools}
     return {_PLACES: 1} | {what: amount for what, amount in wants.items() if amount > 0}
 
@@ -199,6 +201,10 @@ def _wants(claim: Claim) -> dict[str, int]:
 def _thousandths(cpus: float) -> int:
     """Processors in whole numbers, whose sums are exact."""
     return round(cpus * 1000)
+
+
+def _device(kind: str) -> str:
+    return f"device {kind}"
 
 
 def _pool(name: str) -> str:

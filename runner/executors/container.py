@@ -16,7 +16,7 @@ from typing import Any
 from runner.executors import frames, secret, wrapper
 from runner.executors.endpoint import EngineError, EngineGone
 from runner.executors.engine import Engine, Pieces
-from runner.executors.inspection import Watch, is_over, may_be_engine, read_outcome
+from runner.executors.inspection import Watch, has_forgotten, is_over, may_be_engine, read_outcome
 from runner.executors.limit import own_limits
 from runner.executors.mount import VIEW
 from runner.job import NO_DEVICES, Devices, LogChunk, Outcome, Stream
@@ -99,7 +99,7 @@ class ContainerHandle:
         self._give_back(VIEW.outputs)
         report = wrapper.read_report(Path(self._mounts[VIEW.control]))
         if not self._stopped and may_be_engine(self._inspection, report):
-            self._engine_lost = self._engine_lost or self._engine_leaves()
+            self._engine_lost = self._engine_lost or self._engine_returned() or self._engine_leaves()
         watch = Watch(stopped=self._stopped, engine_lost=self._engine_lost)
         return replace(read_outcome(self._inspection, report, watch), peak_memory=report.peak_memory)
 
@@ -163,6 +163,13 @@ class ContainerHandle:
                 time.sleep(pause)
                 pause = min(1.5 * pause, _PAUSES[1])
         return True
+
+    def _engine_returned(self) -> bool:
+        """Whether the engine was started anew since the container was, while nobody watched."""
+        with suppress(EngineError):
+            if not self._engine.podman and not self._engine.spares:
+                return has_forgotten(self._engine.remembered(), self._container)
+        return False
 
     def _engine_leaves(self) -> bool:
         """Whether the engine goes away within a moment."""

@@ -4,6 +4,8 @@ The only home of the SDK: none of its types and exceptions leaves this page. Kno
 what a step is. Safe to use from several threads.
 """
 
+import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
@@ -98,6 +100,21 @@ class Engine:
     def rootless(self) -> bool:
         """Whether root in a container is an ordinary user of this machine."""
         return is_rootless(self.info)
+
+    @property
+    def spares(self) -> bool:
+        """Whether containers live on while the engine is restarted."""
+        return bool(self.info.get("LiveRestoreEnabled"))
+
+    def remembered(self) -> list[dict[str, Any]]:
+        """The events of the past that the engine still has, oldest first. Docker has the last few of those since its
+        own start."""
+        url = f"{self._api.base_url}/v{self._api.api_version}/events"
+        params = {"since": "0", "until": f"{time.time():.6f}"}
+        with self._asking():
+            response = self._api.get(url, params=params, timeout=_GREET_SECONDS)
+            response.raise_for_status()
+            return [json.loads(line) for line in response.text.splitlines()]
 
     def image(self, name: str) -> dict[str, Any] | None:
         """The inspection of an image, None when it is not here."""

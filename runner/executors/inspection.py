@@ -4,7 +4,7 @@ A number alone decides nothing: 137 may be the program's own code, a lack of mem
 that was restarted. What the wrapper inside reported tells the first from the others.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +20,13 @@ _ENDED = frozenset({"exited", "dead", "stopped"})
 _NEVER_STARTED = frozenset({"created", "configured", "initialized"})
 """States of a container whose runner went away before it could start it; the last two are Podman's words."""
 
+_REMEMBERED = 256
+"""How many events Docker keeps in its memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What the watcher saw besides: a request to stop that found the job alive, an engine that went away meanwhile."""
+    """What the watcher found besides: a request to stop that found the job alive, an engine that went away since."""
 
     stopped: bool = False
     engine_lost: bool = False
@@ -36,9 +39,18 @@ def is_over(inspection: Mapping[str, Any]) -> bool:
 
 def may_be_engine(inspection: Mapping[str, Any], report: Report) -> bool:
     """Whether it may be the engine that ended a container which nobody asked to stop: one that is about to stop asks
-    its containers politely, then kills them."""
+    its containers politely, then kills them; one that was killed does so when it is back."""
     code = int(inspection["State"].get("ExitCode") or 0)
-    return code == 143 or (code == 137 and report.exit_code is None)
+    return code == 143 or (code in (137, 255) and not report.is_own_end(code))
+
+
+def has_forgotten(remembered: Sequence[Mapping[str, Any]], container: str) -> bool:
+    """Whether an engine that remembers these events (GET /events) began to run after a container of this id had: its
+    memory goes back to its own start. One whose memory is full may only have had much to do since."""
+    return len(remembered) < _REMEMBERED and not any(
+        (event.get("Type"), event.get("Action")) == ("container", "start") and event["Actor"]["ID"] == container
+        for event in remembered
+    )
 
 
 def read_outcome(inspection: Mapping[str, Any], report: Report, watch: Watch) -> Outcome:

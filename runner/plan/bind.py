@@ -49,7 +49,8 @@ class Resolved:
 
 
 def resolve(node: PlannedNode, upstream: Mapping[str, Left]) -> Resolved:
-    """The node's values and files as its upstreams give them. Raises MlrunError (code INPUT) for an empty edge."""
+    """The node's values and files as its upstreams give them. Raises MlrunError (code INPUT) for an edge that brings
+    nothing where something is needed."""
     parameters = dict(node.parameters)
     environment = dict(node.environment)
     carried = {name: list(files) for name, files in node.files.items()}
@@ -65,6 +66,8 @@ def resolve(node: PlannedNode, upstream: Mapping[str, Left]) -> Resolved:
                     spread[edge.target.key] = found
                 elif found is not None:
                     parameters[edge.target.key] = found
+                elif edge.source.type is SocketType.METADATA:
+                    notices.append(f"{edge.location}: {_said_null(edge)}; `{edge.target}` stays without a value")
             case SocketType.INPUT:
                 files, told = _carried_files(node, edge, left)
                 carried.setdefault(edge.target.key, []).extend(files)
@@ -114,14 +117,23 @@ _OF_TRIALS = (SocketType.INPUT, SocketType.DEPENDENCY)
 def _carried_value(node: PlannedNode, edge: Edge, left: Left) -> Value | tuple[Value, ...] | None:
     """What an edge brings to a parameter: a value, several for the trials of a task node, or nothing."""
     parameter = node.step.parameter(edge.target.key)
+    if parameter is None:
+        return None
     raw = _raw_value(edge, left)
-    if raw is None or parameter is None:
+    if raw is None:
+        if edge.source.type is SocketType.METADATA and not parameter.may_be_unset:
+            hint = "a parameter that can do without a value says `optional: true`"
+            raise _refused(edge, f"{_said_null(edge)}, and `{edge.target}` needs a value", hint)
         return None
     if node.kind == "task" and isinstance(raw, list):
         if not raw:
             raise _refused(edge, f"edge `{edge.source}` → `{edge.target}` brings an empty list, so that nothing runs")
         return tuple(_coerced(edge, parameter, one) for one in raw)
     return _coerced(edge, parameter, raw)
+
+
+def _said_null(edge: Edge) -> str:
+    return f"node `{edge.source.node}` printed null for its metadata `{edge.source.key}`"
 
 
 def _coerced(edge: Edge, parameter: Parameter, raw: object) -> Value:

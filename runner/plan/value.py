@@ -9,7 +9,7 @@ from runner.errors import Location, MlrunError, spec_error, usage_error
 from runner.job import Value
 from runner.plan.model import Arguments, Given, Source
 from runner.plan.variation import forget, varied, vary
-from runner.spec.model import Edge, Multiple, Override, Parameter, ParameterType, SocketType, Step, Task
+from runner.spec.model import Edge, Multiple, Override, Parameter, SocketType, Step, Task
 from runner.spec.value import coerce
 
 
@@ -58,7 +58,7 @@ def choose_parameters(step: Step, wishes: Wishes) -> tuple[dict[str, Value], Tas
         if task is not None and name in varied(task) and not strong:
             continue
         if raw is None:
-            if not (_may_be_unset(parameter) or wishes.feeds(SocketType.PARAMETER, name)):
+            if not (parameter.may_be_unset or wishes.feeds(SocketType.PARAMETER, name)):
                 raise usage_error(
                     f"parameter `{name}` of step `{step.name}` has no value",
                     hint=f"give one with `--{wishes.prefix}{name} VALUE`",
@@ -85,10 +85,6 @@ def _raw(parameter: Parameter, wishes: Wishes) -> tuple[object, Location | str, 
     if override and name in override.parameters:
         return override.parameters[name], override.location, override.location, False
     return parameter.default, place, place, False
-
-
-def _may_be_unset(parameter: Parameter) -> bool:
-    return parameter.optional or parameter.type is ParameterType.FLAG
 
 
 def _value(parameter: Parameter, raw: object, origin: Location | str) -> Value:

@@ -57,7 +57,12 @@ class Parameter:
     @property
     def required(self) -> bool:
         """Whether a run must give a value: no default, not optional; flags are simply false."""
-        return self.default is None and not self.optional and self.type is not ParameterType.FLAG
+        return self.default is None and not self.may_be_unset
+
+    @property
+    def may_be_unset(self) -> bool:
+        """Whether a step can do without a value."""
+        return self.optional or self.type is ParameterType.FLAG
 
 
 @dataclass(frozen=True, slots=True)

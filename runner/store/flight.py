@@ -17,13 +17,22 @@ class Flights:
     def __init__(self, file: Path) -> None:
         self._locks = Locks(file)
 
-    def take(self, work: Digest) -> Callable[[], None] | None:
-        """Hold the work: what lets it go again, which may be called more than once; None while somebody else has it.
+    def take(self, work: Digest, holder: str = "") -> Callable[[], None] | None:
+        """Hold the work in the name of `holder`: what lets it go again, which may be called more than once; None while
+        somebody else has it.
 
         Where no lock is to be had at all everybody has it: work is done twice rather than never.
         """
-        return self._locks.take(int(work[:16], 16) % PLACES)
+        return self._locks.take(_place(work), holder)
+
+    def holder(self, work: Digest) -> str | None:
+        """In whose name this process holds the work; None where it does not."""
+        return self._locks.holder(_place(work))
 
     def close(self) -> None:
         """Let everything go; idempotent."""
         self._locks.close()
+
+
+def _place(work: Digest) -> int:
+    return int(work[:16], 16) % PLACES

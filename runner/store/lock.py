@@ -9,6 +9,7 @@ import os
 import struct
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -19,18 +20,26 @@ PLACES = 1 << 62
 _FLOCK = struct.Struct("hhqqi4x")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Hold:
+    """That a byte is held once, as who lets go twice must not let go what somebody else holds by then."""
+
+    holder: str
+
+
 class Locks:
     """What this process holds; the file is made with the first. Usable from several threads."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._lock = Lock()
-        self._held: dict[int, object] = {}
-        """By place: a mark of who holds it, as who lets go twice must not let go what somebody else holds by then."""
+        self._held: dict[int, _Hold] = {}
+        """By place."""
         self._fd = -1
 
-    def take(self, place: int) -> Callable[[], None] | None:
-        """Hold a byte: what lets it go again, which may be called more than once; None while somebody else has it.
+    def take(self, place: int, holder: str = "") -> Callable[[], None] | None:
+        """Hold a byte in the name of `holder`: what lets it go again, which may be called more than once; None while
+        somebody else has it.
 
         Where no lock is to be had at all everybody has it.
         """
@@ -46,8 +55,14 @@ class Locks:
                 return None
             except OSError:
                 return nothing
-            mark = self._held[place] = object()
-        return partial(self._let_go, place, mark)
+            hold = self._held[place] = _Hold(holder)
+        return partial(self._let_go, place, hold)
+
+    def holder(self, place: int) -> str | None:
+        """In whose name this process holds a byte; None where it does not."""
+        with self._lock:
+            hold = self._held.get(place)
+        return hold.holder if hold is not None else None
 
     def close(self) -> None:
         """Let everything go; idempotent."""
@@ -57,9 +72,9 @@ class Locks:
             self._fd = -1
             self._held.clear()
 
-    def _let_go(self, place: int, mark: object) -> None:
+    def _let_go(self, place: int, hold: _Hold) -> None:
         with self._lock:
-            if self._held.get(place) is mark and self._fd >= 0:
+            if self._held.get(place) is hold and self._fd >= 0:
                 del self._held[place]
                 with suppress(OSError):
                     self._set(fcntl.F_UNLCK, place)

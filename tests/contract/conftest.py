@@ -1,18 +1,11 @@
 """What the conformance suite runs every executor with. A new executor is tested by being listed in `EXECUTORS`."""
 
-import importlib
-import json
 import os
-import signal
-import subprocess
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -31,8 +24,8 @@ from runner.job import (
     View,
     Workspace,
 )
+from tests.mortal import BUSYBOX, MortalEngine, mortal_engine
 
-BUSYBOX = "mlrun-test/busybox:1"
 SKLEARN = "mlrun-test/sklearn:1"
 TOO_LONG = 60.0
 """Seconds after which a job of this suite is killed and its test fails."""
@@ -232,68 +225,13 @@ def docker_bench(tmp_path: Path, cache: Path) -> Iterator[Bench]:
     executor.close()  # type: ignore[attr-defined]
 
 
-class MortalEngine:
-    """A private engine that a test may kill and start again."""
-
-    def __init__(self, private: Any) -> None:
-        self.private = private
-
-    def crash(self) -> None:
-        (daemon,) = self.private._daemon()
-        self._command = Path(f"/proc/{daemon}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-        os.kill(daemon, signal.SIGKILL)
-        while self._alive("dockerd", "containerd"):
-            time.sleep(0.01)
-        # A process that ended and that nobody has waited for yet counts as alive to who starts next.
-        for name in ("pid", "exec/containerd/containerd.pid"):
-            Path(self.private.folder, name).unlink(missing_ok=True)
-
-    def restart(self) -> None:
-        for daemon in self.private._daemon():
-            os.kill(daemon, signal.SIGTERM)
-        self.private._child.wait()
-        # Any thread may do this, and an engine that ends with its owner ends with the thread that started it.
-        self.private._start(True)
-
-    def _alive(self, *programs: str) -> list[int]:
-        found = []
-        for pid in self.private._processes():
-            with suppress(OSError):
-                command = Path(f"/proc/{pid}/cmdline").read_text().split("\0")[0]
-                if os.path.basename(command) in programs:
-                    found.append(pid)
-        return found
-
-    def revive(self, *, spare: bool) -> None:
-        """Start it where its containers live: their supervisors are reached through that mount name space. `spare`:
-        let them live on."""
-        Path(self.private.folder, "daemon.json").write_text(json.dumps({"live-restore": spare}))
-        witness = self._alive("containerd-shim", "containerd-shim-runc-v2")[0]
-        with Path(self.private.folder, "log").open("a") as log:
-            enter = ["nsenter", f"--mount=/proc/{witness}/ns/mnt", "setpriv", "--pdeathsig", "TERM"]
-            self.private._child.wait()
-            self.private._child = subprocess.Popen(
-                [*enter, *self._command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
-
-
 @pytest.fixture
 def mortal(docker_bench: Bench) -> Iterator[tuple[Bench, MortalEngine]]:
     """A bench on an engine of its own, and that engine."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can start an engine")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(Path(__file__).parents[1] / "machine"))
-        machine = importlib.import_module("engine")
-        image = importlib.import_module("image")
-        private = machine.PrivateEngine.start(outlive=False)
-        site = replace(docker_bench.site, environment={**os.environ, "DOCKER_HOST": private.host})
+    with mortal_engine() as engine:
+        site = replace(docker_bench.site, environment={**os.environ, "DOCKER_HOST": engine.host})
         executor = EXECUTORS["docker"](site)
         try:
-            recipe = image.RECIPES / "busybox.sh"
-            tarball = image._tarball(recipe, image._key(recipe))
-            machine.Engine(private.host).import_image(tarball, BUSYBOX, [f"ENV PATH={image.PATH}"])
-            yield Bench("docker", executor, site), MortalEngine(private)
+            yield Bench("docker", executor, site), engine
         finally:
             executor.close()  # type: ignore[attr-defined]
-            private.stop()

@@ -1,6 +1,5 @@
 """A container engine that goes away in the middle of a pipeline: with its containers, or without them."""
 
-import importlib
 import os
 import time
 from collections.abc import Iterator
@@ -8,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.conftest import MortalEngine
-from tests.e2e.conftest import BUSYBOX, Make, Project
+from tests.e2e.conftest import Make, Project
+from tests.mortal import MortalEngine, mortal_engine
+from tests.patience import wait_for
 
 pytestmark = pytest.mark.docker
 
@@ -40,27 +40,17 @@ YAML = """\
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[MortalEngine]:
+def engine() -> Iterator[MortalEngine]:
     """An engine of the test's own, which it may kill."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can start an engine")
     if reason := os.environ.get("MLRUN_TEST_NO_ENGINE"):
         pytest.skip(reason)
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "machine"))
-    machine, image = importlib.import_module("engine"), importlib.import_module("image")
-    private = machine.PrivateEngine.start(outlive=False)
-    try:
-        recipe = image.RECIPES / "busybox.sh"
-        tarball = image._tarball(recipe, image._key(recipe))
-        machine.Engine(private.host).import_image(tarball, BUSYBOX, [f"ENV PATH={image.PATH}"])
-        yield MortalEngine(private)
-    finally:
-        private.stop()
+    with mortal_engine() as engine:
+        yield engine
 
 
 def on(make: Make, tmp_path: Path, engine: MortalEngine, told: str) -> Project:
     project = make(YAML.replace("TOLD", told))
-    own = {"MLRUN_STORE": str(tmp_path / "store"), "DOCKER_HOST": engine.private.host}
+    own = {"MLRUN_STORE": str(tmp_path / "store"), "DOCKER_HOST": engine.host}
     return project.with_variables(MLRUN_EXECUTOR="docker", **own)
 
 
@@ -117,6 +107,21 @@ def test_a_run_that_failed_with_the_engine_goes_on_when_it_is_back(
     assert ends(project) == {"first": [DONE], "middle": [LOST, DONE], "last": [DONE]}
 
 
+@pytest.mark.parametrize("how", ["orderly", "killed"])
+def test_a_node_that_died_with_the_engine_while_nobody_drove_its_run_is_tried_again(
+    make: Make, docker: object, tmp_path: Path, engine: MortalEngine, how: str
+) -> None:
+    project = on(make, tmp_path, engine, "retry")
+    running = project.start(*COMMAND)
+    running.until("ready")
+    running.process.kill()
+    running.end()
+    away(engine, how)
+    wait_for(engine.answers, "answer of the engine")
+    project.succeeds("resume", "run:1")
+    assert ends(project) == {"first": [DONE], "middle": [LOST, DONE], "last": [DONE]}
+
+
 def test_a_container_that_outlives_the_engine_is_waited_for(
     make: Make, docker: object, tmp_path: Path, engine: MortalEngine
 ) -> None:
@@ -145,8 +150,7 @@ def test_an_engine_that_is_gone_ends_the_run_and_it_goes_on_with_another_start(
     running.end()
     assert "docker" in project.mlrun("resume", "run:1").err
     engine.revive(spare=False)
-    # The engine kills the container when it is back: before it is adopted, or after.
-    if project.mlrun("resume", "run:1").code:
-        project.succeeds("resume", "run:1")
-    assert ends(project)["first"] == [DONE]
-    assert ends(project)["middle"][-1] == DONE
+    wait_for(engine.answers, "answer of the engine")
+    assert project.mlrun("resume", "run:1").code == 1
+    project.succeeds("resume", "run:1")
+    assert ends(project) == {"first": [DONE], "middle": [LOST, DONE], "last": [DONE]}

@@ -96,3 +96,14 @@ def test_two_nodes_of_one_pipeline_that_do_the_same_run_once(slow):
     done = project.succeeds("pipeline", "twins", "-j", "2", "--json").json()
     assert sorted(node["state"] for node in done["nodes"].values()) == ["reused", "succeeded"]
     assert len(started(signs)) == 1
+
+
+def test_a_node_that_waits_for_another_of_its_run_says_for_which(slow):
+    project, signs = slow
+    running = project.start("pipeline", "twins", "-j", "2")
+    running.until("and is waited for")
+    said = running.text()
+    (signs / "go").touch()
+    assert running.end().code == 0
+    assert "elsewhere" not in said
+    assert any(f"{one}: the same work is under way in node `{other}`" in said for one, other in ("ab", "ba")), said

@@ -68,11 +68,12 @@ def _check_waiting(findings: Findings, pipeline: Pipeline, following: Following,
     """Nodes behind a cycle or behind a broken node. What stands on a cycle or is broken has been told of itself."""
     stuck = _never_ending(following, broken)
     on_cycles = _before_others(following, stuck)
+    behind = stuck - on_cycles - set(broken)
     waits_for: dict[str, str] = {}
     for name in stuck:
         for target in following[name]:
             waits_for.setdefault(target, name)
-    waiting = [node for node in pipeline.nodes if node.name in stuck - on_cycles and node.name not in broken]
+    waiting = [node for node in pipeline.nodes if node.name in behind]
     for number, node in enumerate(waiting[:MAX_SHOWN]):
         more = (
             f", and so do {len(waiting) - MAX_SHOWN} more nodes" if number == MAX_SHOWN - 1 < len(waiting) - 1 else ""

@@ -87,9 +87,15 @@ def test_devices_are_claimed_as_far_as_they_are_granted(plan: Plan, monkeypatch:
         "b": Grant(devices={"nvidia.com/gpu": EVERY, "amd.com/gpu": 1}),
     }
     found = make_claims(plan, Granted(grants, ()), {})
-    assert [found[name].devices for name in "abc"] == [1, 5, 0]
-    assert make_capacity(Settings(Path("/s")), 1, Granted(grants, ())).devices == 6
-    assert make_capacity(Settings(Path("/s")), 1, Granted({"a": grants["a"]}, ())).devices == 4
+    assert [found[name].devices for name in "abc"] == [
+        {"nvidia.com/gpu": 1},
+        {"nvidia.com/gpu": 4, "amd.com/gpu": 1},
+        {},
+    ]
+    capacity = make_capacity(Settings(Path("/s")), 1, Granted(grants, ()))
+    assert capacity.devices == {"nvidia.com/gpu": 4, "amd.com/gpu": 2}
+    alone = make_capacity(Settings(Path("/s")), 1, Granted({"a": grants["a"]}, ()))
+    assert alone.devices == {"nvidia.com/gpu": 4}
 
 
 def test_what_there_is_to_share_is_what_the_settings_say_or_the_machine_has() -> None:
@@ -97,7 +103,7 @@ def test_what_there_is_to_share_is_what_the_settings_say_or_the_machine_has() ->
     machine = Capacity(3, cpus=len(os.sched_getaffinity(0)), memory=machine_memory())
     assert make_capacity(Settings(Path("/s")), 3, nothing) == machine
     settings = Settings(Path("/s"), cpus=1.5, memory=MB, pools={"gpu": 2})
-    assert make_capacity(settings, 3, nothing) == Capacity(3, 1.5, MB, None, {"gpu": 2})
+    assert make_capacity(settings, 3, nothing) == Capacity(3, 1.5, MB, {}, {"gpu": 2})
 
 
 def test_a_pool_without_a_size_is_told_of_once(plan: Plan) -> None:

@@ -67,7 +67,7 @@ def test_what_is_kept_for_one_that_waits_is_kept_once() -> None:
     [
         (Capacity(9, cpus=0.3), Claim(cpus=0.1)),
         (Capacity(9, memory=7 * GIB), Claim(memory=2 * GIB)),
-        (Capacity(9, devices=3), Claim(devices=1)),
+        (Capacity(9, devices={"gpu": 3}), Claim(devices={"gpu": 1})),
         (Capacity(9, pools={"gpu": 3}), Claim(pools=("gpu",))),
     ],
 )
@@ -81,8 +81,39 @@ def test_whatever_is_counted_bounds_how_many_run(capacity: Capacity, claim: Clai
 
 
 def test_what_nobody_counts_bounds_nothing() -> None:
-    large = Claim(cpus=1e6, memory=1 << 60, devices=99, pools=("unknown",))
+    large = Claim(cpus=1e6, memory=1 << 60, devices={"gpu": 99}, pools=("unknown",))
     assert slots(Capacity(2), a=large, b=large).take() == ["a", "b"]
+
+
+def test_devices_of_different_kinds_are_counted_apart() -> None:
+    one, other = Claim(devices={"one": 1}), Claim(devices={"other": 1})
+    made = slots(Capacity(9, devices={"one": 1, "other": 2}), a=one, b=one, c=other, d=other, e=other)
+    assert made.take() == ["a", "c", "d"]
+    made.free("c")
+    assert made.take() == ["e"]
+    made.free("a")
+    assert made.take() == ["b"]
+
+
+def test_devices_of_two_kinds_that_others_take_in_turns_come_together_for_who_needs_both() -> None:
+    one, other = Claim(devices={"one": 1}), Claim(devices={"other": 1})
+    made = slots(Capacity(9, devices={"one": 1, "other": 1}), a=one, b=other)
+    assert made.take() == ["a", "b"]
+    made.add("both", Claim(devices={"one": 1, "other": 1}))
+    made.add("c", one)
+    made.add("d", other)
+    made.free("a")
+    assert made.take() == []
+    made.free("b")
+    assert made.take() == ["both"]
+
+
+def test_one_that_waits_for_a_device_keeps_none_of_another_kind_from_others() -> None:
+    one, other = Claim(devices={"one": 2}, priority=1), Claim(devices={"other": 2})
+    made = slots(Capacity(2, devices={"one": 2, "other": 2}), a=one, b=one, c=other, d=other)
+    assert made.take() == ["a", "c"]
+    made.free("c")
+    assert made.take() == ["d"]
 
 
 def test_a_mutex_is_a_pool_of_one() -> None:
@@ -145,7 +176,7 @@ def test_two_pools_that_others_take_in_turns_come_together_for_who_needs_both() 
     [
         (Capacity(3, cpus=2), Claim(cpus=8)),
         (Capacity(3, memory=GIB), Claim(memory=2 * GIB)),
-        (Capacity(3, devices=1), Claim(devices=2)),
+        (Capacity(3, devices={"gpu": 1}), Claim(devices={"gpu": 2})),
     ],
 )
 def test_who_wants_more_than_there_is_runs_alone_rather_than_never(capacity: Capacity, claim: Claim) -> None:
@@ -246,11 +277,12 @@ def test_ten_times_as_many_jobs_cost_little_more_than_ten_times_as_much(claims: 
 # Against a model that looks at everything ---------------------------------------------------------------------------
 
 NAMES = ("p", "q")
+KINDS = ("one", "other")
 CLAIMS = st.builds(
     Claim,
     cpus=st.sampled_from([0.0, 0.0, 0.1, 1.0, 2.5, 9.0]),
     memory=st.integers(0, 6),
-    devices=st.sampled_from([0, 0, 0, 1, 3]),
+    devices=st.fixed_dictionaries({}, optional={kind: st.sampled_from([0, 1, 3]) for kind in (*KINDS, "unknown")}),
     pools=st.sets(st.sampled_from([*NAMES, "unknown"]), max_size=2).map(lambda pools: tuple(sorted(pools))),
     priority=st.integers(-1, 1),
     path=st.sampled_from([0.0, 3.0, 60.0]),
@@ -260,7 +292,7 @@ CAPACITIES = st.builds(
     places=st.integers(1, 4),
     cpus=st.none() | st.sampled_from([0.5, 3.0]),
     memory=st.none() | st.integers(1, 8),
-    devices=st.none() | st.integers(0, 2),
+    devices=st.fixed_dictionaries({}, optional={kind: st.integers(0, 2) for kind in KINDS}),
     pools=st.fixed_dictionaries({}, optional={name: st.integers(1, 2) for name in NAMES}),
 )
 MOVES = st.lists(
@@ -279,7 +311,7 @@ class Model:
 
     def __init__(self, capacity: Capacity) -> None:
         self.capacity = {"places": capacity.places, "cpus": capacity.cpus, "memory": capacity.memory}
-        self.capacity |= {"devices": capacity.devices, **capacity.pools}
+        self.capacity |= {**capacity.devices, **capacity.pools}
         self.waiting: list[dict[str, Claim]] = []
         self.running: dict[str, tuple[dict[str, float], list[str]]] = {}
 
@@ -287,7 +319,7 @@ class Model:
         """What the gang takes of what is counted, and whether it has to be alone."""
         total: Counter[str] = Counter()
         for claim in gang.values():
-            total.update({"places": 1, "cpus": round(claim.cpus, 3), "memory": claim.memory, "devices": claim.devices})
+            total.update({"places": 1, "cpus": round(claim.cpus, 3), "memory": claim.memory, **claim.devices})
             total.update(claim.pools)
         total = Counter({what: amount for what, amount in total.items() if amount and self.most(what) is not None})
         return dict(total), any(amount > self.most(what) for what, amount in total.items())

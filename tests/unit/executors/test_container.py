@@ -26,13 +26,18 @@ class Pieces(list):
         self.closed = True
 
 
+STARTED = ({"Type": "container", "Action": "start", "Actor": {"ID": "id"}},)
+
+
 class Engine:
     """An engine that follows a script: `states` answer one inspection after the other, the last one stays."""
 
     podman = False
     rootless = False
+    spares = False
 
-    def __init__(self, *states, attached=(), recorded=()):
+    def __init__(self, *states, attached=(), recorded=(), remembered=STARTED):
+        self.events = remembered
         self.states = list(states)
         self.attached = Pieces(attached)
         self.recorded = recorded
@@ -56,6 +61,11 @@ class Engine:
 
     def listens(self):
         return not isinstance(self.states[0], EngineGone)
+
+    def remembered(self):
+        if not self.listens():
+            raise EngineGone("away")
+        return self.events
 
     def signal(self, container, name):
         self.signals.append(name)
@@ -216,6 +226,22 @@ def test_an_end_by_signal_is_the_engines_when_it_leaves_right_after(handle, monk
     threading.Timer(0.05, lambda: engine.states.insert(0, EngineGone("away"))).start()
 
     assert made.wait().reason is Reason.RUNTIME
+
+
+@pytest.mark.parametrize(
+    ("spares", "podman", "reason"),
+    [(False, False, Reason.RUNTIME), (True, False, Reason.KILLED), (False, True, Reason.KILLED)],
+)
+def test_an_end_while_nobody_watched_is_the_engines_if_it_was_started_after_the_job(
+    handle, monkeypatch, spares, podman, reason
+):
+    monkeypatch.setattr("runner.executors.container._LEAVING", 0.0)
+    engine = Engine(state("exited", 137), remembered=())
+    engine.spares, engine.podman = spares, podman
+    made = handle(engine, report="", start=False)
+    list(made.logs())
+
+    assert made.wait().reason is reason
 
 
 @pytest.mark.parametrize("started", [True, False])

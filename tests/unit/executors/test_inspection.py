@@ -1,6 +1,6 @@
 import pytest
 
-from runner.executors.inspection import Watch, is_over, may_be_engine, read_outcome
+from runner.executors.inspection import Watch, has_forgotten, is_over, may_be_engine, read_outcome
 from runner.executors.wrapper import Report
 from runner.state import Reason
 
@@ -79,5 +79,29 @@ def test_a_container_is_over_when_it_will_do_nothing_by_itself():
 def test_only_an_end_that_nobody_asked_for_may_be_the_engines():
     assert may_be_engine(inspection(code=143), Report(143, None))
     assert may_be_engine(inspection(code=137), NONE)
+    assert may_be_engine(inspection(code=137), Report(137, None, asked=True))
+    assert may_be_engine(inspection(code=255), NONE)
     assert not may_be_engine(inspection(code=137), Report(137, None))
+    assert not may_be_engine(inspection(code=255), Report(255, None))
     assert not may_be_engine(inspection(code=1), Report(1, None))
+
+
+def event(kind, action, id):
+    return {"Type": kind, "Action": action, "Actor": {"ID": id}}
+
+
+OTHERS = [event("network", "start", "one"), event("container", "start", "two"), event("container", "die", "one")]
+
+
+@pytest.mark.parametrize(
+    ("remembered", "forgotten"),
+    [
+        ([], True),
+        (OTHERS, True),
+        ([*OTHERS, event("container", "start", "one")], False),
+        (OTHERS[1:2] * 255, True),
+        (OTHERS[1:2] * 256, False),
+    ],
+)
+def test_an_engine_that_does_not_remember_the_start_of_a_container_was_started_after_it(remembered, forgotten):
+    assert has_forgotten(remembered, "one") is forgotten

@@ -31,8 +31,11 @@ TEXT = """
 """
 
 
-def node(edges: str, mode: str = "replace", optional: str = "true") -> PlannedNode:
-    text = TEXT.replace("EDGES", edges).replace("MODE", mode).replace("OPTIONAL", optional)
+N = "{name: n, type: integer, default: 3}"
+
+
+def node(edges: str, mode: str = "replace", optional: str = "true", parameter: str = N) -> PlannedNode:
+    text = TEXT.replace("EDGES", edges).replace("MODE", mode).replace("OPTIONAL", optional).replace(N, parameter)
     project = parse_project(text.encode(), "valohai.yaml")
     return compile_pipeline(project, project.pipelines["both"], Arguments("/here"), "/p").nodes["use"]
 
@@ -83,6 +86,31 @@ def test_parameter_and_metadata_edges_carry_typed_values() -> None:
 def test_a_metadata_value_of_the_wrong_type_is_refused(key: str) -> None:
     with pytest.raises(MlrunError, match=f"make.metadata.{key}"):
         resolve(node(f"[make.metadata.{key}, use.parameter.n]"), {"make": LEFT})
+
+
+@pytest.mark.parametrize("declared", ["{name: n, type: integer, default: 3}", "{name: n}"])
+def test_metadata_that_is_null_is_an_error_at_the_edge_for_a_parameter_that_needs_a_value(declared: str) -> None:
+    planned = node("[make.metadata.none, use.parameter.n]", parameter=declared)
+    with pytest.raises(MlrunError, match="printed null for its metadata `none`") as caught:
+        resolve(planned, {"make": Left(metrics={"none": None})})
+    assert caught.value.code is ExitCode.INPUT
+    assert caught.value.location == planned.edges[0].location
+    assert "`optional: true`" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("declared", ["{name: n, default: 3, optional: true}", "{name: n, type: flag, default: true}"])
+def test_metadata_that_is_null_leaves_a_parameter_that_needs_none_without_a_value_and_says_so(declared: str) -> None:
+    planned = node("[make.metadata.none, use.parameter.n]", parameter=declared)
+    resolved = resolve(planned, {"make": Left(metrics={"none": None})})
+    (said,) = resolved.notices
+    assert "n" not in resolved.parameters
+    assert said.startswith(f"{planned.edges[0].location}: node `make` printed null")
+
+
+def test_a_parameter_without_a_value_hands_on_none_and_nothing_is_said() -> None:
+    resolved = resolve(node("[make.parameter.seed, use.parameter.n]"), {"make": Left()})
+    assert "n" not in resolved.parameters
+    assert not resolved.notices
 
 
 def test_metadata_that_was_never_printed_is_an_input_error_that_lists_what_was() -> None:

@@ -55,6 +55,23 @@ def test_work_is_held_once_until_it_is_let_go(file: Path) -> None:
     flights.close()
 
 
+def test_who_holds_work_in_this_process_is_known_until_it_is_let_go(file: Path) -> None:
+    flights = Flights(file)
+    first = flights.take(ONE, "first")
+    assert first is not None
+    assert (flights.holder(ONE), flights.holder(TWO)) == ("first", None)
+    first()
+    assert flights.holder(ONE) is None
+    assert flights.take(ONE, "second") is not None
+    first()
+    assert flights.holder(ONE) == "second"
+    flights.close()
+    with elsewhere(file, ONE) as other:
+        assert answer(other) == "held"
+        assert (flights.take(ONE, "third"), flights.holder(ONE)) == (None, None)
+        other.communicate()
+
+
 def test_another_process_sees_what_is_held_and_only_that(file: Path) -> None:
     flights = Flights(file)
     let_go = flights.take(ONE)
