@@ -11,7 +11,8 @@ from typing import Any, Literal
 from runner.goal import Aim, Goal
 from runner.job import InputFile, Value
 from runner.plan.address import public
-from runner.spec.model import Action, Edge, NodeType, OnError, Project, Pruning, Step, Task
+from runner.spec.extension import Pruning
+from runner.spec.model import Action, Edge, NodeType, OnError, Project, Step, Task
 
 PlanKind = Literal["exec", "pipeline", "task"]
 
