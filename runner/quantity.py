@@ -1,4 +1,4 @@
-"""How times are read, and sizes, durations and values written for people, in a terminal and on a page alike. Pure."""
+"""How times are read, and times, ages, sizes and values written for people, in a terminal and on a page alike. Pure."""
 
 import json
 from datetime import datetime
@@ -7,6 +7,8 @@ from runner.escape import printable
 
 _NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
+_SPANS = ((86400, "day"), (3600, "h"), (60, "min"), (1, "s"))
+_RELATIVE_DAYS = 30
 
 
 def moment(text: str) -> datetime:
@@ -31,6 +33,39 @@ def duration_text(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def age_text(seconds: float) -> str:
+    """`12 s`, `5 min`, `3 h`, `1 day`, `3 days`: as many of the largest unit as are full."""
+    return next((_span(int(seconds // size), unit) for size, unit in _SPANS if seconds >= size), "0 s")
+
+
+def span_text(seconds: float) -> str:
+    """`30 days`, `12 h`, `90 min`: exact, in the largest unit that divides it."""
+    sizes = (one for one in _SPANS if seconds >= one[0] and seconds % one[0] == 0)
+    return next((_span(int(seconds // size), unit) for size, unit in sizes), f"{seconds:g} s")
+
+
+def _span(number: int, unit: str) -> str:
+    return f"{number:,} {unit}" + ("s" if unit == "day" and number != 1 else "")
+
+
+def ago(seconds: float) -> str:
+    """`just now`, `12 s ago`, `3 days ago`."""
+    return f"{age_text(seconds)} ago" if seconds >= 1 else "just now"
+
+
+def relative_time(text: str | None, now: datetime) -> str:
+    """A recorded time as `12 s ago`, `3 days ago`; its date when it was more than a month ago; empty for None."""
+    if text is None:
+        return ""
+    passed = seconds_between(text, now)
+    return local_time(text)[:10] if passed >= _RELATIVE_DAYS * 86400 else ago(passed)
+
+
+def local_time(text: str | None) -> str:
+    """A recorded time in the zone of this machine, to the second: `2026-11-21 10:44:02`; empty for None."""
+    return "" if text is None else moment(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def size_text(size: int) -> str:

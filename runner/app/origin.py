@@ -15,6 +15,7 @@ from runner.job import InputFile, Value
 from runner.plan.address import public
 from runner.plan.bind import Left, Resolved, resolve
 from runner.plan.model import Arguments, Given, Origin, PlannedNode, Source
+from runner.sign import word_of
 from runner.spec.model import Edge, Pipeline, SocketType, Step
 from runner.spec.project import parse_project
 from runner.state import DONE
@@ -215,8 +216,8 @@ def _left(store: Store, run: Run, name: str, above: str) -> Left:
     made = made_by(store, run, record)
     if record.state not in DONE or made is None:
         raise usage_error(
-            f"node `{printable(above)}` of run {run.counter} is {record.state}, and `{printable(name)}` needs what it "
-            "leaves",
+            f"node `{printable(above)}` of run {run.counter} is {word_of(record)}, and `{printable(name)}` needs what "
+            "it leaves",
             hint="give what it would bring on the command line, or choose another run",
         )
     return left_of(made[1])

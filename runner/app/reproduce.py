@@ -39,6 +39,7 @@ from runner.escape import printable
 from runner.events import Listener, Noticed
 from runner.executors.secret import remove_leftovers
 from runner.settings import Settings
+from runner.sign import word_of
 from runner.state import FINAL, State
 from runner.store.record import Execution, OutputFile, Run, in_order
 from runner.store.store import Store
@@ -120,14 +121,14 @@ def _tasks(store: Store, run: Run) -> Iterator[_Task]:
                 message = f"execution {node.reused.counter}, which stands for it, is not in the store: {said}"
                 yield _Task(cannot_run(blank, Lack(Need.RECORD, "", message)))
         else:
-            note = f"{node.state}: {node.detail}" if node.detail else str(node.state)
+            note = f"{word_of(node)}: {node.detail}" if node.detail else word_of(node)
             yield _Task(Repeated(node.name, node.step, Verdict.NEVER_RAN, note=note))
 
 
 def _task(run: Run, node: str, execution: Execution) -> _Task:
     blank = Repeated(node, execution.step, Verdict.NEVER_RAN, execution.counter, execution.id, run.id)
     if execution.state in (State.STOPPED, State.INTERRUPTED):
-        message = f"it was {execution.state}, so there is no end to compare with"
+        message = f"it was {word_of(execution)}, so there is no end to compare with"
         return _Task(cannot_run(blank, Lack(Need.RECORD, "", message)))
     if execution.started is None and execution.reason in NOT_ITS_OWN:
         return _Task(replace(blank, note=execution.detail or str(execution.reason)))

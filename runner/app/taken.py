@@ -16,6 +16,7 @@ from runner.escape import printable
 from runner.plan import graph
 from runner.plan.bind import Left
 from runner.plan.model import Plan, PlannedNode, trial_number
+from runner.sign import word_of
 from runner.spec.phrase import counted
 from runner.state import DONE
 from runner.store.record import Execution, NodeRecord, Reused, Run, planned_of, trials
@@ -137,7 +138,7 @@ def _take(store: Store, run: Run, node: PlannedNode, read: Callable[[str], Run])
     if record.kind != node.kind:
         raise usage_error(f"{shown} is of kind {record.kind} in run {run.counter}, and {node.kind} now", hint=_MEND)
     if record.state not in DONE:
-        what = f"{shown} of run {run.counter} is {record.state}, so that it can stand for nothing"
+        what = f"{shown} of run {run.counter} is {word_of(record)}, so that it can stand for nothing"
         raise usage_error(what, hint=_MEND)
     if record.kind == "task":
         return _take_task(store, run, record, read)

@@ -25,7 +25,7 @@ from runner.plan.model import Plan
 from runner.reuse.content import CodeKey
 from runner.reuse.decide import Decision, Hit, Miss, Unreusable
 from runner.reuse.fact import Kind, Made, facts
-from runner.spec.model import Policy
+from runner.spec.extension import Policy
 from runner.spec.project import parse_project
 from runner.store.record import Execution, NodeRecord, Run
 from runner.store.store import Store

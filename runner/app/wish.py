@@ -7,7 +7,7 @@ from runner.reuse.code import everything
 from runner.reuse.content import CodeKey
 from runner.reuse.decide import Rule
 from runner.settings import Settings
-from runner.spec.model import Policy
+from runner.spec.extension import Policy
 from runner.store.record import ReuseOptions
 
 

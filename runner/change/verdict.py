@@ -13,7 +13,8 @@ from runner.change.effect import Effects
 from runner.change.fact import Facts
 from runner.change.items import Names
 from runner.change.model import Fate, FileChange, Foreign, Kind, Phrase, Verdict
-from runner.spec.model import Node, Pipeline, Policy, Step
+from runner.spec.extension import Policy
+from runner.spec.model import Node, Pipeline, Step
 
 _SHOWN = 4
 """Reasons that a verdict tells; more are counted."""

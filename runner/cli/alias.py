@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.cli.cell import local_time, now, relative_time
+from runner.cli.cell import now
 from runner.cli.page import Page
 from runner.cli.reference import REFERENCE_HELP, author, author_text, find_datum, writable_store
 from runner.cli.subject import open_store
@@ -13,7 +13,7 @@ from runner.cli.terminal import print_json, say
 from runner.cli.tombstone import marked, tombstone_text
 from runner.errors import ExitCode, did_you_mean, usage_error
 from runner.escape import printable
-from runner.quantity import size_text
+from runner.quantity import local_time, relative_time, size_text
 from runner.store.record import Entry
 from runner.store.ref import Alias
 from runner.store.store import Store

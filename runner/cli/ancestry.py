@@ -8,10 +8,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from runner.cli.cell import local_time, shorten
+from runner.cli.cell import shorten
 from runner.escape import printable
 from runner.lineage.model import Activity, Code, Data, Graph, Left, Presence, Use
-from runner.quantity import exact_text, size_text, value_text
+from runner.quantity import exact_text, local_time, size_text, value_text
+from runner.sign import word_of
 from runner.spec.phrase import counted
 from runner.state import State
 from runner.store.datum import SCHEME
@@ -357,7 +358,7 @@ def _name(activity: Activity) -> str:
 
 
 def _headline(activity: Activity) -> str:
-    state = "" if activity.state == State.SUCCEEDED else f", {activity.state}"
+    state = "" if activity.state is State.SUCCEEDED else f", {word_of(activity)}"
     return f"{_name(activity)}{state}, {local_time(activity.finished or activity.created)}"
 
 

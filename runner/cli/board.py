@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from runner.cli.group import Group, side_by_side
-from runner.cli.tally import Tally, attention, state_word
+from runner.cli.tally import Tally, attention
 from runner.escape import printable, printable_lines
 from runner.events import (
     ApprovalAsked,
@@ -25,6 +25,7 @@ from runner.events import (
 )
 from runner.job import Stream
 from runner.metrics import strict
+from runner.sign import word_of
 from runner.state import DONE, FINAL, State
 
 TAIL_LINES = 20
@@ -109,7 +110,7 @@ class NodeView:
     @property
     def word(self) -> str:
         """Its state in a word."""
-        return state_word(self.state, self.last.reason if self.last else None)
+        return word_of(self.last) if self.last else str(self.state)
 
     def change(self, event: NodeChanged) -> None:
         """It moved."""

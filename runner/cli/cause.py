@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from runner.cli.cell import age_text
 from runner.comparison.patch import added_and_removed, text_of, unified
 from runner.escape import printable, printable_lines
-from runner.quantity import exact_text
+from runner.quantity import age_text, exact_text
 from runner.reuse.decide import (
     Cause,
     CodeDiffers,

@@ -9,13 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.cli.cell import local_time
 from runner.cli.page import Page
 from runner.cli.terminal import colourful, print_json, say, show_hint, show_warning
 from runner.cli.touch import touch_text
 from runner.errors import ExitCode, MlrunError, usage_error
 from runner.escape import printable
-from runner.quantity import size_text
+from runner.quantity import local_time, size_text
 from runner.settings import load_settings, parse_age
 from runner.spec.phrase import counted
 from runner.store.layout import Layout

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from runner.app.publication import make_version, version_data
-from runner.cli.cell import local_time, now, relative_time
+from runner.cli.cell import now
 from runner.cli.page import Page
 from runner.cli.reference import REFERENCE_HELP, author, author_text, find_data, writable_store
 from runner.cli.subject import open_store
@@ -16,7 +16,7 @@ from runner.cli.terminal import print_json, say
 from runner.cli.tombstone import marked
 from runner.errors import ExitCode, did_you_mean, usage_error
 from runner.escape import printable
-from runner.quantity import exact_text, size_text
+from runner.quantity import exact_text, local_time, relative_time, size_text
 from runner.spec.phrase import counted
 from runner.store.ref import LATEST, Collection, CollectionKind, Version
 from runner.store.store import Store

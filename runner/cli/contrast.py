@@ -7,13 +7,14 @@ from typing import Any
 
 from runner.app.compare import Against, Comparison, FileChange, Output, Row, Side
 from runner.cli.cause import tell
-from runner.cli.cell import local_time, padded, shorten
+from runner.cli.cell import padded, shorten
 from runner.cli.table import terminal_width
 from runner.cli.terminal import paint
 from runner.comparison.finding import Likeness
 from runner.digest import Digest, is_digest
 from runner.escape import display_width, printable, printable_lines
-from runner.quantity import duration_text, exact_text, number, size_text, value_text
+from runner.quantity import duration_text, exact_text, local_time, number, size_text, value_text
+from runner.sign import word_of
 from runner.spec.phrase import counted
 from runner.store.record import code_of
 
@@ -81,7 +82,7 @@ def _heads(one: Comparison) -> Iterator[Cells]:
     yield told("step", lambda side: side.execution.step)
     if len({side.run.project.id for side in one.sides if side is not None}) > 1:
         yield told("project", lambda side: side.run.project.name)
-    yield told("state", lambda side: side.execution.state)
+    yield told("state", lambda side: word_of(side.execution))
     yield told("created", lambda side: local_time(side.execution.created)[:_MINUTES])
     yield told("commit", _commit)
     yield _durations(one)

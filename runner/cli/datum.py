@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.cli.cell import local_time
 from runner.cli.page import Page
 from runner.cli.reference import REFERENCE_HELP, find_datum
 from runner.cli.subject import open_store
@@ -14,7 +13,7 @@ from runner.cli.terminal import print_json
 from runner.cli.tombstone import tombstone_text
 from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
-from runner.quantity import exact_text, size_text
+from runner.quantity import exact_text, local_time, size_text
 from runner.store.datum import Datum
 from runner.store.record import Execution, Run, code_of
 from runner.store.ref import KINDS

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Protocol, Self, TextIO
 
 from runner.cli.board import Board, NodeView, metrics_text
-from runner.cli.cell import COLOURS, ago, shorten
+from runner.cli.cell import COLOURS, shorten
 from runner.cli.desk import Decide, Desk
 from runner.cli.group import WIDE, parameters_text
 from runner.cli.table import terminal_width
@@ -34,7 +34,7 @@ from runner.events import (
     RunStarted,
 )
 from runner.job import Stream
-from runner.quantity import duration_text, size_text
+from runner.quantity import ago, duration_text, size_text
 from runner.spec.phrase import counted
 from runner.state import FINAL, Reason, State
 
@@ -237,8 +237,8 @@ def change_sentence(node: NodeView, event: NodeChanged, count: str = "") -> str:
     """What became of a node, in one line; a trial has the values that were chosen for it. `count` stands behind."""
     chosen = shorten(parameters_text(node.shown.parameters), _CHOSEN)
     name = printable(event.node) + (f" ({chosen})" if chosen else "")
-    state = "failed" if event.reason is Reason.RETRY else node.word
-    words = [f"{name}: {paint(state, COLOURS.get(event.state, '0'), sys.stderr)}{count}"]
+    state = str(State.FAILED) if event.reason is Reason.RETRY else node.word
+    words = [f"{name}: {paint(state, COLOURS[state], sys.stderr)}{count}"]
     if event.state is State.REUSED:
         words += [stand_words(event.detail or "", event.age), metrics_text(node.metrics, 80)]
         return " ".join(word for word in words if word)
@@ -332,5 +332,5 @@ def failures(board: Board) -> list[str]:
 
 def ended_sentence(event: RunEnded, kind: str) -> str:
     """How the run ended, in one line."""
-    state = paint(event.state, COLOURS.get(event.state, "0"), sys.stderr)
+    state = paint(event.state, COLOURS[event.state], sys.stderr)
     return f"{kind} run {event.counter} {state} in {duration_text(event.duration)}"

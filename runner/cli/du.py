@@ -6,14 +6,14 @@ from typing import Annotated, Any
 import typer
 
 from runner.app import upkeep
-from runner.cli.cell import local_time, now
+from runner.cli.cell import now
 from runner.cli.page import Page
 from runner.cli.subject import open_store, project_here
 from runner.cli.table import Column, choose, text_table
 from runner.cli.terminal import print_json, say, show_warning
 from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
-from runner.quantity import size_text
+from runner.quantity import local_time, size_text
 from runner.settings import Settings, load_settings
 from runner.spec.phrase import counted
 from runner.store.layout import Layout

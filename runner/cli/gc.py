@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from runner.app import upkeep
-from runner.cli.cell import local_time, now
+from runner.cli.cell import now
 from runner.cli.page import Page
 from runner.cli.table import Column, text_table
 from runner.cli.terminal import print_json, say, show_warning
 from runner.errors import ExitCode, MlrunError, did_you_mean, usage_error
 from runner.escape import printable
-from runner.quantity import size_text
+from runner.quantity import local_time, size_text
 from runner.settings import Settings, load_settings, parse_age, parse_count
 from runner.spec.phrase import counted
 from runner.store.layout import Layout

@@ -9,12 +9,13 @@ from runner.events import NodeShown
 from runner.goal import Goal
 from runner.plan.model import trial_number
 from runner.quantity import value_text
+from runner.sign import PRUNED, RETRYING
 from runner.state import State
 
 WIDE = 12
 """More nodes than this that do the same side by side are one row."""
 
-_SAID = ("running", "awaiting-approval", "retrying", "failed", "interrupted", "pruned", "stopped", "skipped")
+_SAID = ("running", "awaiting-approval", RETRYING, "failed", "interrupted", PRUNED, "stopped", "skipped")
 """What is counted in the sentence of a group, in this order."""
 
 
@@ -56,7 +57,7 @@ class Group:
     def word(self) -> str:
         """The state of nodes side by side, in a word."""
         words = self.members.words
-        for word in ("awaiting-approval", "running", "starting", "stopping", "retrying"):
+        for word in ("awaiting-approval", "running", "starting", "stopping", RETRYING):
             if words[word]:
                 return word
         if self.members.count(Attention.NEXT):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner.cli.cell import COLOURS, local_time, now, relative_time
+from runner.cli.cell import COLOURS, now
 from runner.cli.row import EXECUTION_FIELDS, METRIC, RUN_FIELDS, Row, sort_rows
 from runner.cli.subject import Listing, list_executions, list_keys, list_of_run, list_runs
 from runner.cli.table import (
@@ -27,7 +27,7 @@ from runner.cli.table import (
 from runner.cli.terminal import print_json, say
 from runner.errors import ExitCode, did_you_mean, usage_error
 from runner.escape import printable
-from runner.quantity import duration_text, number, value_text
+from runner.quantity import duration_text, local_time, number, relative_time, value_text
 from runner.state import Reason
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from runner.cli.evidence import log_files
+from runner.app.evidence import log_files
 from runner.cli.line import Lines, Write, write_clean, write_json, write_raw, write_timed
 from runner.cli.subject import EXECUTION_HELP, NODE_HELP, Found, Watch, execution_sentence, find_execution, find_of_node
 from runner.cli.terminal import say

@@ -8,15 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.cli.cell import local_time
-from runner.cli.evidence import Event, last_metrics, metric_events
+from runner.app.evidence import Event, last_metrics, metric_events
 from runner.cli.row import flat, flattened
 from runner.cli.subject import EXECUTION_HELP, NODE_HELP, Found, find_execution, find_of_node
 from runner.cli.table import Column, Format, choose, csv_table, md_table, print_table
 from runner.cli.terminal import print_json, say
 from runner.errors import ExitCode, did_you_mean, usage_error
 from runner.escape import printable
-from runner.quantity import number, value_text
+from runner.quantity import local_time, number, value_text
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from runner.app.evidence import lack_of_files
 from runner.cli.delivery import choose_outputs, deliver
-from runner.cli.evidence import lack_of_files
 from runner.cli.subject import EXECUTION_HELP, NODE_HELP, Found, find_execution, find_of_node, work_left
 from runner.cli.table import Column, print_table
 from runner.cli.terminal import print_json, say

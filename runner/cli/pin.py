@@ -5,14 +5,15 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.cli.cell import now, relative_time
-from runner.cli.evidence import lack_of_files
+from runner.app.evidence import lack_of_files
+from runner.cli.cell import now
 from runner.cli.reference import author, author_text, find_datum, writable_store
 from runner.cli.subject import find, open_store
 from runner.cli.table import Column, print_table
 from runner.cli.terminal import print_json, say
 from runner.errors import ExitCode, MlrunError, usage_error
 from runner.escape import printable
+from runner.quantity import relative_time
 from runner.spec.phrase import counted
 from runner.store.datum import Datum
 from runner.store.ref import Pin, Thing

@@ -20,38 +20,22 @@ from runner.drawing.text import RAILS
 from runner.escape import display_width, printable
 from runner.events import ImagePulled, InputFetched
 from runner.quantity import duration_text
+from runner.sign import RETRYING, Tone, sign_of, tone_of
 from runner.state import DONE, FINAL, Reason, State
 
 Line = tuple[tuple[str, str], ...]
 """Texts of one line of the terminal, each with its style (a word of `rich`, empty for none)."""
 
-_SIGNS: Mapping[str, str] = {
-    State.AWAITING_APPROVAL: "?",
-    State.STARTING: "▸",
-    State.RUNNING: "▸",
-    State.STOPPING: "■",
-    State.SUCCEEDED: "✓",
-    State.REUSED: "=",
-    State.FAILED: "✗",
-    State.STOPPED: "■",
-    State.INTERRUPTED: "✗",
-    State.SKIPPED: "-",
-    "pruned": "-",
-    "retrying": "↻",
-}
-_STYLES: Mapping[str, str] = {
-    State.AWAITING_APPROVAL: "bold yellow",
-    State.SUCCEEDED: "green",
-    State.REUSED: "dim green",
-    State.FAILED: "bold red",
-    State.INTERRUPTED: "yellow",
-    State.STOPPED: "yellow",
-    State.STOPPING: "yellow",
-    State.RUNNING: "cyan",
-    State.STARTING: "cyan",
-    "retrying": "yellow",
-}
 _FAINT = "dim"
+_STYLES: Mapping[Tone, str] = {
+    Tone.GOOD: "green",
+    Tone.SAME: "dim green",
+    Tone.BAD: "bold red",
+    Tone.ODD: "yellow",
+    Tone.ASKING: "bold yellow",
+    Tone.BUSY: "cyan",
+    Tone.QUIET: _FAINT,
+}
 _NARROW = 64
 """In fewer columns what is said of a node stands below it, as does what takes more than half of the width."""
 _SHORT = 10
@@ -172,7 +156,7 @@ class Scene:
         word = node.word if node else group.word if group else ""
         words = self._words(unit)
         time = duration_text(node.elapsed()) if node else ""
-        told = group is not None or word in {State.AWAITING_APPROVAL, State.FAILED, "retrying"}
+        told = group is not None or word in {State.AWAITING_APPROVAL, State.FAILED, RETRYING}
         return _Entry(rail, printable(unit.title), word, time, words, told and word != State.WAITING)
 
     def _members(self, unit: Unit, rail: Rail, room: int) -> Iterator[_Entry]:
@@ -188,7 +172,7 @@ class Scene:
 
     def _words(self, unit: Unit) -> str:
         node, group = unit.node, unit.group
-        if node is not None and node.state is State.WAITING and node.word != "retrying":
+        if node is not None and node.state is State.WAITING and node.word != RETRYING:
             return self._waits(unit)
         if node is not None and (group is None or (node.state in FINAL and node.state not in DONE)):
             return _node_words(node)
@@ -221,7 +205,7 @@ class Scene:
         if len(asked) > max(1, len(texts)):
             texts.insert(0, f"{len(asked)} nodes await approval")
         wrapped = [piece for text in texts for piece in textwrap.wrap(text, width, drop_whitespace=False) or [text]]
-        return [((shorten(piece, width), _STYLES[State.AWAITING_APPROVAL]),) for piece in wrapped]
+        return [((shorten(piece, width), _STYLES[Tone.ASKING]),) for piece in wrapped]
 
 
 def _share(pull: ImagePulled) -> str:
@@ -259,13 +243,13 @@ def _laid_out(entries: Iterable[_Entry], width: int) -> Iterator[Line]:
     """Rows in columns; what does not fit is cut, first what is said of a node, then its name."""
     rows = list(entries)
     most = max(8, width * 2 // 5)
-    leads = [(entry.rail.before, _SIGNS.get(entry.word, "·"), entry.rail.after, entry.name) for entry in rows]
+    leads = [(entry.rail.before, sign_of(entry.word), entry.rail.after, entry.name) for entry in rows]
     named = [sum(map(display_width, lead)) for lead in leads]
     room = min(most, max(named, default=0))
     state = min(width if width >= _NARROW else _SHORT, max((len(entry.word) for entry in rows), default=0))
     time = max((len(entry.time) for entry in rows), default=0)
     for entry, (before, sign, after, name) in zip(rows, leads, strict=True):
-        style = _STYLES.get(entry.word, _FAINT)
+        style = _STYLES[tone_of(entry.word)]
         name_room = max(1, room - display_width(before + sign + after))
         cells = [(before, _FAINT), (sign, style), (after, _FAINT), (padded(shorten(name, name_room), name_room), style)]
         cells += [("  " + padded(shorten(entry.word, state), state), style), ("  " + entry.time.rjust(time), "")]

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.cli.cell import COLOURS, local_time, now, relative_time
-from runner.cli.evidence import lack_of_files, last_metrics, log_sizes
+from runner.app.evidence import lack_of_files, last_metrics, log_sizes
+from runner.cli.cell import COLOURS, now
 from runner.cli.page import Page
 from runner.cli.reference import author_text
 from runner.cli.row import elapsed, flat
@@ -21,7 +21,8 @@ from runner.cli.tombstone import marked
 from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
 from runner.job import Workspace
-from runner.quantity import duration_text, exact_text, size_text, value_text
+from runner.quantity import duration_text, exact_text, local_time, relative_time, size_text, value_text
+from runner.sign import word_of
 from runner.state import Reason, State
 from runner.store.imported import read_import
 from runner.store.record import Execution, NodeRecord, Run, in_order, to_json
@@ -72,7 +73,7 @@ def run_page(found: Found) -> Page:
     """A run: its header, its nodes, then each execution in short."""
     run = found.run
     page = Page()
-    page.head(f"run {run.counter}  {printable(run.name)}  {_painted(run.state)}")
+    page.head(f"run {run.counter}  {printable(run.name)}  {_painted(run)}")
     page.facts(None, _run_facts(found))
     page.facts("code", _code_facts(run))
     page.facts("machine", _machine_facts(run.host))
@@ -83,7 +84,7 @@ def run_page(found: Found) -> Page:
             (
                 printable(node.name),
                 "" if node.step == node.name else printable(node.step),
-                str(node.state),
+                word_of(node),
                 _numbers(run, node),
                 _node_words(node, ends),
             )
@@ -112,13 +113,14 @@ def execution_page(found: Found) -> Page:
     return page
 
 
-def _painted(state: State) -> str:
-    return paint(state, COLOURS.get(state, "0"), sys.stdout)
+def _painted(what: Run | Execution) -> str:
+    word = word_of(what)
+    return paint(word, COLOURS[word], sys.stdout)
 
 
 def _execution_head(execution: Execution) -> str:
     node = "" if execution.node == execution.step else f" as {printable(execution.node)}"
-    return f"execution {execution.counter}  {printable(execution.step)}{node}  {_painted(execution.state)}"
+    return f"execution {execution.counter}  {printable(execution.step)}{node}  {_painted(execution)}"
 
 
 def _numbers(run: Run, node: NodeRecord) -> str:
@@ -135,7 +137,7 @@ def _node_words(node: NodeRecord, ends: Mapping[str, str]) -> str:
         return f"{printable(node.detail or '')}, {when}"
     if node.reason is Reason.EXIT and node.state is State.SUCCEEDED:
         return ""
-    return _why(node.reason, None, node.detail)
+    return _why(node, None)
 
 
 def _ends(found: Found) -> dict[str, str]:
@@ -147,10 +149,11 @@ def _ends(found: Found) -> dict[str, str]:
     return ends
 
 
-def _why(reason: Reason | None, exit_code: int | None, detail: str | None) -> str:
-    parts = [str(reason)] if reason and (reason is not Reason.EXIT or exit_code is None) else []
+def _why(what: NodeRecord | Execution, exit_code: int | None) -> str:
+    plain = word_of(what) != what.state or (what.reason is Reason.EXIT and exit_code is not None)
+    parts = [str(what.reason)] if what.reason and not plain else []
     parts += [f"exit code {exit_code}"] if exit_code is not None else []
-    parts += [printable(detail)] if detail else []
+    parts += [printable(what.detail)] if what.detail else []
     return ", ".join(parts)
 
 
@@ -245,7 +248,7 @@ def _add_execution(page: Page, found: Found, more: Iterable[tuple[str, str | Non
 def _execution_facts(found: Found) -> Iterator[tuple[str, str | None]]:
     execution = found.execution
     yield "id", execution.id
-    yield "ended by", _why(execution.reason, execution.exit_code, execution.detail)
+    yield "ended by", _why(execution, execution.exit_code)
     yield from _times(execution.created, execution.started, execution.finished)
     yield "duration", duration_text(elapsed(execution.state, execution.duration, execution.started, now()))
     yield "memory", _sized(execution.peak_memory) and f"{_sized(execution.peak_memory)} at most"

@@ -7,13 +7,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
+from runner.app.evidence import live_metrics
 from runner.app.place import locate
-from runner.cli.evidence import live_metrics
 from runner.cli.row import Row, execution_row, parts_of, run_row
 from runner.errors import ExitCode, MlrunError, did_you_mean, usage_error
 from runner.escape import printable
 from runner.quantity import duration_text
 from runner.settings import load_settings
+from runner.sign import word_of
 from runner.state import FINAL, State
 from runner.store.history import is_abandoned, laid_over
 from runner.store.identity import is_id
@@ -316,10 +317,10 @@ def execution_sentence(execution: Execution) -> str:
 
 
 def _sentence(noun: str, what: Run | Execution) -> str:
-    words = f"{noun} {what.counter} {'' if what.state in FINAL else 'is '}{what.state}"
+    words = f"{noun} {what.counter} {'' if what.state in FINAL else 'is '}{word_of(what)}"
     if what.duration is not None:
         words += f" in {duration_text(what.duration)}"
-    if what.reason is not None:
+    if what.reason is not None and word_of(what) == what.state:
         words += f" ({what.reason})"
     if isinstance(what, Execution) and what.detail:
         words += f": {printable(what.detail)}"

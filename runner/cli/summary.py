@@ -9,12 +9,13 @@ from runner.cli.cell import COLOURS, shorten
 from runner.cli.group import Group
 from runner.cli.row import flattened
 from runner.cli.table import Column, natural_widths, terminal_width, text_table, total_width
-from runner.cli.tally import attention, state_word
+from runner.cli.tally import attention
 from runner.cli.terminal import can_draw
 from runner.cli.timeline import Track, bar, critical_path, length, tracks
 from runner.escape import printable
 from runner.plan.model import recorded_goal
 from runner.quantity import duration_text
+from runner.sign import word_of
 from runner.spec.phrase import counted_of
 from runner.state import DONE
 from runner.store.record import UNNUMBERED, Execution, NodeRecord, Run, begun
@@ -70,7 +71,7 @@ def timeline_rows(run: Run, now: datetime) -> list[tuple[str, str, str, str]]:
             printable(track.node.name),
             f"|{bar(track.spans, whole, _BARS, ascii=plain)}|",
             f"+{duration_text(track.began)}" if track.began is not None else "",
-            duration_text(track.took) or _state(track.node),
+            duration_text(track.took) or word_of(track.node),
         )
         for track in found
     ]
@@ -92,10 +93,6 @@ def path_text(run: Run, now: datetime) -> str | None:
     return f"{arrow.join(names)}; {said}"
 
 
-def _state(node: NodeRecord) -> str:
-    return state_word(node.state, node.reason)
-
-
 def _cells(run: Run, track: Track) -> tuple[str, str, str, str]:
     """Name, state, executions and duration of a node."""
     node = track.node
@@ -105,7 +102,7 @@ def _cells(run: Run, track: Track) -> tuple[str, str, str, str]:
         numbers = f"#{node.reused.counter}" if node.reused.counter != UNNUMBERED else ""
     else:
         numbers = ", ".join(f"#{run.executions[id].counter}" for id in node.executions)
-    return printable(node.name), _state(node), numbers, duration_text(track.took)
+    return printable(node.name), word_of(node), numbers, duration_text(track.took)
 
 
 def _words(run: Run, track: Track, reused: Metrics) -> str:
@@ -127,7 +124,7 @@ def trials_sentence(run: Run, track: Track, reused: Metrics | None = None) -> st
     """`38/50 done · 6 pruned · best accuracy 0.93 (trial 17: lr=0.1)` of a task node."""
     group = Group(track.node.size or len(track.trials), recorded_goal(run.plan, track.node.name))
     for trial in track.trials:
-        group.put(trial.name, attention(trial.state, trial.reason), _state(trial))
+        group.put(trial.name, attention(trial.state, trial.reason), word_of(trial))
         if trial.state in DONE:
             group.score(trial.name, _metrics(run, trial, reused or {}))
     best = next((trial for trial in track.trials if group.best and trial.name == group.best.name), None)

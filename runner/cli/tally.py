@@ -44,13 +44,6 @@ def attention(state: State, reason: Reason | None = None) -> Attention:
     return Attention.ACTIVE if reason is Reason.RETRY else _OF_STATE[state]
 
 
-def state_word(state: State, reason: Reason | None = None) -> str:
-    """The state in a word: of a trial that was given up and of a node that is tried again the reason says more."""
-    if reason is Reason.PRUNED and state is State.STOPPED:
-        return "pruned"
-    return "retrying" if reason is Reason.RETRY else str(state)
-
-
 Key = TypeVar("Key", str, int)
 
 

@@ -3,10 +3,10 @@
 from contextlib import suppress
 from functools import lru_cache
 
-from runner.cli.cell import local_time
 from runner.digest import Digest
 from runner.errors import MlrunError
 from runner.escape import printable
+from runner.quantity import local_time
 from runner.store.layout import Layout
 from runner.store.removal import Purged
 from runner.store.store import Store

@@ -6,20 +6,21 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from runner.cli.evidence import last_metrics
+from runner.app.evidence import last_metrics
+from runner.cli.cell import COLOURS
 from runner.cli.option import OwnOption, Table, parse
 from runner.cli.page import Page
 from runner.cli.row import flattened
 from runner.cli.subject import node_of, open_store, project_here, standing_execution
 from runner.cli.table import Column, print_table
-from runner.cli.tally import state_word
 from runner.cli.terminal import print_json, say
 from runner.cli.tuning import read_goal
 from runner.errors import ExitCode, MlrunError, did_you_mean, usage_error
 from runner.escape import printable
 from runner.goal import Goal
-from runner.plan.model import recorded_goal
+from runner.plan.model import chosen_goal
 from runner.quantity import duration_text, value_text
+from runner.sign import word_of
 from runner.spec.phrase import counted, counted_of
 from runner.state import DONE
 from runner.store.record import Execution, NodeRecord, Run, begun, trials
@@ -34,8 +35,8 @@ _OPTIONS = {
 _HELP = """usage: mlrun task show [TASK | RUN] [--best METRIC] [--goal maximize|minimize|NUMBER] [--node NODE] [--json]
 
 List the trials of a task, the best first: of the latest run of TASK, or of RUN (`run:N`, `latest` or the start of its
-id). `--best METRIC` tells of the best one alone, by the last value of that metric; the greatest is best, unless the
-task or `--goal` says otherwise. `--node` chooses where a run has several tasks."""
+id). `--best METRIC` tells of the best one alone, by the last value of that metric. `--goal` says what is sought of it;
+without it what the run sought, else the greatest. `--node` chooses where a run has several tasks."""
 
 _PIPELINES = 50
 """Runs of pipelines that are looked through for a task; older ones are named as `run:N`."""
@@ -66,7 +67,7 @@ def show(words: Sequence[str], *, json: bool) -> int:
     store = open_store()
     run, task = _find(store, named[0] if named else None, told.get("node"))
     found = list(_trials(store, run, task))
-    goal = _goal(run, task, told.get("best"), told.get("goal"))
+    goal = chosen_goal(run.plan, task.name, told.get("best"), read_goal(told.get("goal")))
     as_json = json or "json" in told
     if told.get("best") is None or goal is None:
         _tell_all(run, task, _ranked(found, goal), goal, json=as_json)
@@ -137,19 +138,6 @@ def _names(tasks: Iterable[NodeRecord]) -> str | None:
     return f"write {words}" if words else None
 
 
-def _goal(run: Run, task: NodeRecord, metric: str | None, aim: str | None) -> Goal | None:
-    """What the trials are compared by: the user's word, else what the run itself was for."""
-    known = recorded_goal(run.plan, task.name)
-    if metric is None and known is None:
-        if aim is not None:
-            raise usage_error("`--goal` says nothing without a metric", "add `--best METRIC`")
-        return None
-    wanted = metric or (known.metric if known else "")
-    if aim is not None:
-        return Goal(wanted, read_goal(aim))
-    return known if known is not None and known.metric == wanted else Goal(wanted, "maximize")
-
-
 # What is told ---------------------------------------------------------------------------------------------------------
 
 
@@ -178,7 +166,7 @@ def _tell_all(run: Run, task: NodeRecord, found: Sequence[Trial], goal: Goal | N
     keys = list(dict.fromkeys([*([goal.metric] if goal else []), *(key for one in found for key in _numeric(one))]))
     columns = [
         Column("trial", right=True),
-        Column("state"),
+        Column("state", colours=COLOURS),
         *(Column(printable(key), right=True) for key in keys[:_METRICS]),
         *(Column(printable(name)) for name in names),
         Column("time", right=True),
@@ -194,7 +182,7 @@ def _tell_all(run: Run, task: NodeRecord, found: Sequence[Trial], goal: Goal | N
 def _cells(trial: Trial, keys: Sequence[str], names: Sequence[str]) -> list[str]:
     return [
         str(trial.number),
-        state_word(trial.node.state, trial.node.reason),
+        word_of(trial.node),
         *(value_text(trial.metrics.get(key)) for key in keys),
         *(value_text(trial.node.parameters.get(name)) for name in names),
         duration_text(trial.execution.duration if trial.execution else None),

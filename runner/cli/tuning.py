@@ -56,12 +56,11 @@ class TrialOptions(Options):
 
     def tuning(self) -> Tuning | None:
         """What they say of the trials; None if nothing. Raises MlrunError (code USAGE)."""
-        goal = None if self.goal is None else read_goal(self.goal)
         tuning = Tuning(
             sweep=self._sweep(),
             trials=self.trials,
             metric=self.metric,
-            goal=goal,
+            goal=read_goal(self.goal),
             prune=self._prune(),
             queued=self.max_queued,
             on_child_error=self._on_child_error(),
@@ -98,8 +97,10 @@ class TrialOptions(Options):
         return word
 
 
-def read_goal(text: str) -> Aim:
-    """What `--goal` means. Raises MlrunError (code USAGE)."""
+def read_goal(text: str | None) -> Aim | None:
+    """What `--goal` means; None where it is not given. Raises MlrunError (code USAGE)."""
+    if text is None:
+        return None
     for word in DIRECTIONS:
         if text.lower() == word:
             return word

@@ -16,7 +16,7 @@ from runner.app.secret import Secrets
 from runner.app.why import Hindsight, Outlook, Past, Standing, look_ahead
 from runner.cli import launch
 from runner.cli.cause import Evidence, Told, summary, tell
-from runner.cli.cell import ago, now
+from runner.cli.cell import now
 from runner.cli.fate import WORDS, causes_json, depends_words, execution_json, fate_sentence, node_json, trial_lines
 from runner.cli.launch import Options
 from runner.cli.option import Parsed
@@ -26,9 +26,10 @@ from runner.errors import ExitCode, MlrunError, did_you_mean, usage_error
 from runner.escape import printable
 from runner.plan.compile import compile_step
 from runner.plan.model import Plan
-from runner.quantity import seconds_between
+from runner.quantity import ago, seconds_between
 from runner.reuse.decide import Hit, Miss
 from runner.reuse.fact import Kind
+from runner.sign import word_of
 from runner.spec.model import Pipeline, Project
 from runner.spec.phrase import counted
 from runner.spec.project import select_pipeline
@@ -310,7 +311,7 @@ def _answer(run: Run, past: Past, name: str) -> Answer:
     said = f": {printable(record.detail)}" if record.detail else ""
     gone = ", whose record is gone" if record.reused is not None else ""
     was = "" if record.state in {State.SUCCEEDED, State.FAILED} else "was "
-    return Idle(run, record, f"node {printable(name)} of run {run.counter} {was}{record.state}{said}{gone}")
+    return Idle(run, record, f"node {printable(name)} of run {run.counter} {was}{word_of(record)}{said}{gone}")
 
 
 def _past_lines(answer: Answer, *, long: bool) -> Iterator[str]:

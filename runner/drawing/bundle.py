@@ -6,22 +6,11 @@ from enum import StrEnum
 
 from runner.drawing.model import Drawing, DrawnEdge, DrawnNode, Mark
 from runner.escape import printable
+from runner.sign import sign_of
 from runner.spec.model import SocketType
-from runner.state import State
 
 SIGNS = {Mark.ADDED: "+", Mark.REMOVED: "−", Mark.CHANGED: "~", Mark.AFFECTED: "»"}
 """How a mark is shown without colour, beside its word."""
-
-STATE_SIGNS = {
-    State.SUCCEEDED: "✓",
-    State.REUSED: "=",
-    State.FAILED: "✗",
-    State.STOPPED: "■",
-    State.INTERRUPTED: "!",
-    State.SKIPPED: "–",
-    State.AWAITING_APPROVAL: "?",
-}
-"""The same of states; one that goes on has `…`."""
 
 
 class Kind(StrEnum):
@@ -111,7 +100,7 @@ def badge_of(node: DrawnNode) -> str:
     """The sign and the word of its mark, or else of its state; empty without either."""
     if node.mark:
         return f"{SIGNS[node.mark]} {node.mark}"
-    return f"{STATE_SIGNS.get(node.state, '…')} {node.state}" if node.state else ""
+    return f"{sign_of(node.state)} {node.state}" if node.state else ""
 
 
 def node_words(node: DrawnNode) -> str:

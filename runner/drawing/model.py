@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import Literal
 
 from runner.spec.model import NodeType, SocketType
-from runner.state import State
 
 BoxType = NodeType | Literal["file", "group"]
 """What a box stands for: a node of a pipeline, a file, or several executions at once."""
@@ -27,7 +26,8 @@ class Mark(StrEnum):
 @dataclass(frozen=True, slots=True)
 class DrawnNode:
     """A box: `step` is what it runs (for a deployment node what it deploys), `fan_out` says in a few words what a task
-    node varies, such as `9 × lr, depth`. `facts` are further lines; `state` is what became of it in a run."""
+    node varies, such as `9 × lr, depth`. `facts` are further lines; `state` says in a word what became of it in a run.
+    """
 
     name: str
     type: BoxType
@@ -36,7 +36,7 @@ class DrawnNode:
     fan_out: str | None = None
     mark: Mark | None = None
     facts: tuple[str, ...] = ()
-    state: State | None = None
+    state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,40 +3,22 @@ the picture in keeps its own looks. Pure."""
 
 from collections.abc import Collection, Mapping
 
-from runner.state import State
+from runner.sign import Tone
 
 FONT = "Helvetica, Arial, 'Liberation Sans', 'Noto Sans', sans-serif"
 
 _PIPELINE = ("execution", "task", "deployment")
 
-_TONES = {
-    State.SUCCEEDED: "good",
-    State.REUSED: "same",
-    State.FAILED: "bad",
-    State.STOPPED: "odd",
-    State.STOPPING: "odd",
-    State.INTERRUPTED: "odd",
-    State.AWAITING_APPROVAL: "asking",
-    State.STARTING: "busy",
-    State.RUNNING: "busy",
-}
-
-
-def tone_of(state: State) -> str:
-    """The class of what has this state: states that mean much the same to a reader share a colour."""
-    return _TONES.get(state, "quiet")
-
-
 TONES = {
-    "good": ("#15803d #e9f9ee", "#4ade80 #10281a"),
-    "same": ("#0f766e #e6f7f5", "#2dd4bf #0d2725"),
-    "bad": ("#c62828 #fdecec", "#ff8080 #351719"),
-    "odd": ("#b45309 #fef5dc", "#fbbf24 #30240c"),
-    "asking": ("#6d3fd0 #f6f2ff", "#bda3ff #221b3a"),
-    "busy": ("#1d5fc4 #eaf2fe", "#7db1ff #13233f"),
-    "quiet": ("#5b677a #f1f3f6", "#9aa7ba #1a2230"),
+    Tone.GOOD: ("#15803d #e9f9ee", "#4ade80 #10281a"),
+    Tone.SAME: ("#0f766e #e6f7f5", "#2dd4bf #0d2725"),
+    Tone.BAD: ("#c62828 #fdecec", "#ff8080 #351719"),
+    Tone.ODD: ("#b45309 #fef5dc", "#fbbf24 #30240c"),
+    Tone.ASKING: ("#6d3fd0 #f6f2ff", "#bda3ff #221b3a"),
+    Tone.BUSY: ("#1d5fc4 #eaf2fe", "#7db1ff #13233f"),
+    Tone.QUIET: ("#5b677a #f1f3f6", "#9aa7ba #1a2230"),
 }
-"""Of each tone a strong and a soft colour, by day and by night."""
+"""Of each tone a strong and a soft colour, by day and by night; its name is the class of what has it."""
 
 _LIGHT = {
     "ground": "#ffffff",

@@ -12,8 +12,9 @@ from runner.drawing.card import PADDING, STACK, Card, Label, make_card, make_lab
 from runner.drawing.glyph import shorten_end, text_width
 from runner.drawing.layout import Box, Layout, Link, Point, Route, Size, control_points, lay_out
 from runner.drawing.model import Drawing, DrawnNode, Mark
-from runner.drawing.style import style_sheet, tone_of
+from runner.drawing.style import style_sheet
 from runner.escape import printable
+from runner.sign import tone_of
 
 PAGE = Size(1040, 860)
 """The extent in which a picture should be readable without scrolling: it decides between down and right."""

@@ -10,7 +10,7 @@ from math import inf
 from typing import Protocol
 
 from runner.engine.callback import Pruner
-from runner.spec.model import Pruning, PruningRule
+from runner.spec.extension import Pruning, PruningRule
 
 _DENSE = 6
 """Up to 2 to this power every score of a trial is looked at, then ever fewer, each doubling as many as the one before:

@@ -63,7 +63,7 @@ def _execution(graph: Graph, one: Activity) -> dict[str, Any]:
         "project": one.project,
         "step": one.step,
         "node": one.node,
-        "state": one.state,
+        "state": str(one.state),
         "created": one.created,
         "finished": one.finished,
         "duration": one.duration,

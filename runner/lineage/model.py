@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from runner.digest import Digest, hash_json
+from runner.state import Reason, State
 from runner.store.datum import datum_id
 
 Maker = tuple[str, str]
@@ -96,7 +97,8 @@ class Activity:
     project: str
     step: str
     node: str
-    state: str
+    state: State
+    reason: Reason | None
     created: str
     finished: str | None
     duration: float | None

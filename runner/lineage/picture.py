@@ -11,6 +11,7 @@ from runner.digest import Digest
 from runner.drawing import svg
 from runner.drawing.model import BoxType, Drawing, DrawnEdge, DrawnNode
 from runner.lineage.model import Activity, Graph, Left, Presence, Use, Value
+from runner.sign import word_of
 from runner.spec.model import SocketType
 from runner.spec.phrase import counted
 from runner.state import State
@@ -112,7 +113,7 @@ class _Sketch:
             "execution",
             f"step {activity.step}" if activity.step != activity.node else "",
             f"execution {activity.counter} of run {activity.run_counter}",
-            "" if activity.state == State.SUCCEEDED else activity.state,
+            "" if activity.state is State.SUCCEEDED else word_of(activity),
             commit + (", dirty" if code.dirty else ""),
             ", ".join(f"{name}={value}" for name, value in activity.parameters.items()),
             ", ".join(f"{name} {value:.5g}" for name, value in activity.figures.items()),

@@ -18,7 +18,8 @@ from runner.plan.task import known_step, swept, tuned
 from runner.plan.value import Wishes, choose_environment, choose_inputs, choose_parameters, choose_secrets
 from runner.settings import RETRIES
 from runner.spec.check.pipeline import pipeline_problems
-from runner.spec.model import Edge, Node, OnError, Pipeline, Policy, Project, SocketType, Step, Task
+from runner.spec.extension import Policy
+from runner.spec.model import Edge, Node, OnError, Pipeline, Project, SocketType, Step, Task
 
 LIBRARY = "library:"
 """Begins the `commit` of a node that is in no repository of the user's."""

@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from runner.goal import Aim, Goal
+from runner.errors import usage_error
+from runner.goal import DIRECTIONS, Aim, Goal
 from runner.job import InputFile, Value
 from runner.plan.address import public
-from runner.spec.model import Action, Edge, NodeType, OnError, Project, Pruning, Step, Task
+from runner.spec.extension import Pruning
+from runner.spec.model import Action, Edge, NodeType, OnError, Project, Step, Task
 
 PlanKind = Literal["exec", "pipeline", "task"]
 
@@ -230,6 +232,20 @@ def recorded_goal(plan: Mapping[str, Any], node: str) -> Goal | None:
     """What the trials of a task node are compared by, by the data of `plan_to_json`; None where it does not tell."""
     told = next((one.get("goal") for one in plan["nodes"] if one["name"] == node), None)
     return Goal(told["metric"], told["aim"]) if told else None
+
+
+def chosen_goal(plan: Mapping[str, Any], node: str, metric: str | None, aim: Aim | None) -> Goal | None:
+    """What tells the best trial of a task node: the user's `metric` and `aim`, and of what they leave open what the run
+    itself compared them by (`recorded_goal`), else the greatest value. None where nothing names a metric. Raises
+    MlrunError (USAGE) for an aim of no metric."""
+    known = recorded_goal(plan, node)
+    if metric is None and known is None:
+        if aim is not None:
+            raise usage_error("`--goal` says nothing without a metric", "add `--best METRIC`")
+        return None
+    if known is None or metric not in (None, known.metric):
+        known = Goal(metric or "", DIRECTIONS[0])
+    return known if aim is None else Goal(known.metric, aim)
 
 
 def _addresses(node: PlannedNode, name: str) -> Iterator[str]:

@@ -9,19 +9,8 @@ from runner.goal import Goal
 from runner.plan.model import PlannedNode, Tuning, goal_of
 from runner.plan.space import compile_space
 from runner.plan.variation import axis_of
-from runner.spec.model import (
-    OnChildError,
-    Parameter,
-    ParameterType,
-    Project,
-    Pruning,
-    PruningRule,
-    Step,
-    Style,
-    Task,
-    TaskType,
-    Variation,
-)
+from runner.spec.extension import Pruning, PruningRule
+from runner.spec.model import OnChildError, Parameter, ParameterType, Project, Step, Style, Task, TaskType, Variation
 from runner.spec.tree import shorten
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"

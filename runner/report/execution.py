@@ -73,7 +73,7 @@ def _card(subject: Subject, card: Card, most: int, *, open_: bool) -> Markup:
     one, part = card.execution, card.part
     came = f" of run {part.run.counter}" if part.is_reused else ""
     head = join(
-        element("b", part.node.name), f" #{one.counter}{came} ", state_badge(one.state), " ",
+        element("b", part.node.name), f" #{one.counter}{came} ", state_badge(one), " ",
         element("span", lasted(one, subject.written), class_="faint"),
     )  # fmt: skip
     return folded(head, *_inside(subject, part, one, most), open_=open_, id=f"e-{one.id}")

@@ -8,6 +8,7 @@ from runner.drawing.model import Drawing, DrawnEdge, DrawnNode
 from runner.drawing.svg import render, style_of
 from runner.report.element import Markup, drawn, join
 from runner.report.wording import folded, note, scrolling
+from runner.sign import RETRYING, word_of
 from runner.spec.model import SocketType
 from runner.spec.phrase import counted, counted_of
 from runner.spec.socket import parse_socket
@@ -17,10 +18,10 @@ from runner.store.record import NodeRecord, Run, begun, trials
 MOST = 120
 """Nodes of which each has its own box; of more, those of one step at one depth share one."""
 _MOST_EDGES = 1_500
-_GRAVEST = (State.FAILED, State.INTERRUPTED, State.STOPPED, State.AWAITING_APPROVAL, State.RUNNING, State.STARTING,
-            State.STOPPING, State.QUEUED, State.READY, State.WAITING, State.SUCCEEDED, State.REUSED,
+_GRAVEST = (State.FAILED, State.INTERRUPTED, State.STOPPED, State.AWAITING_APPROVAL, RETRYING, State.RUNNING,
+            State.STARTING, State.STOPPING, State.QUEUED, State.READY, State.WAITING, State.SUCCEEDED, State.REUSED,
             State.SKIPPED)  # fmt: skip
-"""Which state stands for several nodes: the first of these that one of them has."""
+"""Which word stands for several nodes: the first of these that one of them has."""
 
 
 def drawing_of(run: Run) -> Drawing | None:
@@ -75,11 +76,11 @@ def _node(run: Run, told: Mapping[str, Any]) -> DrawnNode:
         facts = (_states(children),) if children else ()
     deployed = record.kind == "deployment"
     image = None if deployed else told.get("image")
-    return DrawnNode(record.name, record.kind, record.step, image, fan_out, facts=facts, state=record.state)
+    return DrawnNode(record.name, record.kind, record.step, image, fan_out, facts=facts, state=word_of(record))
 
 
 def _states(records: Iterable[NodeRecord]) -> str:
-    return ", ".join(f"{count:,} {state}" for state, count in Counter(record.state for record in records).most_common())
+    return ", ".join(f"{count:,} {word}" for word, count in Counter(map(word_of, records)).most_common())
 
 
 def _edges(planned: Sequence[Mapping[str, Any]], places: Mapping[str, int]) -> Iterator[DrawnEdge]:
@@ -124,8 +125,8 @@ def _grouped(run: Run, planned: Sequence[Mapping[str, Any]]) -> Drawing:
 
 def _group(step: str, records: Sequence[NodeRecord], image: str | None) -> DrawnNode:
     if len(records) == 1:
-        return DrawnNode(records[0].name, records[0].kind, step, image, state=records[0].state)
-    found = {record.state for record in records}
-    gravest = next((state for state in _GRAVEST if state in found), None)
+        return DrawnNode(records[0].name, records[0].kind, step, image, state=word_of(records[0]))
+    found = set(map(word_of, records))
+    gravest = next((word for word in _GRAVEST if word in found), None)
     name = f"{step} × {len(records):,}"
     return DrawnNode(name, "group", None, image, facts=(_states(records),), state=gravest)

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 
 from runner.export.subject import Part
 from runner.export.telling import image_name
-from runner.quantity import moment, seconds_between, size_text
+from runner.quantity import age_text, moment, seconds_between, size_text
 from runner.report.element import Child, Markup, element, join
 from runner.report.subject import Subject
-from runner.report.wording import age_text, folded, lasted, note, state_badge, table, why
+from runner.report.wording import folded, lasted, note, state_badge, table, why
 from runner.spec.phrase import counted
 from runner.state import DONE
 from runner.store.record import NodeRecord, Run
@@ -54,7 +54,7 @@ def _row(subject: Subject, part: Part, place: int, of: int, carded: frozenset[st
     step = None if node.step == node.name else element("small", f"step {node.step}")
     yield join(node.name, step)
     own = execution is not None and not part.is_reused
-    yield state_badge(execution.state if own and execution and place < of - 1 else node.state)
+    yield state_badge(execution if own and execution and place < of - 1 else node)
     if execution is None:
         yield f"#{node.reused.counter}" if node.reused else None
     else:

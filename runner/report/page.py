@@ -22,8 +22,10 @@ from runner.report.subject import Subject
 from runner.report.timeline import timeline
 from runner.report.trial import task_parts
 from runner.report.wording import facts, lasted, note, section, state_badge, time_text
+from runner.sign import word_of
 from runner.spec.phrase import counted
 from runner.state import FINAL, State
+from runner.store.record import NodeRecord
 
 _ALARMS = 20
 """Nodes that went wrong and are named at the top."""
@@ -79,14 +81,10 @@ def _subject_words(subject: Subject) -> str:
 
 def _header(subject: Subject) -> Markup:
     run = subject.run
-    took = lasted(run, subject.written)
-    states = Counter(node.state for node in run.nodes.values())
-    tiles = [("duration", took or "unknown")]
-    tiles += [(f"{'node' if count == 1 else 'nodes'} {state}", f"{count:,}") for state, count in states.most_common()]
     commit = run.code.commit[:12] + (" (dirty)" if run.code.dirty else "") if run.code.commit else "none"
     return element(
         "header",
-        element("h1", _headline(subject), state_badge(run.state)),
+        element("h1", _headline(subject), state_badge(run)),
         element("p", run.title) if run.title else None,
         facts(
             [
@@ -99,10 +97,23 @@ def _header(subject: Subject) -> Markup:
                 ("tags", ", ".join(subject.tags)),
             ]
         ),
-        element("ul", [element("li", element("b", value), element("span", name)) for name, value in tiles],
+        element("ul", [element("li", element("b", value), element("span", name)) for value, name in _tiles(subject)],
                 class_="tiles"),
         _end(subject),
     )  # fmt: skip
+
+
+def _tiles(subject: Subject) -> Iterator[tuple[str, str]]:
+    """The figures of the run with their names: how long it took, and what became of its nodes and of their trials."""
+    records = subject.run.nodes.values()
+    yield lasted(subject.run, subject.written) or "unknown", "duration"
+    yield from _counts("node", (node for node in records if node.trial_of is None))
+    yield from _counts("trial", (node for node in records if node.trial_of is not None))
+
+
+def _counts(noun: str, records: Iterable[NodeRecord]) -> Iterator[tuple[str, str]]:
+    for word, count in Counter(map(word_of, records)).most_common():
+        yield f"{count:,}", f"{noun if count == 1 else f'{noun}s'} {word}"
 
 
 def _headline(subject: Subject) -> str:

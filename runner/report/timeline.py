@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from runner.drawing.style import tone_of
 from runner.quantity import duration_text, moment, seconds_between
 from runner.report.chart import scale_of
 from runner.report.element import Markup, element, join
 from runner.report.subject import Subject
 from runner.report.wording import note, scrolling
+from runner.sign import tone_of, word_of
 from runner.spec.phrase import counted
 from runner.state import State
 
@@ -29,7 +29,8 @@ class Bar:
 
     node: str
     counter: int
-    state: State
+    word: str
+    """Of its state."""
     created: float
     started: float
     ended: float
@@ -37,7 +38,7 @@ class Bar:
     def words(self) -> str:
         """All of it in a line."""
         took = duration_text(self.ended - self.started)
-        return f"{self.node} #{self.counter}: {self.state}, from {duration_text(self.started)}, for {took}"
+        return f"{self.node} #{self.counter}: {self.word}, from {duration_text(self.started)}, for {took}"
 
 
 def bars_of(subject: Subject) -> list[Bar]:
@@ -53,7 +54,7 @@ def bars_of(subject: Subject) -> list[Bar]:
             ended = started + execution.duration
         else:
             ended = max(started, seconds_between(run.created, moment(execution.finished or by)))
-        bars.append(Bar(execution.node, execution.counter, execution.state, created, started, ended))
+        bars.append(Bar(execution.node, execution.counter, word_of(execution), created, started, ended))
     return sorted(bars, key=lambda bar: bar.created)
 
 
@@ -87,7 +88,7 @@ def timeline(subject: Subject) -> Markup | None:
 
 def _took(bar: Bar) -> Markup:
     """The state is told by a word, too."""
-    word = f" {bar.state}" if bar.state is not State.SUCCEEDED else ""
+    word = f" {bar.word}" if bar.word != State.SUCCEEDED else ""
     return join(duration_text(bar.ended - bar.started), word)
 
 
@@ -119,7 +120,7 @@ def _row(bars: Iterable[Bar], whole: float) -> Markup:
         start = min(100 * bar.started / whole, 100 - least)
         running = element("rect", x=f"{start:.2f}%", y=2, width=f"{least:.2f}%", height=14, rx=2)
         pieces.append(element("g", title, waiting if bar.started > bar.created else None, running,
-                              class_=f"bar {tone_of(bar.state)}"))  # fmt: skip
+                              class_=f"bar {tone_of(bar.word)}"))  # fmt: skip
     return element("svg", pieces, width="100%", height=18, role="img", aria_label="bars of the executions")
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from runner.drawing.style import tone_of
 from runner.export.telling import flat
 from runner.goal import Goal
 from runner.quantity import exact_text, number, value_text
@@ -15,6 +14,7 @@ from runner.report.element import Child, Markup, element, join
 from runner.report.node import link
 from runner.report.subject import Subject
 from runner.report.wording import folded, lasted, note, state_badge, table, why
+from runner.sign import tone_of, word_of
 from runner.spec.phrase import counted
 from runner.state import DONE
 from runner.store.record import Execution, NodeRecord, Run, trials
@@ -71,7 +71,7 @@ def task_parts(subject: Subject, carded: frozenset[str]) -> Iterator[Markup]:
 def _task(subject: Subject, record: NodeRecord, carded: frozenset[str]) -> Markup:
     goal = subject.goals.get(record.name)
     found = ranked(trials_of(subject, record.name), goal)
-    heading = element("h3", f"{record.name} ", state_badge(record.state))
+    heading = element("h3", f"{record.name} ", state_badge(record))
     if not found:
         return join(heading, note("No trial was made."))
     order = f"the best first: {goal.words()}" if goal else "in the order in which they were chosen"
@@ -111,7 +111,7 @@ def _row(
 ) -> Iterator[Child]:
     execution = trial.execution
     yield trial.node.name
-    yield state_badge(trial.node.state)
+    yield state_badge(trial.node)
     yield link(execution.counter, execution.id, carded) if execution else None
     yield from (exact_text(trial.node.parameters.get(name)) for name in names)
     yield from (value_text(trial.scores.get(name)) for name in columns)
@@ -187,7 +187,7 @@ def _line(trial: Trial, axes: Sequence[_Axis], *, best: bool) -> Markup:
     name = trial.node.name
     points = " ".join(place(axis.x, axis.places[name]) for axis in axes if name in axis.places)
     words = ", ".join(f"{key} {exact_text(value)}" for key, value in trial.node.parameters.items())
-    style = "best" if best else tone_of(trial.node.state)
+    style = "best" if best else tone_of(word_of(trial.node))
     return element(
         "g", element("title", f"{name}: {words}"), element("polyline", points=points), class_=f"trial {style}"
     )

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 
-from runner.drawing.bundle import STATE_SIGNS
-from runner.drawing.style import tone_of
 from runner.quantity import duration_text, moment, seconds_between
 from runner.report.element import Child, Markup, element
+from runner.sign import Standing, sign_of, tone_of, word_of
 from runner.state import FINAL, Reason, State
 from runner.store.record import Execution, NodeRecord, Run
 
 
-def state_badge(state: State) -> Markup:
-    """The state as a word on its colour, with its sign."""
-    return element("span", f"{STATE_SIGNS.get(state, '…')} {state}", class_=f"badge {tone_of(state)}")
+def state_badge(what: Standing) -> Markup:
+    """The word of its state on its colour, with its sign."""
+    word = word_of(what)
+    return element("span", f"{sign_of(word)} {word}", class_=f"badge {tone_of(word)}")
 
 
 def time_text(text: str | None) -> Markup | None:
@@ -20,14 +20,6 @@ def time_text(text: str | None) -> Markup | None:
     if text is None:
         return None
     return element("time", moment(text).strftime("%Y-%m-%d %H:%M:%S UTC"), datetime=text)
-
-
-def age_text(seconds: float) -> str:
-    """`3 days`, `5 h`, or as a duration."""
-    if seconds >= 86400:
-        days = int(seconds // 86400)
-        return "1 day" if days == 1 else f"{days:,} days"
-    return duration_text(seconds)
 
 
 def lasted(what: Run | Execution, by: str) -> str:
@@ -42,7 +34,7 @@ def why(what: NodeRecord | Execution) -> str:
     """Why it came to its state, in a line; empty where that is plain."""
     code = what.exit_code if isinstance(what, Execution) else None
     fine = what.state is State.SUCCEEDED
-    plain = what.reason is Reason.EXIT and (code is not None or fine)
+    plain = (what.reason is Reason.EXIT and (code is not None or fine)) or word_of(what) != what.state
     parts = [str(what.reason)] if what.reason and not plain else []
     parts += [f"exit code {code}"] if code is not None and not (fine and code == 0) else []
     parts += [what.detail] if what.detail else []

@@ -3,7 +3,7 @@
 from runner.goal import DIRECTIONS, Aim
 from runner.settings import MOST_RETRIES
 from runner.spec import field
-from runner.spec.model import Policy, Pruning, PruningRule
+from runner.spec.extension import Policy, Pruning, PruningRule
 from runner.spec.phrase import describe, meant_word
 from runner.spec.reader import Reader, named
 from runner.spec.tree import Table

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from runner.quantity import span_text
 from runner.spec.phrase import counted
 
 _ID = 16
@@ -104,14 +105,6 @@ class Policy:
 
 DEFAULT = Policy(last=10, within=30.0 * _DAY, is_default=True)
 """Careful, for who has not decided anything."""
-
-
-def span_text(seconds: float) -> str:
-    """`30 d`, `12 h`: the largest unit that divides it."""
-    for size, unit in ((_DAY, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g} {unit}"
-    return f"{seconds:g} s"
 
 
 def decide(

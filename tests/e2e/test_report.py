@@ -103,5 +103,6 @@ def test_what_cannot_be_reported_is_refused(project: Any) -> None:
     project.succeeds("exec", "train")
     assert "there is no run `2`" in project.refused("report", "2", code=2)
     assert "has a metric `los`" in project.refused("report", "--best", "los", code=2)
-    assert "add `--best METRIC`" in project.refused("report", "--minimize", code=2)
+    assert "run 1 has no task" in project.refused("report", "--goal", "minimize", code=2)
+    assert "is no goal" in project.refused("report", "--best", "loss", "--goal", "small", code=2)
     assert "cannot write" in project.refused("report", "-o", "/nonexistent/x.html", code=2)

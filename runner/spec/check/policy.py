@@ -1,7 +1,7 @@
 """Policies: whether the steps that they are for exist. Pure."""
 
 from runner.spec.check.sheet import Findings
-from runner.spec.model import Policy
+from runner.spec.extension import Policy
 from runner.spec.tree import shorten
 
 

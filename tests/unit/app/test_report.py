@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from runner.app.report import Printed, make_report
+from runner.app.report import make_report
 from runner.errors import ExitCode, MlrunError
-from runner.goal import Goal
+from runner.goal import Aim
 from runner.store.record import Code, ProjectRef, Run
 from runner.store.store import Store
-from runner.worker.log import LogFiles
 
 TASK = """\
 - step: {name: train, image: i, command: x, parameters: [{name: rate, type: float, default: 1}]}
@@ -69,31 +68,29 @@ def swept(store: Store, spec: str, goal: Any = None, **more: Any) -> Run:
         return store.run(writer.id)
 
 
-def printed_in(store: Store) -> Printed:
-    def log(run: Run, execution: Any) -> LogFiles:
-        return LogFiles(*map(store.objects.file, (execution.log.stdout, execution.log.stderr, execution.log.index)))
-
-    return Printed(log, lambda run, execution: ())
-
-
 @pytest.mark.parametrize(
-    ("told", "best", "first"),
+    ("told", "metric", "aim", "first"),
     [
-        ({"metric": "loss", "aim": "minimize"}, None, "the smallest loss"),
-        ({"metric": "accuracy", "aim": 0.75}, None, "the accuracy nearest to 0.75"),
-        ({"metric": "loss", "aim": "minimize"}, Goal("accuracy", "maximize"), "the greatest accuracy"),
-        (None, None, "in the order in which they were chosen"),
+        ({"metric": "loss", "aim": "minimize"}, None, None, "the smallest loss"),
+        ({"metric": "loss", "aim": "minimize"}, "loss", None, "the smallest loss"),
+        ({"metric": "loss", "aim": "minimize"}, None, "maximize", "the greatest loss"),
+        ({"metric": "accuracy", "aim": 0.75}, None, None, "the accuracy nearest to 0.75"),
+        ({"metric": "loss", "aim": "minimize"}, "accuracy", None, "the greatest accuracy"),
+        (None, "loss", "minimize", "the smallest loss"),
+        (None, None, None, "in the order in which they were chosen"),
     ],
 )
-def test_which_trial_is_best_the_user_says_else_the_run(store: Store, told: Any, best: Goal | None, first: str) -> None:
-    page = make_report(store, swept(store, "- broken: [", told), printed_in(store), best)
+def test_which_trial_is_best_the_user_says_else_the_run(
+    store: Store, told: Any, metric: str | None, aim: Aim | None, first: str
+) -> None:
+    page = make_report(store, swept(store, "- broken: [", told), metric, aim)
     assert f"Trials of t, {'' if 'order' in first else 'the best first: '}{first}" in page
     assert "a line" in page
 
 
 def test_parameters_of_the_pipeline_are_those_that_were_given_else_their_defaults(store: Store) -> None:
     run = swept(store, TASK, arguments={"parameters": {"folds": "9"}})
-    page = make_report(store, run, printed_in(store))
+    page = make_report(store, run)
     assert '<th scope="row">folds</th><td>9</td>' in page
     assert '<th scope="row">seed</th><td>7</td>' in page
 
@@ -101,13 +98,20 @@ def test_parameters_of_the_pipeline_are_those_that_were_given_else_their_default
 def test_a_metric_that_nothing_has_is_refused(store: Store) -> None:
     run = swept(store, TASK)
     with pytest.raises(MlrunError) as caught:
-        make_report(store, run, printed_in(store), Goal("acuracy", "maximize"))
+        make_report(store, run, "acuracy")
+    assert caught.value.code is ExitCode.USAGE
+
+
+def test_a_goal_without_a_metric_is_refused(store: Store) -> None:
+    with pytest.raises(MlrunError, match="`--goal` says nothing without a metric") as caught:
+        make_report(store, swept(store, TASK), None, "minimize")
     assert caught.value.code is ExitCode.USAGE
 
 
 def test_a_log_that_is_gone_is_told_and_the_rest_is_there(store: Store) -> None:
-    def gone(run: Run, execution: Any) -> LogFiles:
-        return LogFiles.below(Path("/nonexistent"))
-
-    page = make_report(store, swept(store, "- broken: ["), Printed(gone, lambda run, execution: ()))
-    assert "There is no log here: it was not begun" in page
+    run = swept(store, "- broken: [")
+    for digest in {execution.log.stdout for execution in run.executions.values() if execution.log}:
+        store.objects.file(digest).unlink()
+    page = make_report(store, run)
+    assert "There is no log here: the object" in page
+    assert "Trials of t" in page

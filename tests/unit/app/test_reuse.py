@@ -14,7 +14,7 @@ from runner.digest import Digest, hash_bytes
 from runner.engine.entry import job_to_json
 from runner.job import HostMount, Identity, Job, Script
 from runner.reuse.decide import FactsDiffer, Hit, Miss, NothingEarlier, TooOld, Unreusable
-from runner.spec.model import Policy
+from runner.spec.extension import Policy
 from runner.store.identity import new_id
 from runner.store.packed import Packed
 from runner.store.recipe import Piece, Recipe

@@ -10,12 +10,12 @@ from runner.errors import Location, MlrunError
 from runner.events import Event, Noticed
 from runner.plan.bind import Left
 from runner.plan.model import PlannedNode
+from runner.spec.extension import Pruning
 from runner.spec.model import (
     Edge,
     Engine,
     Parameter,
     ParameterType,
-    Pruning,
     Socket,
     SocketType,
     Step,

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from runner.cli.cell import relative_time, shorten
+from runner.cli.cell import shorten
 from runner.escape import display_width
-from runner.quantity import number, size_text, value_text
+from runner.quantity import number, relative_time, size_text, value_text
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 
@@ -18,7 +18,7 @@ NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
         ("2026-11-21T11:59:18.000000Z", "42 s ago"),
         ("2026-11-21T11:58:00.000000Z", "2 min ago"),
         ("2026-11-21T02:00:00.000000Z", "10 h ago"),
-        ("2026-11-18T11:00:00.000000Z", "3 d ago"),
+        ("2026-11-18T11:00:00.000000Z", "3 days ago"),
         ("2026-11-21T13:00:00.000000Z", "just now"),
     ],
 )

@@ -116,7 +116,7 @@ def test_the_live_table_shows_each_node_with_its_state_and_the_last_lines(capsys
     assert running[1].startswith("▸ a running ")
     assert running[1].endswith(" s loss=0.12346")
     assert running[2:] == ["· b waiting after a", "a │ hello", 'a │ {"loss": 0.123456789}']
-    assert ended[1:3] == ["✗ a failed 1.2 s command 2 failed", "- b skipped upstream, `a` failed"]
+    assert ended[1:3] == ["✗ a failed 1.2 s command 2 failed", "– b skipped upstream, `a` failed"]
     assert ended[-1] == "a │ partial"
     assert "a: [bold]not markup" in capsys.readouterr().err
 

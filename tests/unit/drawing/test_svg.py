@@ -11,9 +11,9 @@ from runner.drawing.bundle import bundles
 from runner.drawing.card import LABEL_ROOM, LABEL_SIZE, make_label
 from runner.drawing.glyph import text_width
 from runner.drawing.model import Drawing, DrawnEdge, DrawnNode
-from runner.drawing.style import tone_of
 from runner.drawing.svg import render, style_of
 from runner.escape import printable
+from runner.sign import tone_of
 from runner.spec.model import SocketType
 from runner.state import State
 

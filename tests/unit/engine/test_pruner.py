@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from runner.engine.pruner import Median, make_pruner
 from runner.errors import Location
-from runner.spec.model import Pruning, PruningRule
+from runner.spec.extension import Pruning, PruningRule
 
 HERE = Location("valohai.yaml", 1, 1)
 RULES = list(PruningRule)

@@ -12,6 +12,7 @@ from runner.lineage.document import to_json
 from runner.lineage.model import Activity, Code, Data, Got, Graph, Left, Maker, Subject, Value
 from runner.lineage.picture import BOXES, draw
 from runner.lineage.trace import Bounds, trace
+from runner.state import Reason, State
 from runner.store.datum import SCHEME, datum_id
 
 ALL = Bounds()
@@ -38,7 +39,8 @@ def activity(
         project="p",
         step=step,
         node=step,
-        state="succeeded",
+        state=State.SUCCEEDED,
+        reason=Reason.EXIT,
         created="2026-01-01T00:00:00.000000Z",
         finished=None,
         duration=None,

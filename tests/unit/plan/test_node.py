@@ -5,7 +5,8 @@ import pytest
 from runner.errors import ExitCode, MlrunError
 from runner.plan.compile import compile_pipeline, compile_step
 from runner.plan.model import Arguments, Commit, Given, PlannedNode, plan_to_json
-from runner.spec.model import OnError, Policy, Project, Style
+from runner.spec.extension import Policy
+from runner.spec.model import OnError, Project, Style
 from runner.spec.project import parse_project
 
 STEPS = """

@@ -9,19 +9,8 @@ from runner.errors import ExitCode, Location, MlrunError
 from runner.plan.model import PlannedNode
 from runner.plan.space import check_trials, compile_space
 from runner.plan.variation import Choices, Span
-from runner.spec.model import (
-    Edge,
-    Parameter,
-    ParameterType,
-    Pruning,
-    Socket,
-    SocketType,
-    Step,
-    Style,
-    Task,
-    TaskType,
-    Variation,
-)
+from runner.spec.extension import Pruning
+from runner.spec.model import Edge, Parameter, ParameterType, Socket, SocketType, Step, Style, Task, TaskType, Variation
 
 HERE = Location("valohai.yaml", 3, 7)
 STEP = Step(

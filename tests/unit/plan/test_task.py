@@ -9,7 +9,8 @@ from runner.plan.argument import arguments_from_json, arguments_to_json
 from runner.plan.compile import compile_task
 from runner.plan.model import Arguments, Given, PlannedNode, Tuning, goal_of
 from runner.plan.space import compile_space
-from runner.spec.model import OnChildError, PruningRule, TaskType
+from runner.spec.extension import PruningRule
+from runner.spec.model import OnChildError, TaskType
 from runner.spec.project import parse_project
 
 PROJECT = parse_project(

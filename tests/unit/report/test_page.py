@@ -180,6 +180,19 @@ def test_the_page_says_what_became_of_the_run(kind: str, words: list[str]) -> No
         assert word in told, word
 
 
+def test_the_header_counts_nodes_and_apart_from_them_trials() -> None:
+    root = parsed(render(SUBJECTS["everything"]()))
+    (tiles,) = [one for one in found(root, "ul") if one.attrib.get("class") == "tiles"]
+    told = [" ".join(one.itertext()) for one in tiles]
+    assert told == ["1 min 30 s duration", "5 nodes succeeded", "19 trials succeeded", "1 trial pruned"]
+
+
+def test_a_trial_that_was_given_up_is_pruned_and_nowhere_stopped() -> None:
+    told = texts(parsed(render(SUBJECTS["everything"]())))
+    assert "– pruned" in told and "19 succeeded, 1 pruned" in told and "tune.7 #8: pruned" in told
+    assert "stopped" not in told and "pruned, worse than" not in told
+
+
 def test_the_best_trial_comes_first() -> None:
     root = parsed(render(SUBJECTS["everything"]()))
     (section,) = [one for one in found(root, "section") if one.attrib["id"] == "trials"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import ExitCode, Location, MlrunError
+from runner.spec.extension import Pruning, PruningRule
 from runner.spec.model import (
     Engine,
     KeepDirectories,
@@ -17,8 +18,6 @@ from runner.spec.model import (
     OnError,
     ParameterType,
     Project,
-    Pruning,
-    PruningRule,
     Range,
     Resources,
     SocketType,

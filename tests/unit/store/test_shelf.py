@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from runner.app.evidence import log_files, log_sizes, metric_events
 from runner.cli.delivery import deliver
-from runner.cli.evidence import log_files, log_sizes, metric_events
 from runner.digest import Digest, hash_bytes
 from runner.errors import ExitCode, MlrunError
 from runner.store.checksum import Checksums

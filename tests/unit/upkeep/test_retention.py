@@ -125,7 +125,7 @@ def test_a_reused_one_that_lost_its_files_before_is_young_in_vain() -> None:
 @pytest.mark.parametrize(
     ("policy", "text"),
     [
-        (DEFAULT, "the newest 10 executions of each step and everything younger than 30 d"),
+        (DEFAULT, "the newest 10 executions of each step and everything younger than 30 days"),
         (Policy(None, 5400.0), "everything younger than 90 min"),
         (Policy(3, None), "the newest 3 executions of each step"),
         (Policy(None, None), "nothing for its age or number"),

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.cli.cell import local_time
 from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
+from runner.quantity import local_time
 from runner.state import FINAL
 from runner.store.imported import read_import
 from runner.store.journal import timestamp
