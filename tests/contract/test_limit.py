@@ -166,6 +166,7 @@ def test_a_step_that_multiplies_without_end_is_stopped_by_a_limit(bench, monkeyp
 def test_a_step_that_doubles_itself_is_ended_and_nothing_of_it_is_left(bench, monkeypatch):
     for module in (child, creation, sandbox):
         monkeypatch.setattr(module, "most_tasks", lambda: 300)
+    before = set(descendants(os.getpid()))
     # Twice as many each time, but not without end: this machine is shared.
     staged = bench.stage("f() { [ $1 -ge 10 ] || { f $(($1 + 1)) & f $(($1 + 1)) & sleep 5; }; }", "f 0", "sleep 5")
     outcome = bench.finish(staged).outcome
@@ -173,7 +174,7 @@ def test_a_step_that_doubles_itself_is_ended_and_nothing_of_it_is_left(bench, mo
     if bench.name == "process" or (bench.name == "sandbox" and os.geteuid() == 0):
         assert outcome.reason is Reason.KILLED
     assert bench.run("echo on").outcome.succeeded
-    assert not descendants(os.getpid())
+    assert set(descendants(os.getpid())) <= before
 
 
 # --- steps that others hold

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from runner.data.means import Means, Want
 from runner.digest import Digest, hash_bytes
 from runner.errors import ExitCode, MlrunError
 from runner.spec.model import KeepDirectories
-from tests.server import S3_KEYS
+from tests.server import S3_KEYS, S3Server
 
 Wants = Callable[..., Want]
 FILES = {
@@ -48,13 +49,18 @@ def test_a_star_stays_within_a_level_and_two_do_not(pattern: str, key: str, matc
     assert match(pattern, key) is matches
 
 
-@pytest.fixture(scope="session")
-def weed(s3_server: Any) -> Any:
+@pytest.fixture
+def weed(s3_server: S3Server) -> S3Server:
     """A running S3 server, its bucket `lab` filled."""
-    system = s3_server.system()
+    _fill(s3_server)
+    return s3_server
+
+
+@cache
+def _fill(server: S3Server) -> None:
+    system = server.system()
     for key, content in FILES.items():
         system.pipe_file(f"lab/{key}", content)
-    return s3_server
 
 
 @pytest.fixture

@@ -86,8 +86,11 @@ def test_the_sentence_of_a_lack_of_memory_has_the_limit_and_the_peak() -> None:
 
 
 def eating(megabytes: int) -> "subprocess.Popen[bytes]":
+    """A process with one child that takes so much memory. A guard watches it, never the tests' own process: it would
+    end every server that they share."""
     program = f"x = bytearray({megabytes << 20}); print('full', flush=True); input()"
-    child = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    argv = ["sh", "-c", '"$@"; exit 0', "sh", sys.executable, "-c", program]
+    child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdout is not None
     assert child.stdout.readline() == b"full\n"
     return child
@@ -98,7 +101,7 @@ def test_a_guard_ends_what_takes_too_much_memory_once() -> None:
     child = eating(200)
     guard = Guard(100 << 20, 10**6, (), killed.set)
     try:
-        guard.start(os.getpid())
+        guard.start(child.pid)
         assert killed.wait(60)
     finally:
         guard.close()
@@ -112,7 +115,7 @@ def test_a_guard_ends_what_has_too_many_processes() -> None:
     child = eating(1)
     guard = Guard(None, 0, (), killed.set)
     try:
-        guard.start(os.getpid())
+        guard.start(child.pid)
         assert killed.wait(60)
     finally:
         guard.close()
@@ -128,7 +131,10 @@ def test_a_guard_that_never_started_is_closed_all_the_same() -> None:
 def test_descendants_are_found_with_their_threads() -> None:
     child = eating(1)
     try:
-        assert descendants(os.getpid())[child.pid] == 1
-        assert descendants(child.pid) == {}
+        family = descendants(os.getpid())
+        assert family[child.pid] == 1
+        (grandchild,) = descendants(child.pid)
+        assert family[grandchild] == 1
+        assert descendants(grandchild) == {}
     finally:
         child.communicate(b"\n")

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from runner.digest import Digest, hash_bytes
 from runner.remote.manifest import MOST_JOURNAL, MOST_SIZE, Manifest, ManifestName, decode_manifest, join
-from runner.store.identity import new_id
 
-PROJECT, RUN = new_id(), new_id()
+PROJECT, RUN = "01a1f0b4-7c00-7000-8000-00000000000a", "01a1f0b4-7c00-7000-8000-00000000000b"
 A, B, C, JOURNAL = (hash_bytes(word) for word in (b"a", b"b", b"c", b"journal"))
 
 
@@ -87,8 +86,8 @@ def changed(**fields: Any) -> bytes:
         b"{}",
         changed(format=2),
         changed(more=1),
-        changed(run=new_id()),
-        changed(project=new_id()),
+        changed(run=PROJECT),
+        changed(project=RUN),
         changed(journal=[JOURNAL]),
         changed(journal=[JOURNAL, MOST_JOURNAL + 1]),
         changed(journal=["x", 5]),

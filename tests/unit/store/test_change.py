@@ -93,7 +93,7 @@ def test_latest_is_nobody_s_name_and_needs_no_alias(change: Change) -> None:
     assert change.entries == []
 
 
-@pytest.mark.parametrize("name", [new_id(), "0" * 64])
+@pytest.mark.parametrize("name", [new_id(), "0" * 64], ids=["id", "content"])
 def test_an_alias_hides_no_id_and_no_content(change: Change, name: str) -> None:
     refused(change, lambda: change.set_alias(name, DATUM), "would hide the datum")
 

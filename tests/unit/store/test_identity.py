@@ -39,7 +39,11 @@ def test_an_id_that_no_clock_made_moves_nothing(made_up: str) -> None:
     assert new_id(made_up) < "1"
 
 
-@pytest.mark.parametrize("text", ["", "..", "../../etc/passwd", "x" * 36, new_id().upper(), new_id()[:-1]])
+ID = "01a1f0b4-7c00-7abc-8000-00000000000a"
+
+
+@pytest.mark.parametrize("text", ["", "..", "../../etc/passwd", "x" * 36, ID.upper(), ID[:-1]])
 def test_what_is_no_id_never_becomes_a_file_name(text: str) -> None:
     assert not is_id(text)
+    assert is_id(ID)
     assert is_id(new_id())

@@ -162,7 +162,8 @@ def test_a_reader_reads_notes_and_writes_none(tmp_path: Path, verified: Verified
     another = Verified(tmp_path / "cache", writable=False)
     before = notes_file(tmp_path).stat()
     assert knows(another, file)
-    assert notes_file(tmp_path).stat() == before
+    after = notes_file(tmp_path).stat()
+    assert (after.st_ino, after.st_size, after.st_mtime_ns) == (before.st_ino, before.st_size, before.st_mtime_ns)
     reader.close()
     another.close()
 
