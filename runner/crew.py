@@ -44,8 +44,9 @@ class Crew:
         self._idle = 0
 
     def do(self, work: Work) -> None:
-        """Have it done, by a further thread if there is none to spare. `work` may not raise, and belongs to one thread
-        from its first step to its last. Raises RuntimeError where the machine gives no more threads."""
+        """Have it done, by a further thread if there is none to spare. `work` may not raise, for that ends its thread,
+        and belongs to one thread from its first step to its last. Raises RuntimeError where the machine gives no more
+        threads."""
         with self._changed:
             if self._idle > len(self._waiting):
                 self._waiting.append(work)
@@ -64,9 +65,14 @@ class Crew:
 
     def _serve(self, first: Work) -> None:
         work: Work | None = first
-        while work is not None:
-            work()
-            work = self._next()
+        try:
+            while work is not None:
+                work()
+                work = self._next()
+        except BaseException:
+            with self._changed:
+                self._threads -= 1
+            raise
 
     def _next(self) -> Work | None:
         """What there is to do, None for a thread that is not needed any more."""
@@ -141,7 +147,6 @@ class Deferred:
         self._name = name
         self._seconds = 0.0
         self._lock = Lock()
-        self._asked = False
         self._called_off = False
         self._over: Event | None = None
         """Set when the work, which has begun, is done."""

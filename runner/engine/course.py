@@ -64,8 +64,10 @@ class Course:
         def settle() -> None:
             if ticket is not None:
                 ticket.give_up()
-            if bound is not None:
-                bound.settle()
+            # Whoever binds it sets `bound` first and then asks the ticket: either sees what the other did.
+            latest = bound or (self.bound if self.ticket is ticket else None)
+            if latest is not None:
+                latest.settle()
 
         return settle
 

@@ -240,15 +240,16 @@ class Loop:
         return end
 
     def _exit_code(self, end: EndRun | Park) -> int:
-        """0 for success, that of a parked run, 128 + n for a run that signal n stopped, else the code of the first node
-        that failed and was not to be passed over."""
+        """0 for success, that of a parked run, 128 + n for a run that signal n stopped, 1 for one that was stopped
+        otherwise, else the code of the first node that failed and was not to be passed over."""
         if isinstance(end, Park):
             return ExitCode.APPROVAL
         if end.state is State.SUCCEEDED:
             return ExitCode.OK
         if end.state is State.STOPPED:
             return 128 + self._signal if self._signal else ExitCode.STEP_FAILED
-        codes = (code for name, code in self._exits.items() if self._machine.fails(name))
+        # Nodes that nobody waits for any more may still be found unbindable meanwhile.
+        codes = (code for name, code in tuple(self._exits.items()) if self._machine.fails(name))
         return next(codes, ExitCode.STEP_FAILED)
 
     def _decide(self, batch: Sequence[Message]) -> list[Action]:
@@ -369,6 +370,7 @@ class Loop:
                 course.deployed = found
                 self._arrived.put(NodeGathered(name, found.detail))
             case _:
+                # In this order, the reverse of that in `Course.settling`.
                 course.bound = found
                 if ticket.is_given_up:
                     found.settle()

@@ -1,4 +1,4 @@
-"""Brings a slow reader after what was told, in batches on a thread of its own, so that who tells need not wait."""
+"""Brings a slow reader after what was told, in batches on another thread, so that who tells need not wait."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,7 +20,8 @@ _PAUSE = 0.05
 class Follower(Generic[T]):
     """Hands items to `take`, all that wait at once, in the order in which they were told. Usable from several threads.
 
-    `take` may raise MlrunError: then none of its items was taken, and each is told so.
+    `take` may raise MlrunError: then none of its items was taken, and each is told so. After any other exception each
+    is told so, too; what waits behind them is taken with the next that is told, or by whoever rests.
     """
 
     def __init__(self, take: Callable[[Sequence[T]], None]) -> None:
@@ -33,7 +34,7 @@ class Follower(Generic[T]):
         """How many wait until all was taken."""
 
     def tell(self, item: T, then: Then) -> None:
-        """Have `item` taken soon; `then` is called from another thread."""
+        """Have `item` taken soon; `then` is called, perhaps from another thread."""
         with self._changed:
             self._waiting.append((item, then))
             if self._serving:
@@ -50,8 +51,13 @@ class Follower(Generic[T]):
         with self._changed:
             self._resting += 1
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._waiting and not self._busy)
+            self._changed.wait_for(lambda: not self._busy and not (self._waiting and self._serving))
             self._resting -= 1
+            if not self._waiting:
+                return
+            self._serving = True
+        # A bug has ended the thread that would have taken them.
+        self._serve()
 
     def _serve(self) -> None:
         while True:
@@ -61,19 +67,25 @@ class Follower(Generic[T]):
                     return
                 told, self._waiting = self._waiting, []
                 self._busy = True
-            taken = False
+            is_sound = False
             try:
-                with suppress(MlrunError):
-                    self._take([item for item, _ in told])
-                    taken = True
-                for _, then in told:
-                    then(taken)
-            except BaseException:
-                self._serving = False
-                raise
+                self._hand_over(told)
+                is_sound = True
             finally:
                 with self._changed:
                     self._busy = False
+                    self._serving = is_sound
                     self._changed.notify_all()
             with self._changed:
                 self._changed.wait_for(lambda: self._resting, timeout=_PAUSE)
+
+    def _hand_over(self, told: Sequence[tuple[T, Then]]) -> None:
+        """Have these taken, and tell of each whether it was. Raises what `take` may not."""
+        taken = False
+        try:
+            with suppress(MlrunError):
+                self._take([item for item, _ in told])
+                taken = True
+        finally:
+            for _, then in told:
+                then(taken)

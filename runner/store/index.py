@@ -137,7 +137,7 @@ class Index:
 
     def put_soon(self, run: Run, executions: Sequence[Execution], then: Then) -> None:
         """Bring some executions of a run that goes on up to date, soon and in the order in which it is asked for; this
-        process reads nothing older meanwhile. `then` is told whether that was possible, on another thread."""
+        process reads nothing older meanwhile. `then` is told whether that was possible, perhaps on another thread."""
         self._follower.tell((run, executions), then)
 
     def catch_up(self) -> None:

@@ -1,5 +1,5 @@
-"""One run while it is driven: its journal first, then the index. Only its numbers are for any thread, all else for that
-of the loop."""
+"""One run while it is driven: its journal first, then the index. Only its numbers and the folders of its logs are for
+any thread, all else for that of the loop."""
 
 import math
 import os
@@ -169,10 +169,14 @@ class RunWriter:
             for entry in read(self.folder.journal):
                 self._story.add(entry)
             raise
+        of_run = any(entry["type"].startswith("run-") for entry in turn)
+        if of_run:
+            # A run that the index has for ended is not looked at again: what it could not follow has to be known.
+            self._index.catch_up()
         while self._missed:
             self._behind |= self._missed.pop()
         self._behind |= {str(entry["id"]) for entry in turn if entry["type"] in (_BEGINS, _ENDS)}
-        if any(entry["type"].startswith("run-") for entry in turn):
+        if of_run:
             self._update_index()
             then()
         elif any(entry["type"] == _ENDS for entry in turn) or (self._behind and self._is_due()):

@@ -140,6 +140,20 @@ def test_a_crew_that_gets_no_thread_says_so_and_gets_one_later(monkeypatch: pyte
     assert done.wait(PATIENCE)
 
 
+def test_a_bug_ends_the_thread_that_met_it_and_another_takes_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    bugs, done = threading.Semaphore(0), threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda bug: bugs.release())
+
+    def fail() -> None:
+        raise ValueError("a bug")
+
+    crew = Crew(1)
+    crew.do(fail)
+    assert bugs.acquire(timeout=PATIENCE)
+    crew.do(done.set)
+    assert done.wait(PATIENCE)
+
+
 def test_what_is_ended_before_its_time_never_begins() -> None:
     begun = threading.Event()
     deferred = Deferred(begun.set, "late")

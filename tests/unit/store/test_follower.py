@@ -1,4 +1,4 @@
-"""What follows what was told, in batches, on a thread of its own."""
+"""What follows what was told, in batches, on another thread."""
 
 import threading
 from collections.abc import Sequence
@@ -100,3 +100,26 @@ def test_a_bug_in_who_takes_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatc
     follower.tell(2, lambda ok: None)
     follower.rest()
     assert done == [2]
+
+
+def test_a_bug_in_who_takes_keeps_what_was_told_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda bug: None)
+    begun, more = Event(), Event()
+    told: list[tuple[int, bool]] = []
+
+    def take(items: Sequence[int]) -> None:
+        begun.set()
+        assert more.wait(PATIENCE)
+        if 1 in items:
+            raise ValueError("a bug")
+
+    def keep(number: int, ok: bool) -> None:
+        told.append((number, ok))
+
+    follower = Follower(take)
+    follower.tell(1, partial(keep, 1))
+    assert begun.wait(PATIENCE)
+    follower.tell(2, partial(keep, 2))
+    more.set()
+    follower.rest()
+    assert told == [(1, False), (2, True)]

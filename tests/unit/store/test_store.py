@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -12,6 +13,7 @@ from runner.state import State
 from runner.store import lease as lease_module
 from runner.store.identity import new_id
 from runner.store.store import Store
+from tests.patience import PATIENCE
 
 from .conftest import Header, answers, finish, killed, reader, tell, void, whole_run
 
@@ -213,3 +215,24 @@ def test_a_turn_that_finds_the_disk_full_may_be_told_again(
     monkeypatch.setattr(os, "write", write)
     writer.append([entry])
     assert store.run(writer.id).nodes["a"].state is State.READY
+
+
+def test_what_the_index_could_not_follow_in_time_is_in_it_with_the_end_of_the_run(
+    store: Store, header: Header, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = store.begin_run(header())
+    ending, catch_up = Event(), store._index.catch_up
+
+    def refuse(items: object) -> None:
+        assert ending.wait(PATIENCE)
+        raise MlrunError("locked", code=ExitCode.LOCKED)
+
+    def wait() -> None:
+        ending.set()
+        catch_up()
+
+    monkeypatch.setattr(store._index._follower, "_take", refuse)
+    tell(writer)
+    monkeypatch.setattr(store._index, "catch_up", wait)
+    finish(writer)
+    assert [row["state"] for row in store.executions("p1")] == ["succeeded"]
