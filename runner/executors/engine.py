@@ -114,7 +114,8 @@ class Engine:
         with self._asking():
             response = self._api.get(url, params=params, timeout=_GREET_SECONDS)
             response.raise_for_status()
-            return [json.loads(line) for line in response.text.splitlines()]
+            # As bytes: in a text other characters end a line, too, and labels may have them.
+            return [json.loads(line) for line in response.content.splitlines()]
 
     def image(self, name: str) -> dict[str, Any] | None:
         """The inspection of an image, None when it is not here."""

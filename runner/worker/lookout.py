@@ -3,6 +3,7 @@
 Folders are opened beneath one another without following links. Knows nothing of what is looked for.
 """
 
+import math
 import os
 import select
 import time
@@ -60,16 +61,18 @@ class Lookout:
 
     def wait(self, wake: int, seconds: float | None) -> bool:
         """Block until there may be candidates, at most for so long; False as soon as `wake` can be read."""
-        sources: list[int] = [wake]
+        poll = select.poll()
+        poll.register(wake, select.POLLIN)
         if self._inotify is None:
             pause = max(_PERIOD, self._walk_seconds * _SHARE)
             seconds = pause if seconds is None else max(seconds, pause)
             self._walk_next, first = True, self._walk_next
         else:
-            sources.append(self._inotify.fileno())
+            poll.register(self._inotify.fileno(), select.POLLIN)
             first = self._walk_next
-        ready, _, _ = select.select(sources, [], [], 0 if first else seconds)
-        return wake not in ready
+        seconds = 0 if first else seconds
+        ready = poll.poll(None if seconds is None else math.ceil(1000 * seconds))
+        return all(fd != wake for fd, _ in ready)
 
     def candidates(self) -> Iterator[Candidate]:
         """The files that may have changed since the last call: each name is to be looked at without trust."""
