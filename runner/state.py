@@ -76,7 +76,7 @@ DONE = frozenset({State.SUCCEEDED, State.REUSED})
 """Those whose outputs nodes downstream may have."""
 
 UNBEGUN = frozenset({State.WAITING, State.READY, State.QUEUED, State.SKIPPED})
-"""Those of a node that is tried for the first time, or never was."""
+"""Those of a node that has not begun, unless it was tried before."""
 
 TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.WAITING: frozenset({State.AWAITING_APPROVAL, State.READY, State.FAILED, State.SKIPPED}),

@@ -20,7 +20,6 @@ from runner.plan.model import Plan, PlannedNode, Point, goal_of
 from runner.spec.model import OnError, TaskType
 from runner.state import DONE, FINAL, Reason, State
 from runner.store.record import Entry, Execution, NodeRecord, Run
-from runner.store.recovery import open_executions
 from runner.store.store import Store
 from runner.worker.run import Running
 
@@ -54,8 +53,7 @@ def look_behind(plan: Plan, ground: Ground, run: Run) -> Behind:
             _look_at_task(behind, ground, run, node, record)
         else:
             _look_at_node(behind, ground, run, node, record)
-    for name in reversed(list(plan.nodes)):
-        below = [one.name for one in plan.nodes.values() if name in one.upstream]
+    for name, below in reversed(list(plan.downstream().items())):
         needed = any(one not in behind.nodes or behind.nodes[one].state not in FINAL for one in below)
         if name in behind.left and needed and _has_lost(store, behind.left[name]):
             _begin_again(behind, name, [record.name for record in run.nodes.values() if record.trial_of == name])
@@ -182,7 +180,7 @@ def _await(behind: Behind, record: NodeRecord, made: Execution | None, point: Po
 
 def _adopt(behind: Behind, ground: Ground, run: Run, record: NodeRecord) -> bool:
     """Take over the job of a node that still runs, or whose end can still be learnt; whether there is one."""
-    open_ones = [id for id in open_executions(run) if id in record.executions]
+    open_ones = [id for id in record.executions if run.executions[id].state not in FINAL]
     if not open_ones or run.executor != ground.executor.name:
         return False
     execution = run.executions[open_ones[-1]]

@@ -9,7 +9,6 @@ from runner.engine.slots import Capacity, Claim
 from runner.escape import printable
 from runner.executors.device import installed
 from runner.executors.limit import machine_memory
-from runner.plan.graph import invert
 from runner.plan.limit import CPU_LIMIT, MEGABYTE, Grant, allowance
 from runner.plan.model import Plan, PlannedNode
 from runner.settings import Settings
@@ -41,7 +40,7 @@ def make_claims(plan: Plan, granted: Granted, seconds: Mapping[str, float]) -> d
 def critical_paths(plan: Plan, seconds: Mapping[str, float]) -> dict[str, float]:
     """Of each node, how many seconds pass at least from its start to the end of the run, as far as `seconds`, by the
     names of steps, tell."""
-    downstream = invert({name: node.upstream for name, node in plan.nodes.items()})
+    downstream = plan.downstream()
     paths: dict[str, float] = {}
     for name, node in reversed(list(plan.nodes.items())):
         below = max((paths[one] for one in downstream[name]), default=0.0)

@@ -13,7 +13,6 @@ from runner.app.standing import left_of, made_by
 from runner.engine.callback import Stand
 from runner.errors import ExitCode, MlrunError, did_you_mean, usage_error
 from runner.escape import printable
-from runner.plan import graph
 from runner.plan.bind import Left
 from runner.plan.model import Plan, PlannedNode, trial_number
 from runner.sign import word_of
@@ -68,7 +67,7 @@ def _failed(plan: Plan, run: Run) -> list[str]:
 
 def below(plan: Plan, names: Iterable[str]) -> set[str]:
     """These nodes and all that need something of them, near or far."""
-    downstream = graph.invert({name: node.upstream for name, node in plan.nodes.items()})
+    downstream = plan.downstream()
     found: set[str] = set()
     waiting = list(names)
     while waiting:

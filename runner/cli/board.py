@@ -19,7 +19,6 @@ from runner.events import (
     NodeChanged,
     NodeShown,
     RunEnded,
-    RunParked,
     RunStarted,
     TrialsAdded,
 )
@@ -170,7 +169,6 @@ class Board:
     """The rows, by their place among them."""
     asked: dict[str, str] = field(default_factory=dict)
     """The nodes that await approval, each with the point at which it does."""
-    parked: RunParked | None = None
     ended: RunEnded | None = None
     foreseen: Foreseen | None = None
     """How many nodes there are, how many of them are reused, and how many seconds the rest is likely to take."""
@@ -208,8 +206,6 @@ class Board:
                 tail = self.nodes[event.node].tails.setdefault(event.stream, Tail())
                 lines = tail.feed(event.data)
                 return self._note([(event.node, event.stream, lines)] if lines else [])
-            case RunParked():
-                self.parked = event
             case RunEnded():
                 self.ended = event
             case _:

@@ -55,7 +55,6 @@ from runner.engine.stimulus import (
     TaskSatisfied,
     TimerFired,
 )
-from runner.plan import graph
 from runner.plan.model import Plan, PlannedNode, Point
 from runner.spec.model import OnError
 from runner.state import DONE, FINAL, TRANSITIONS, BadTransition, Reason, State
@@ -111,7 +110,7 @@ class Machine:
         self._slots = Slots(self.capacity)
         for name, node in nodes.items():
             self._nodes[name] = self._new(node)
-        self._downstream = graph.invert({name: node.upstream for name, node in nodes.items()})
+        self._downstream = self.plan.downstream()
         self._unfinished = len(nodes)
 
     def state(self, node: str) -> State:

@@ -12,6 +12,7 @@ from runner.errors import usage_error
 from runner.goal import DIRECTIONS, Aim, Goal
 from runner.job import InputFile, Value
 from runner.plan.address import public
+from runner.plan.graph import invert
 from runner.spec.extension import Pruning
 from runner.spec.model import Action, Edge, NodeType, OnError, Project, Step, Task
 
@@ -198,6 +199,10 @@ class Plan:
     nodes: Mapping[str, PlannedNode]
     origin: Origin | None = None
     arguments: Arguments | None = field(default=None, compare=False)
+
+    def downstream(self) -> dict[str, tuple[str, ...]]:
+        """The nodes directly downstream of each node."""
+        return invert({name: node.upstream for name, node in self.nodes.items()})
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
 
-from runner.drawing.glyph import shorten_end, text_width
+from runner.drawing.glyph import shorten_end
 from runner.quantity import value_text
 from runner.report.curve import Panel
 from runner.report.element import Markup, element, join
@@ -155,8 +155,3 @@ def label(text: str, x: float, y: float, room: float, style: str = "") -> Markup
     shown = shorten_end(text, room, 11)
     title = element("title", text) if shown != text else None
     return element("text", title, shown, class_=style or None, x=f"{x:.1f}", y=f"{y:.1f}")
-
-
-def width_of(text: str) -> float:
-    """Of a label."""
-    return text_width(text, 11)
