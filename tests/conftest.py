@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from runner.crew import Crew, _Alarm
 from tests.patience import PATIENCE
 
 pytest_plugins = ["tests.server"]
@@ -71,9 +72,10 @@ def alive() -> Callable[[str], list[int]]:
 
 @pytest.fixture
 def new_threads() -> Callable[[], list[threading.Thread]]:
-    """Tells which threads of this process live that did not when the test began, whatever earlier tests have left."""
-    before = set(threading.enumerate())
-    return lambda: [thread for thread in threading.enumerate() if thread not in before]
+    """Tells which threads of this process are at work that were not when the test began, whatever earlier tests have
+    left. One that only waits for further work is not, but it may be a moment before it does."""
+    before = _at_work()
+    return lambda: [thread for thread in _at_work() if thread not in before]
 
 
 @pytest.fixture
@@ -81,6 +83,19 @@ def new_descriptors() -> Callable[[], list[str]]:
     """Tells what this process has open that it had not when the test began, whatever of earlier tests is closed now."""
     before = _descriptors()
     return lambda: [target for number, target in _descriptors().items() if before.get(number) != target]
+
+
+def _at_work() -> list[threading.Thread]:
+    frames = sys._current_frames()
+    waits = {Crew._next.__code__, _Alarm._next.__code__}
+
+    def waits_for_work(thread: threading.Thread) -> bool:
+        frame = frames.get(thread.ident or 0)
+        while frame is not None and frame.f_code not in waits:
+            frame = frame.f_back
+        return frame is not None
+
+    return [thread for thread in threading.enumerate() if not waits_for_work(thread)]
 
 
 def _descriptors() -> dict[str, str]:

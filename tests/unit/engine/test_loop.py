@@ -260,7 +260,7 @@ def test_a_store_that_cannot_be_written_ends_everything_that_runs(
     with pytest.raises(MlrunError, match="the disk is full"):
         loop.run()
     assert all(stopped)
-    assert not [thread for thread in new_threads() if thread.name == "_run_job"]
+    wait_for(lambda: not new_threads(), "end of the work")
 
 
 def test_a_bug_in_a_worker_comes_out_of_the_loop() -> None:

@@ -19,7 +19,7 @@ from runner.store.removal import Removals
 from runner.store.volume import Volume
 from runner.worker.collect import DEFAULT_LIMITS, Collected, Limits, Taken, collect
 from runner.worker.tree import remove_tree
-from tests.patience import not_for_ever
+from tests.patience import not_for_ever, wait_for
 
 Collect = Callable[..., Collected]
 
@@ -312,7 +312,7 @@ def test_thousands_of_files_are_collected_with_few_descriptors_and_threads(
     collected = run()
     assert len(collected.outputs) == 3000
     assert [output.digest for output in collected.outputs[:3]] == [hash_bytes(b"0"), hash_bytes(b"1"), hash_bytes(b"2")]
-    assert not new_threads()
+    wait_for(lambda: not new_threads(), "end of the work")
 
 
 def test_a_full_disk_keeps_what_was_stored_and_gives_the_rest_back(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.crew import Crew
 from runner.errors import ExitCode, MlrunError
 from runner.executors.fake import FakeExecutor
 from runner.job import Handle, Job, Staged, Workspace
@@ -371,13 +372,11 @@ def refuse_descriptors(_: int) -> tuple[int, int]:
     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
-def refuse_threads(_: object) -> None:
+def refuse_threads(crew: object, work: object) -> None:
     raise RuntimeError("can't start new thread")
 
 
-@pytest.mark.parametrize(
-    ("owner", "name", "refuse"), [(os, "pipe2", refuse_descriptors), (threading.Thread, "start", refuse_threads)]
-)
+@pytest.mark.parametrize(("owner", "name", "refuse"), [(os, "pipe2", refuse_descriptors), (Crew, "do", refuse_threads)])
 def test_where_nobody_can_listen_everything_counts(
     workspace: Workspace,
     monkeypatch: pytest.MonkeyPatch,
@@ -425,8 +424,7 @@ def test_nothing_stays_open_and_no_thread_goes_on(
 ) -> None:
     seen(workspace, nothing)
     # The kernel takes its time to let watches go, for which nobody waits.
-    wait_for(lambda: not new_threads(), "end of the listener")
-    assert not new_descriptors()
+    wait_for(lambda: not new_threads() and not new_descriptors(), "end of the listener")
 
 
 def test_high_descriptors_are_no_hindrance(workspace: Workspace) -> None:
@@ -508,4 +506,4 @@ def test_nobody_goes_on_listening_to_a_job_that_did_not_start(
     else:
         with pytest.raises(ZeroDivisionError):
             run(Refusing(error))
-    wait_for(lambda: not [thread for thread in new_threads() if thread.name == "witness"], "end of the listener")
+    wait_for(lambda: not new_threads(), "end of the listener")
