@@ -46,7 +46,7 @@ class Crew:
     def do(self, work: Work) -> None:
         """Have it done, by a further thread if there is none to spare. `work` may not raise, for that ends its thread,
         and belongs to one thread from its first step to its last. Raises RuntimeError where the machine gives no more
-        threads."""
+        threads, and none that is here will come to it."""
         with self._changed:
             if self._idle > len(self._waiting):
                 self._waiting.append(work)
@@ -61,7 +61,11 @@ class Crew:
         except RuntimeError:
             with self._changed:
                 self._threads -= 1
-            raise
+                if self._most is None or self._threads == 0:
+                    raise
+                # Those that there are will do: a lower limit than was asked for.
+                self._waiting.append(work)
+                self._changed.notify()
 
     def _serve(self, first: Work) -> None:
         work: Work | None = first
@@ -123,6 +127,8 @@ def side_by_side(work: Callable[[T], None], items: Iterable[T]) -> None:
                     if sides == 0:
                         queue.put(None)
                         serve()
+                        # That end is none of those that are waited for below.
+                        ended.acquire()
                 else:
                     sides += 1
             if failures:

@@ -159,13 +159,13 @@ class RunParked:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """A run reached its final state."""
+    """A run reached its final state, after seconds that nobody knows if it lost its runner (`duration` is None)."""
 
     id: str
     counter: int
     state: State
     reason: Reason | None
-    duration: float
+    duration: float | None
 
 
 Event = (

@@ -112,7 +112,7 @@ class _Following:
             waiting = (name for name, node in last.nodes.items() if node.state is State.AWAITING_APPROVAL)
             self.emit(RunParked(last.id, last.counter, tuple(waiting)))
         else:
-            self.emit(RunEnded(last.id, last.counter, last.state, last.reason, last.duration or 0.0))
+            self.emit(RunEnded(last.id, last.counter, last.state, last.reason, last.duration))
         return last
 
     def _begin(self) -> None:

@@ -99,7 +99,7 @@ class Herald:
                 unknown = [node for node in nodes if node not in self._asked]
                 self._tell_approval([Trouble(node, State.AWAITING_APPROVAL) for node in unknown])
             case RunEnded(_, _, state, reason, duration):
-                self._tell_end(state, reason, duration)
+                self._tell_end(state, reason, duration or 0.0)
             case _:
                 pass
 

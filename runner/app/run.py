@@ -119,7 +119,7 @@ def drive(
             waiting = (node.name for node in run.nodes.values() if node.state is State.AWAITING_APPROVAL)
             emit(RunParked(run.id, run.counter, tuple(waiting)))
         else:
-            emit(RunEnded(run.id, run.counter, end.state, end.reason, run.duration or 0.0))
+            emit(RunEnded(run.id, run.counter, end.state, end.reason, run.duration))
         return Ended(run, loop.exit)
 
 

@@ -333,4 +333,5 @@ def failures(board: Board) -> list[str]:
 def ended_sentence(event: RunEnded, kind: str) -> str:
     """How the run ended, in one line."""
     state = paint(event.state, COLOURS[event.state], sys.stderr)
-    return f"{kind} run {event.counter} {state} in {duration_text(event.duration)}"
+    took = f" in {duration_text(event.duration)}" if event.duration is not None else ""
+    return f"{kind} run {event.counter} {state}{took}"

@@ -14,8 +14,12 @@ _EXHAUSTED = {
     errno.EMFILE: "raise the limit of open files (`ulimit -n`), or run fewer steps at the same time (`--jobs`)",
     errno.ENFILE: "close other programs, or let root raise `fs.file-max`",
     errno.ENOMEM: "free some memory and run the command again",
+    errno.EAGAIN: "raise the limit of processes (`ulimit -u`), or run fewer steps at the same time (`--jobs`)",
 }
 """What a machine may run out of at any call, and what to do then."""
+
+_NO_THREAD = "can't start new thread"
+"""What Python says where the machine gives no more threads: the error has no type of its own."""
 
 
 def protected(work: Callable[[], int]) -> int:
@@ -36,6 +40,8 @@ def protected(work: Callable[[], int]) -> int:
             return _unwritten(error)
         if isinstance(error, OSError) and error.errno in _EXHAUSTED:
             return _refused(error)
+        if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
+            return _refused(BlockingIOError(errno.EAGAIN, _NO_THREAD))
         if os.environ.get("MLRUN_DEBUG"):
             raise
         say(f"this is a bug in mlrun {__version__}: {type(error).__name__}: {error}")

@@ -65,6 +65,8 @@ def _stop(found: Found, *, kill: bool) -> tuple[Run, bool]:
         return ended, True
     if run.state in FINAL:
         say(f"{run_sentence(run)}; there is nothing to stop")
+        if run.state is State.INTERRUPTED:
+            say(_hint(run))
         return run, True
     if found.chosen and len(run.nodes) > 1:
         say(f"execution {found.execution.counter} belongs to run {run.counter}: the whole run is stopped")
@@ -92,9 +94,13 @@ def _tell_end(run: Run) -> None:
     """Say how a run that was stopped has ended."""
     if run.state is State.INTERRUPTED:
         say(f"the runner of run {run.counter} is gone: the run is interrupted, and nothing of it runs any more")
-        say(f"hint: `mlrun resume run:{run.counter}` goes on with it")
+        say(_hint(run))
     else:
         say(run_sentence(run))
+
+
+def _hint(interrupted: Run) -> str:
+    return f"hint: `mlrun resume run:{interrupted.counter}` goes on with it"
 
 
 def _ask(found: Found, *, kill: bool) -> bool:

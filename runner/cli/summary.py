@@ -81,9 +81,9 @@ def path_text(run: Run, now: datetime) -> str | None:
     """The critical path, `a → b → c; b took 3 min 05 s of 4 min 10 s`; None where no two nodes were at work."""
     found = tracks(run, now)
     path = critical_path(run, found)
-    if sum(bool(track.spans) for track in found) < 2:
+    longest = max(path, key=lambda track: track.took or 0.0, default=None)
+    if longest is None or longest.took is None or sum(bool(track.spans) for track in found) < 2:
         return None
-    longest = max(path, key=lambda track: track.took or 0.0)
     names = [printable(track.node.name) for track in path]
     if len(names) > _LONGEST_PATH:
         names = [*names[:2], "…", *names[-2:]]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from runner.quantity import moment, seconds_between
-from runner.state import FINAL
+from runner.state import FINAL, Reason
 from runner.store.record import Execution, NodeRecord, Run
 
 _BAR = "━"
@@ -44,10 +44,12 @@ class Track:
 
     @property
     def took(self) -> float | None:
-        """How long it was at work: of a task, from its first trial to its last; of another node, all attempts."""
+        """How long it was at work: of a task, from its first trial to its last; of another node, all attempts whose end
+        was recorded. None where nobody knows."""
         if self.began is None:
             return None
-        return self.ended - self.began if self.trials else sum(span.ended - span.began for span in self.spans)
+        took = self.ended - self.began if self.trials else sum(span.ended - span.began for span in self.spans)
+        return took or None
 
 
 def tracks(run: Run, now: datetime) -> list[Track]:
@@ -106,9 +108,9 @@ def _span(run: Run, execution: Execution, now: datetime) -> Span | None:
     if execution.started is None:
         return None
     began = seconds_between(run.created, moment(execution.started))
-    if execution.finished is not None:
+    if execution.finished is not None and execution.reason is not Reason.RUNNER_LOST:
         return Span(began, max(began, seconds_between(run.created, moment(execution.finished))))
     if execution.state in FINAL:
-        # Its end was never recorded.
+        # Its end was never recorded: of one that lost its runner, only when that was found.
         return Span(began, began + (execution.duration or 0.0))
     return Span(began, max(began, seconds_between(run.created, now)))

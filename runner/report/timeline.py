@@ -14,7 +14,7 @@ from runner.report.subject import Subject
 from runner.report.wording import note, scrolling
 from runner.sign import tone_of, word_of
 from runner.spec.phrase import counted
-from runner.state import State
+from runner.state import FINAL, State
 
 ROWS = 60
 """Executions of which each has its own row."""
@@ -37,8 +37,8 @@ class Bar:
 
     def words(self) -> str:
         """All of it in a line."""
-        took = duration_text(self.ended - self.started)
-        return f"{self.node} #{self.counter}: {self.word}, from {duration_text(self.started)}, for {took}"
+        took = f", for {duration_text(self.ended - self.started)}" if self.ended > self.started else ""
+        return f"{self.node} #{self.counter}: {self.word}, from {duration_text(self.started)}{took}"
 
 
 def bars_of(subject: Subject) -> list[Bar]:
@@ -48,7 +48,8 @@ def bars_of(subject: Subject) -> list[Bar]:
     for execution in run.executions.values():
         created = seconds_between(run.created, moment(execution.created))
         started = max(created, seconds_between(run.created, moment(execution.started or execution.created)))
-        if execution.started is None:
+        if execution.started is None or (execution.duration is None and execution.state in FINAL):
+            # Nobody knows when one ended that lost its runner.
             ended = started
         elif execution.duration is not None:
             ended = started + execution.duration

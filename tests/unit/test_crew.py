@@ -81,6 +81,27 @@ def test_where_no_more_threads_can_be_had_the_work_is_done_all_the_same(
     assert sorted(done) == list(range(200))
 
 
+def test_threads_that_are_to_be_had_again_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, refusals = threading.Thread.start, iter(range(3))
+
+    def start_later(thread: threading.Thread) -> None:
+        if next(refusals, None) is not None:
+            refuse(thread)
+        start(thread)
+
+    done: list[int] = []
+
+    def work(number: int) -> None:
+        if number >= 3:
+            time.sleep(0.05)
+        done.append(number)
+
+    monkeypatch.setattr("runner.crew.AIDES", Crew())
+    monkeypatch.setattr(threading.Thread, "start", start_later)
+    side_by_side(work, range(6))
+    assert sorted(done) == list(range(6))
+
+
 def test_a_thread_that_has_done_its_work_does_the_next() -> None:
     crew, seen = Crew(), []
     for _ in range(20):
@@ -128,6 +149,19 @@ def test_who_is_waited_for_never_keeps_others_from_their_work() -> None:
     for _ in range(10):
         crew.do(wait)
     assert free.wait(PATIENCE)
+
+
+def test_a_bounded_crew_that_gets_no_further_thread_does_with_those_that_it_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    crew, free, done = Crew(8), threading.Event(), threading.Semaphore(0)
+    crew.do(lambda: free.wait(PATIENCE) and done.release())
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    for _ in range(3):
+        crew.do(done.release)
+    free.set()
+    for _ in range(4):
+        assert done.acquire(timeout=PATIENCE)
 
 
 def test_a_crew_that_gets_no_thread_says_so_and_gets_one_later(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console, ConsoleDimensions
 
 from runner.cli.board import Board, Tail, metric_text, metrics_text
-from runner.cli.display import PlainDisplay, failures, start_sentence
+from runner.cli.display import PlainDisplay, ended_sentence, failures, start_sentence
 from runner.cli.live import LiveDisplay
 from runner.escape import printable, printable_lines
 from runner.events import (
@@ -66,6 +66,12 @@ def test_plain_output_is_whole_lines_with_their_node_and_loses_no_last_line(caps
     talk = capsys.readouterr().err
     assert "pipeline `p` (run 3) with sandbox" in talk
     assert "b: skipped - upstream, `a` failed" in talk
+
+
+def test_how_long_a_run_took_is_told_where_somebody_knows() -> None:
+    assert ended_sentence(RunEnded("id", 3, State.FAILED, None, 2.0), "task") == "task run 3 failed in 2.0 s"
+    lost = RunEnded("id", 3, State.INTERRUPTED, Reason.RUNNER_LOST, None)
+    assert ended_sentence(lost, "task") == "task run 3 interrupted"
 
 
 def test_a_character_that_comes_in_two_pieces_is_one_character() -> None:

@@ -100,6 +100,12 @@ def test_a_run_whose_runner_is_gone_is_interrupted(project: Project, capsys: pyt
     assert json.loads(captured.out)["state"] == "interrupted"
     assert read(telling.writer.folder.journal)[-1]["state"] == "interrupted"
     assert os.listdir(telling.writer.folder.inbox) == []
+    # Who asks once more, or whom another command anticipated, is told how to go on, too.
+    assert run(["stop", "latest"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "run 1 interrupted (runner-lost); there is nothing to stop",
+        "hint: `mlrun resume run:1` goes on with it",
+    ]
 
 
 def test_a_runner_that_dies_before_it_answers_is_told(

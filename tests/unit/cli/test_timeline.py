@@ -170,6 +170,16 @@ def test_what_still_runs_has_done_so_until_now() -> None:
     assert track.spans == (Span(40, 100),)
 
 
+def test_how_long_an_execution_took_that_lost_its_runner_nobody_knows() -> None:
+    lost = execution(1, "a", 0, 3600, state=State.INTERRUPTED, reason=Reason.RUNNER_LOST)
+    node = NodeRecord("a", "s", state=State.INTERRUPTED)
+    row = final_table(run_of([node], [lost]), NOW).splitlines()[1]
+    assert row == "a     interrupted  #1                   ━"
+    assert path_text(run_of([node, NodeRecord("b", "s")], [lost, replace(lost, id="2", node="b")]), NOW) is None
+    (track,) = tracks(run_of([node], [lost, execution(2, "a", 3601, 3611)]), NOW)
+    assert track.took == 10
+
+
 def test_an_execution_whose_end_was_never_recorded_has_no_length() -> None:
     lost = execution(1, "a", 5, None, state=State.INTERRUPTED)
     run = run_of([NodeRecord("a", "s", state=State.INTERRUPTED)], [lost], finished=None, state=State.INTERRUPTED)

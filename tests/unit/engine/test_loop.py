@@ -23,6 +23,7 @@ from runner.state import Reason, State
 from runner.store.record import LogRef
 from runner.worker.report import Finished, JobListener
 from runner.worker.stopper import Stopper
+from tests.patience import wait_for
 
 HERE = Location("valohai.yaml", 1, 1)
 EMPTY = hash_bytes(b"")
