@@ -90,7 +90,8 @@ def timeline(subject: Subject) -> Markup | None:
 def _took(bar: Bar) -> Markup:
     """The state is told by a word, too."""
     word = f" {bar.word}" if bar.word != State.SUCCEEDED else ""
-    return join(duration_text(bar.ended - bar.started), word)
+    took = duration_text(bar.ended - bar.started) if bar.ended > bar.started else ""
+    return join(took, word)
 
 
 def lanes_of(bars: Sequence[Bar]) -> list[list[Bar]]:

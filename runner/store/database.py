@@ -71,6 +71,10 @@ class Database:
 
         return self._tried(transaction)
 
+    def identity(self) -> object:
+        """Which file has the name now; None for none."""
+        return _identity(self._path)
+
     def rebuild(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Like `change`; where that is impossible because of what the file holds, it is put aside first."""
         try:

@@ -90,6 +90,10 @@ class Index:
         statement = "UPDATE counters SET last = last - ? WHERE project = ? AND kind = ? AND last = ?"
         self._database.change(lambda tables: tables.execute(statement, (many, project, kind, first + many - 1)))
 
+    def identity(self) -> object:
+        """Which file it is; another one after it was lost and built anew."""
+        return self._database.identity()
+
     def newest_id(self) -> str:
         """The greatest id of a run or an execution; empty without any."""
         return self._select(

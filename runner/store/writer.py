@@ -64,7 +64,10 @@ class RunWriter:
         """Executions that the index could not follow, as another thread found."""
         self._followed = -math.inf
         self._numbers = Numbers(
-            partial(index.new_counter, project, "execution"), partial(index.give_back, project, "execution")
+            partial(index.new_counter, project, "execution"),
+            partial(index.give_back, project, "execution"),
+            # One that was built anew knows only of the numbers in journals.
+            index.identity,
         )
 
     @classmethod

@@ -9,7 +9,7 @@ from typing import Any
 
 from runner.store.store import Store
 
-from .conftest import Header, whole_run
+from .conftest import Header, tell, whole_run
 
 
 def processes(count: int, work: Callable[[int], object]) -> list[Any]:
@@ -80,3 +80,19 @@ def test_an_index_that_is_put_aside_while_others_write_gives_no_number_twice(sto
     found = [counter for counters in processes(6, work) for counter in counters]
     assert len(set(found)) == 30
     assert sorted(row["counter"] for row in store.runs()) == sorted([1, *found])
+
+
+def test_an_index_that_is_lost_while_a_run_goes_on_gives_no_number_of_an_execution_twice(
+    store: Store, header: Header
+) -> None:
+    with store.begin_run(header()) as mine:
+        for _ in range(5):
+            tell(mine, "a")
+        drawn = mine.new_execution_counter()
+        store.layout.index.unlink()
+        with Store.open(store.layout.root, create=True) as own, own.begin_run(header()) as other:
+            given = [other.new_execution_counter() for _ in range(5)]
+        given += [mine.new_execution_counter() for _ in range(5)]
+    # The one that was drawn and not recorded is known to nobody but who has it.
+    assert (drawn, sorted(given)) == (6, list(range(6, 16)))
+    assert store.new_execution_counter("p1") == 16

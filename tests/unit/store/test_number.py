@@ -14,6 +14,7 @@ class Disk:
     def __init__(self) -> None:
         self.draws: list[int] = []
         self.last = 0
+        self.name = "one"
         self.refusals: Iterator[bool] = iter(())
 
     def draw(self, many: int) -> int:
@@ -28,7 +29,7 @@ class Disk:
             self.last -= many
 
     def numbers(self) -> Numbers:
-        return Numbers(self.draw, self.give_back)
+        return Numbers(self.draw, self.give_back, lambda: self.name)
 
 
 def test_one_after_the_other_gets_the_next_number() -> None:
@@ -81,3 +82,18 @@ def test_what_a_draw_raises_reaches_who_asked() -> None:
     with pytest.raises(OSError, match="full"):
         numbers.next()
     assert numbers.next() == 1
+
+
+def test_what_was_drawn_from_a_place_that_is_lost_is_neither_given_out_nor_back() -> None:
+    disk = Disk()
+    numbers = disk.numbers()
+    for _ in range(5):
+        numbers.next()
+    disk.name, disk.last = "another", 5
+    others = disk.numbers()
+    found = [others.next(), numbers.next(), others.next()]
+    assert found[:2] == [6, 7]
+    assert len(set(found)) == 3
+    disk.name, disk.last = "a third", 100
+    numbers.close()
+    assert disk.last == 100
