@@ -28,6 +28,10 @@ _AHEAD = 32
 Work = Callable[[], None]
 
 
+def nothing() -> None:
+    """Work of which there is none."""
+
+
 class Crew:
     """Threads that do what is asked of them, in order, at most so many at the same time. One that has nothing to do
     waits a little for more; all end with the process."""

@@ -13,8 +13,9 @@ from runner.app.input import compute_checksums, fetch_inputs, make_fetcher
 from runner.app.request import Request
 from runner.app.reuse import Reuser
 from runner.app.sweep import make_sweep
+from runner.crew import nothing
 from runner.digest import Digest, hash_json
-from runner.engine.callback import Binder, Bound, Deployed, Stand, Sweep, Ticket, nothing
+from runner.engine.callback import Binder, Bound, Deployed, Stand, Sweep, Ticket
 from runner.escape import printable
 from runner.events import Listener, Noticed
 from runner.job import Job

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from runner.app.grant import EVERY
 from runner.app.pool import wait_for
+from runner.crew import nothing
 from runner.engine.callback import Worker
 from runner.escape import printable
 from runner.events import Listener, Noticed
 from runner.executors.device import units
 from runner.job import NO_DEVICES, Devices, Job
 from runner.settings import cache_folder
-from runner.store.lock import nothing
 from runner.store.pool import Held, Pools
 from runner.worker.report import Finished, JobListener
 from runner.worker.run import Running

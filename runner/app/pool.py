@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from runner.crew import nothing
 from runner.engine.callback import Worker
 from runner.escape import printable
 from runner.events import Listener, Noticed
 from runner.job import Job
 from runner.plan.model import Plan
 from runner.settings import Settings, cache_folder
-from runner.store.lock import nothing
 from runner.store.pool import Held, Pools
 from runner.worker.report import Finished, JobListener
 from runner.worker.stopper import Stopper

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from runner.cli.group import Group, side_by_side
+from runner.cli.group import Group, together
 from runner.cli.tally import Tally, attention
 from runner.escape import printable, printable_lines
 from runner.events import (
@@ -228,7 +228,7 @@ class Board:
     def _begin(self, event: RunStarted) -> None:
         self.run = event
         rows: dict[str, int] = {}
-        for nodes in side_by_side([node for node in event.nodes if node.trial_of is None]):
+        for nodes in together([node for node in event.nodes if node.trial_of is None]):
             place, first = len(self.units), nodes[0]
             rows |= {node.name: place for node in nodes}
             views = [NodeView(node, place) for node in nodes]

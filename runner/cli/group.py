@@ -99,7 +99,7 @@ def parameters_text(parameters: Mapping[str, object]) -> str:
     return ", ".join(f"{printable(name)}={value_text(value)}" for name, value in parameters.items())
 
 
-def side_by_side(nodes: Sequence[NodeShown]) -> Iterator[tuple[NodeShown, ...]]:
+def together(nodes: Sequence[NodeShown]) -> Iterator[tuple[NodeShown, ...]]:
     """The nodes in their order, those together that run the same step after the same nodes where they are many."""
     alike: dict[tuple[str, str, tuple[str, ...]], list[NodeShown]] = {}
     for node in nodes:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import Any, Protocol
 
+from runner.crew import Work, nothing
 from runner.digest import Digest
 from runner.engine.node import Restored
 from runner.engine.sampler import Sampler, Told
@@ -70,10 +71,6 @@ class Ticket:
         self._given_up.set()
 
 
-def nothing() -> None:
-    """There is nobody to tell."""
-
-
 @dataclass(frozen=True, slots=True)
 class Bound:
     """A node that will run: its job, the number of its execution and its base key, if it has one. Once the execution
@@ -83,7 +80,7 @@ class Bound:
     job: Job
     counter: int
     key: Digest | None = None
-    settle: Callable[[], None] = nothing
+    settle: Work = nothing
     elapsed: float = 0.0
 
 

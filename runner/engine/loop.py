@@ -329,8 +329,8 @@ class Loop:
     def _begin_job(self, name: str, work: Worker) -> None:
         done = ThreadEvent()
         self._jobs = [job for job in self._jobs if not job.is_set()]
-        self._jobs.append(done)
         self._workers.do(self._guarded(partial(self._run_job, name, work), done))
+        self._jobs.append(done)
 
     def _guarded(self, target: Callable[[], None], done: ThreadEvent | None = None) -> Callable[[], None]:
         """The same for a thread that may not end by it; `done` is set at its end."""

@@ -90,7 +90,7 @@ class Machine:
     """The bound members of task nodes whose trials start together."""
     _ended: deque[tuple[str, Reason | None]] = field(init=False, default_factory=deque)
     """Trials whose task has not heard yet that they ended."""
-    _stopping: set[str] = field(init=False, default_factory=set)
+    _stopping: dict[str, None] = field(init=False, default_factory=dict)
     """Task nodes that were just asked to stop, and may have no trial under way."""
     _turns: int = field(init=False, default=0)
     _unfinished: int = field(init=False, default=0)
@@ -522,7 +522,7 @@ class Machine:
             # It ends with its trials, each of which is ended by itself.
             node.ending = Reason.STOP
             node.group.closed = True
-            self._stopping.add(name)
+            self._stopping[name] = None
             self._move(name, State.STOPPING, Reason.STOP)
         elif node.state in _WORKING:
             self._stop(name, Reason.STOP, kill, why=reason)
@@ -541,7 +541,9 @@ class Machine:
         while self._ended:
             self._trial_ended(*self._ended.popleft())
         while self._stopping:
-            self._end_task(self._stopping.pop())
+            name = next(iter(self._stopping))
+            del self._stopping[name]
+            self._end_task(name)
         if not self._over:
             for name in self._slots.take():
                 self._move(name, State.STARTING)

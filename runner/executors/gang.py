@@ -40,6 +40,22 @@ def loopback(gang: str, count: int) -> tuple[str, ...]:
     return tuple(str(IPv4Address(first + index)) for index in range(count))
 
 
+class OwnNetwork:
+    """What an executor knows of gangs whose jobs share the network of this machine (`runner.job.Executor`)."""
+
+    def connect(self, gang: str, count: int, network: Network) -> tuple[str, ...]:
+        """Addresses of this machine's own. Raises MlrunError (code EXECUTOR)."""
+        refuse_none(network)
+        return loopback(gang, count)
+
+    def disconnect(self, gang: str) -> None:
+        """Nothing to free."""
+
+    def connected(self) -> frozenset[str]:
+        """Nothing is ever taken."""
+        return frozenset()
+
+
 def subnets(gang: str, count: int, taken: Sequence[IPv4Network]) -> Iterator[IPv4Network]:
     """Small networks for `count` jobs that overlap with none that is `taken`, in an order that differs by gang."""
     prefix = 32 - max(3, (count + _TAKEN - 1).bit_length())

@@ -23,7 +23,7 @@ from runner.escape import printable
 from runner.executors import interaction, wrapper
 from runner.executors.child import ChildHandle, jobs_below
 from runner.executors.device import visible
-from runner.executors.gang import loopback, refuse_none
+from runner.executors.gang import OwnNetwork
 from runner.executors.interpreter import LAYER, Callers
 from runner.executors.mount import VIEW, check_granted, folders_error, make_inputs, mounts
 from runner.executors.secret import delivering, lending
@@ -75,7 +75,7 @@ class ProcessHandle(ChildHandle):
                     os.kill(pid, 9)
 
 
-class ProcessExecutor:
+class ProcessExecutor(OwnNetwork):
     """See `runner.job.Executor`."""
 
     name: ClassVar[str] = "process"
@@ -114,18 +114,6 @@ class ProcessExecutor:
             return VIEW
         folders = (workspace.inputs, workspace.outputs, workspace.repository, workspace.config, workspace.control)
         return View(*map(str, folders))
-
-    def connect(self, gang: str, count: int, network: Network) -> tuple[str, ...]:
-        """See `runner.job.Executor`: the network of this machine, which they share."""
-        refuse_none(network)
-        return loopback(gang, count)
-
-    def disconnect(self, gang: str) -> None:
-        """Nothing to free."""
-
-    def connected(self) -> frozenset[str]:
-        """Nothing is ever taken."""
-        return frozenset()
 
     @delivering
     def start(self, staged: Staged) -> Handle:

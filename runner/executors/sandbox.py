@@ -19,7 +19,7 @@ from runner.errors import ExitCode, MlrunError
 from runner.executors import interaction, wrapper
 from runner.executors.child import ChildHandle, is_ready, jobs_below
 from runner.executors.device import device_files, visible
-from runner.executors.gang import loopback, refuse_none
+from runner.executors.gang import OwnNetwork
 from runner.executors.interpreter import LAYER, Callers
 from runner.executors.limit import most_tasks
 from runner.executors.mount import VIEW, check_granted, folders_error, make_inputs
@@ -122,7 +122,7 @@ class SandboxHandle(ChildHandle):
             self._init = -1
 
 
-class SandboxExecutor:
+class SandboxExecutor(OwnNetwork):
     """See `runner.job.Executor`."""
 
     name: ClassVar[str] = "sandbox"
@@ -153,18 +153,6 @@ class SandboxExecutor:
     def view(self, workspace: Workspace) -> View:
         """See `runner.job.Executor`."""
         return VIEW
-
-    def connect(self, gang: str, count: int, network: Network) -> tuple[str, ...]:
-        """See `runner.job.Executor`: the network of this machine, which they share."""
-        refuse_none(network)
-        return loopback(gang, count)
-
-    def disconnect(self, gang: str) -> None:
-        """Nothing to free."""
-
-    def connected(self) -> frozenset[str]:
-        """Nothing is ever taken."""
-        return frozenset()
 
     @delivering
     def start(self, staged: Staged) -> Handle:

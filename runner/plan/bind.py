@@ -13,9 +13,10 @@ from runner.job import InputFile, Job, JobInput, Network, Value
 from runner.plan.limit import Grant, allowance
 from runner.plan.match import match_files, match_names, place_files, rename_single, tell_apart
 from runner.plan.model import PlannedNode, Source
+from runner.plan.value import hint_about
 from runner.plan.variation import forget, vary
 from runner.spec.command import build_script, interpolate_uri
-from runner.spec.model import Edge, Multiple, Parameter, ParameterType, SocketType, Step
+from runner.spec.model import Edge, Parameter, ParameterType, SocketType, Step
 from runner.spec.value import coerce
 
 
@@ -140,10 +141,7 @@ def _coerced(edge: Edge, parameter: Parameter, raw: object) -> Value:
     try:
         return coerce(parameter, raw, f"edge `{edge.source}` → `{edge.target}`")
     except MlrunError as error:
-        hint = error.hint
-        if isinstance(raw, list) and parameter.multiple is Multiple.NONE:
-            hint = f"{hint}; a list needs `multiple: repeat` or `separate`, or a node of `type: task`"
-        raise _refused(edge, error.message, hint) from None
+        raise _refused(edge, error.message, hint_about(parameter, raw, error.hint)) from None
 
 
 def _raw_value(edge: Edge, left: Left) -> object:

@@ -94,10 +94,14 @@ def _value(parameter: Parameter, raw: object, origin: Location | str) -> Value:
     try:
         return coerce(parameter, raw, f"parameter `{parameter.name}`")
     except MlrunError as error:
-        hint = error.hint
-        if isinstance(raw, list) and parameter.multiple is Multiple.NONE:
-            hint = f"{hint}; a list needs `multiple: repeat` or `separate`, or a node of `type: task`"
-        raise spec_error(error.message, origin, hint) from None
+        raise spec_error(error.message, origin, hint_about(parameter, raw, error.hint)) from None
+
+
+def hint_about(parameter: Parameter, raw: object, hint: str | None) -> str | None:
+    """`hint`, and what a list would need that a file or a node upstream gives to a parameter of one value."""
+    if isinstance(raw, list) and parameter.multiple is Multiple.NONE:
+        return f"{hint}; a list needs `multiple: repeat` or `separate`, or a node of `type: task`"
+    return hint
 
 
 def _refused(origin: Location | str, message: str, hint: str | None) -> MlrunError:

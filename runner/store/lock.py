@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
+from runner.crew import nothing
+
 PLACES = 1 << 62
 """Bytes that there are to hold."""
 
@@ -81,7 +83,3 @@ class Locks:
 
     def _set(self, kind: int, place: int) -> None:
         fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, place, 1, 0))
-
-
-def nothing() -> None:
-    """There is nothing to let go."""

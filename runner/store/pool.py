@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
+from runner.crew import nothing
 from runner.digest import hash_json
 from runner.process import boot_id
-from runner.store.lock import Locks, nothing
+from runner.store.lock import Locks
 
 _WIDTH = 22
 """Bits for the places of one pool; the first byte is held by who looks for some."""

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from runner.crew import Work, nothing
 from runner.errors import ExitCode, MlrunError, usage_error
 from runner.store.durable import disk_errors, make_folder, sync_folder
 from runner.store.history import recorded_run
@@ -32,10 +33,6 @@ _BEGINS, _ENDS = "execution-created", "execution-finished"
 _PAUSE = 0.5
 """Seconds between two times that the index follows a beginning alone: what is under way, readers find in the journal
 as well, as long as that is whole."""
-
-
-def nothing() -> None:
-    """There is nothing to do then."""
 
 
 class RunWriter:
@@ -153,7 +150,7 @@ class RunWriter:
         """The run so far; takes time linear in its nodes."""
         return self._story.run()
 
-    def append(self, entries: Sequence[Entry], then: Callable[[], None] = nothing) -> list[Entry]:
+    def append(self, entries: Sequence[Entry], then: Work = nothing) -> list[Entry]:
         """Make one turn of the loop durable; gives the entries as written, with their `time`.
 
         The index follows where an execution or the run begins or ends; not at once where many begin. When it cannot
