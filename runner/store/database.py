@@ -13,7 +13,7 @@ from threading import RLock
 from typing import Any, TypeVar
 
 from runner.errors import ExitCode, MlrunError, no_room
-from runner.store.durable import disk_errors, sync_folder
+from runner.store.durable import disk_error, disk_errors, refusal, sync_folder
 from runner.store.identity import new_id
 
 Values = Sequence[object] | Mapping[str, object]
@@ -26,6 +26,7 @@ _TRIES = 3
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SIGNS = ("UTF-8", "no such table", "no such column", "already exists", "malformed")
 """Words of errors that have no code of their own: text that is no text, tables that do not fit their version."""
+_REFUSED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
 _WAITING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
@@ -224,6 +225,9 @@ class Database:
                 code=ExitCode.LOCKED,
                 hint="wait for other `mlrun` commands to end",
             )
+        # The guard is asked: closing a descriptor of the file itself would end SQLite's locks on it (fcntl(2)).
+        if error_code(error) in _REFUSED and (refused := refusal(self._guard)):
+            return disk_error(refused, self._path)
         return MlrunError(
             f"the index `{self._path}` cannot be used: {error}",
             code=ExitCode.STORE,

@@ -123,6 +123,19 @@ def replace_file(path: Path, data: bytes, mode: int = 0o600, prepare: Callable[[
     sync_folder(path.parent)
 
 
+def refusal(file: Path) -> OSError | None:
+    """Why nothing can be written where `file` lies, in the words of the system, which SQLite does not pass on.
+
+    None where it can be opened. On a disk that turned read-only as it failed, access(2) and statvfs(3) see nothing
+    (Linux 6.18).
+    """
+    try:
+        os.close(os.open(file, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
+    except OSError as error:
+        return error
+    return None
+
+
 @contextmanager
 def disk_errors(place: Path, needs: int = 0) -> Iterator[None]:
     """Turn an OSError of the block into a MlrunError: DISK when `place` is full, STORE otherwise. `needs` in bytes."""

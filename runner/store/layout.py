@@ -3,6 +3,7 @@
 The format is described in `docs/store-format.md`.
 """
 
+import errno
 import os
 import re
 import stat
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import ExitCode, MlrunError
-from runner.store.durable import NEW, disk_errors, make_folder, replace_file, sync_folder
+from runner.store.durable import NEW, disk_error, disk_errors, make_folder, refusal, replace_file, sync_folder
 from runner.store.filesystem import check_able, check_local
 
 FORMAT = 2
@@ -167,11 +168,8 @@ class Layout:
             if _written_format(root) != FORMAT or not whole:
                 layout._create()
         if not os.access(layout.objects, os.W_OK | os.X_OK):
-            raise MlrunError(
-                f"the store `{root}` cannot be written",
-                code=ExitCode.STORE,
-                hint="give it to this user, or set `MLRUN_STORE` to a folder of your own",
-            )
+            denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(layout.objects))
+            raise disk_error(refusal(layout.format) or denied, root)
         return layout
 
     def _create(self) -> None:

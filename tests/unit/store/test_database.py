@@ -1,6 +1,8 @@
 """An SQLite file that can be made again: damage is put aside, a reader writes nothing, nothing is changed half."""
 
+import errno
 import fcntl
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -156,3 +158,22 @@ def test_a_locked_file_is_said_to_be_locked(path: Path, opened: Opened, monkeypa
         other.close()
     assert caught.value.code is ExitCode.LOCKED
     put(tables, 2)
+
+
+def test_why_nothing_may_be_written_is_told_in_the_words_of_the_system(
+    path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_file: Path) -> OSError:
+        return OSError(errno.EROFS, os.strerror(errno.EROFS), "guard")
+
+    tables = opened()
+    put(tables, 2)
+    tables.close()
+    monkeypatch.setattr(database, "_connect", lambda uri: sqlite3.connect(f"{uri}?mode=ro", uri=True))
+    with pytest.raises(MlrunError, match="readonly database"):
+        put(tables, 3)
+    monkeypatch.setattr(database, "refusal", refuse)
+    with pytest.raises(MlrunError, match="Read-only file system: `guard`") as caught:
+        put(tables, 3)
+    assert caught.value.code is ExitCode.STORE
+    assert "on a disk that can be written" in str(caught.value.hint)

@@ -150,7 +150,7 @@ def test_a_store_of_somebody_else_cannot_be_written(
         return "opened"
 
     answer = as_nobody(open_store)
-    assert answer.startswith("30: the store cannot be used: Perm" if hidden else "30: the store `")
+    assert answer.startswith("30: the store cannot be used: Permission denied: `")
     assert answer.endswith("give it to this user, or set `MLRUN_STORE` to a folder of your own")
 
 
