@@ -2,9 +2,9 @@
 
 MACHINE := tests/machine
 BIN     := .venv/bin
-# Tests of processes, engines and disks, which are about the machine, run one by one, whatever the others have found.
-ALONE   := tests/e2e tests/contract tests/fault tests/compat/test_official_utils.py tests/test_scenarios.py
-# The others share nothing: each processor takes file after file.
+# Tests of executors and disks, which are about the machine, run one by one, whatever the others have found.
+ALONE   := tests/contract tests/fault tests/compat/test_official_utils.py tests/test_scenarios.py
+# The others share nothing, or each test has a store of its own: each processor takes file after file.
 SHARED  := --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ALONE:%=--ignore=%)
 export PYTHON
 
@@ -21,8 +21,8 @@ demo:  ## train and check two models in a new project (./demo, or DEMO=FOLDER); 
 test: check  ## every check and every test, on a real Docker engine where one answers or may be started
 	@echo "steps without Docker run in: $$($(MACHINE)/executor.sh)"
 	@$(MACHINE)/package.sh xfsprogs e2fsprogs libfaketime || true
-	$(BIN)/python -m pytest $(SHARED) $(PYTEST); shared=$$?; \
-	$(BIN)/python $(MACHINE)/engine.py run -- $(BIN)/python -m pytest $(ALONE) $(PYTEST) && exit $$shared
+	$(BIN)/python $(MACHINE)/engine.py run -- sh -c '$(BIN)/python -m pytest $(SHARED) $(PYTEST); shared=$$?; \
+	$(BIN)/python -m pytest $(ALONE) $(PYTEST) && exit $$shared'
 
 test-fast: venv  ## the tests that need neither a container engine nor the installed command
 	$(BIN)/python -m pytest -m 'not docker and not e2e' $(PYTEST)

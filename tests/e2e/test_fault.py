@@ -116,6 +116,10 @@ def clock(tmp_path):
         pytest.skip("no libfaketime: `apt-get install libfaketime`")
     said = tmp_path / "clock"
     said.write_text("+0\n")
+    # Once the clock has jumped, libfaketime makes of the short sleep in `Popen.wait` one of years.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import select, time\ntime.sleep = lambda seconds: select.select([], [], [], seconds)\n"
+    )
     variables = {
         "LD_PRELOAD": str(found[0]),
         "FAKETIME_TIMESTAMP_FILE": str(said),
@@ -124,6 +128,7 @@ def clock(tmp_path):
         "NO_FAKE_STAT": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "DONT_FAKE_MONOTONIC": "1",
+        "PYTHONPATH": str(tmp_path),
     }
     return said, variables
 
