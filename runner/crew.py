@@ -6,7 +6,9 @@ slows all others of the process; so those that have done their work wait a littl
 has none until the job has lasted a while.
 """
 
+import math
 import os
+import resource
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -20,6 +22,10 @@ T = TypeVar("T")
 
 _IDLE = 1.0
 """Seconds that a thread waits for more to do."""
+_PART = 8
+"""One kind of work takes at most such a part of the threads and processes that the user may have."""
+_PLENTY = 512
+"""Who may have fewer of them keeps none that has nothing to do: each job takes half a dozen."""
 _SIDES = 8
 """Eight waiting writers let the file system commit in groups; more did not help."""
 _AHEAD = 32
@@ -30,6 +36,17 @@ Work = Callable[[], None]
 
 def nothing() -> None:
     """Work of which there is none."""
+
+
+def _allowed() -> float:
+    """How many threads and processes the user may have, those of other programs among them."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    return math.inf if soft == resource.RLIM_INFINITY else soft
+
+
+def affordable(most: int) -> int:
+    """So many threads, or fewer for a user who may not have many."""
+    return int(max(1, min(most, _allowed() // _PART)))
 
 
 class Crew:
@@ -86,7 +103,7 @@ class Crew:
         """What there is to do, None for a thread that is not needed any more."""
         with self._changed:
             self._idle += 1
-            self._changed.wait_for(lambda: self._waiting, timeout=_IDLE)
+            self._changed.wait_for(lambda: self._waiting, timeout=_IDLE if _allowed() >= _PLENTY else 0)
             self._idle -= 1
             if not self._waiting:
                 self._threads -= 1
@@ -118,12 +135,12 @@ def side_by_side(work: Callable[[T], None], items: Iterable[T]) -> None:
                 free.release()
         ended.release()
 
-    sides = 0
+    sides, most = 0, affordable(_SIDES)
     try:
         for item in items:
             free.acquire()
             queue.put((item,))
-            if sides < _SIDES:
+            if sides < most:
                 try:
                     AIDES.do(serve)
                 except RuntimeError:

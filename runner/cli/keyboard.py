@@ -69,6 +69,8 @@ class Keyboard:
     def _listen(self) -> None:
         """Read until nobody wants it any more. Raises OSError and termios.error."""
         before: list[Any] | None = None
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
         try:
             while self._wanted:
                 if os.tcgetpgrp(self._fd) != os.getpgrp():
@@ -80,7 +82,7 @@ class Keyboard:
                     before = before or termios.tcgetattr(self._fd)
                     found[3] &= ~(termios.ICANON | termios.ECHO)
                     termios.tcsetattr(self._fd, termios.TCSADRAIN, found)
-                if select.select([self._fd], [], [], _LOOK)[0]:
+                if poll.poll(1000 * _LOOK):
                     data = os.read(self._fd, _BLOCK)
                     if not data:
                         # The end of what is typed: nobody will say more.

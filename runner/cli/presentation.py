@@ -2,7 +2,8 @@
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from runner.app.request import Decider, Request
@@ -11,14 +12,16 @@ from runner.cli.board import Board
 from runner.cli.cell import now
 from runner.cli.display import Display, PlainDisplay, ended_sentence, failures
 from runner.cli.relay import Relay
+from runner.cli.subject import open_store
 from runner.cli.summary import final_table, path_text
 from runner.cli.terminal import can_draw, colourful, is_attended, print_json, put, say
-from runner.errors import ExitCode
+from runner.errors import ExitCode, MlrunError
 from runner.escape import printable
 from runner.plan.model import recorded_goal
 from runner.provenance.host import who
 from runner.state import Reason, State
-from runner.store.record import Run, to_json
+from runner.store.record import NodeRecord, Run, to_json, trials
+from runner.store.store import Store
 
 _CUT_SHORT = frozenset({State.STOPPED, State.FAILED, State.INTERRUPTED})
 
@@ -75,22 +78,52 @@ def _tell_end(ended: Ended, board: Board, *, json: bool) -> None:
             put(f"critical path: {path}", sys.stdout)
     if board.ended:
         put(ended_sentence(board.ended, run.kind), sys.stderr)
-    if run.kind == "task":
-        goal = recorded_goal(run.plan, run.name)
-        best = printable(f", `--best {shlex.quote(goal.metric)}` names the best one") if goal else ""
-        say(f"trials: `mlrun task show run:{run.counter}` lists them{best}")
-    elif run.state is State.SUCCEEDED and (words := _outputs_of(run)):
-        say(f"outputs: `mlrun outputs {words}` lists them, `-d DIR` copies them out")
+    if results := _results_line(run):
+        say(results)
     if run.kind != "exec" and run.state in _CUT_SHORT and run.reason is not Reason.ACTION:
         name = f"run:{run.counter}"
         say(f"`mlrun resume {name}` goes on with it as it is, `mlrun rerun {name} --failed` with the code of now")
 
 
-def _outputs_of(run: Run) -> str:
-    """What names the last outputs of a run: its own execution, or else the node for which an earlier one stands; empty
-    where there are none."""
-    made = [execution for execution in run.executions.values() if execution.outputs]
-    if made:
-        return str(made[-1].counter)
-    reused = [node.name for node in run.nodes.values() if node.reused is not None and node.trial_of is None]
-    return f"run:{run.counter} --node {printable(shlex.quote(reused[-1]))}" if reused else ""
+def _results_line(run: Run) -> str | None:
+    """What shows what a run has come to: a task's trials, or the outputs of the last node that left any. None where
+    there is nothing to show."""
+    if run.kind == "task":
+        return _trials_line(run, run.name)
+    if run.state is not State.SUCCEEDED:
+        return None
+    node = _last_with_outputs(run)
+    if node is None:
+        return None
+    if node.kind == "task":
+        return _trials_line(run, node.name, f" --node {shlex.quote(node.name)}")
+    if node.reused is not None:
+        words = f"run:{run.counter} --node {shlex.quote(node.name)}"
+    else:
+        words = str(run.executions[node.executions[-1]].counter)
+    return f"outputs: `mlrun outputs {printable(words)}` lists them, `-d DIR` copies them out"
+
+
+def _trials_line(run: Run, task: str, which: str = "") -> str:
+    goal = recorded_goal(run.plan, task)
+    best = f", `--best {shlex.quote(goal.metric)}` names the best one" if goal else ""
+    return "trials: " + printable(f"`mlrun task show run:{run.counter}{which}` lists them{best}")
+
+
+def _last_with_outputs(run: Run) -> NodeRecord | None:
+    """The last node of the plan that has outputs, its own, those of its trials, or those of what stands for it; None
+    where there is none, or the store does not tell."""
+    with suppress(MlrunError), open_store() as store:
+        for node in reversed(list(run.nodes.values())):
+            at_work = trials(run, node.name) if node.kind == "task" else (node,)
+            if node.trial_of is None and _has_outputs(store, run, at_work):
+                return node
+    return None
+
+
+def _has_outputs(store: Store, run: Run, nodes: Sequence[NodeRecord]) -> bool:
+    """Whether one of them has any."""
+    if any(run.executions[node.executions[-1]].outputs for node in nodes if node.executions):
+        return True
+    standing = [node.reused.execution for node in nodes if node.reused is not None]
+    return any(row["outputs"] for row in store.rows_of("execution", standing))

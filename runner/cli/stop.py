@@ -25,8 +25,8 @@ EXAMPLES = """Examples:
   mlrun stop 12 --kill"""
 
 _SUBJECT_HELP = (
-    "Default: the one run under way. A run: `run:N`, `latest` or the start of its id. An execution: its number, the "
-    "start of its id, or `run:N/NODE`."
+    "Default: the one run under way, or whose runner is gone. A run: `run:N`, `latest` or the start of its id. An "
+    "execution: its number, the start of its id, or `run:N/NODE`."
 )
 
 _POLL = 0.05
@@ -44,7 +44,9 @@ def stop(
 
     An execution stands for its whole run: the other nodes of its pipeline are stopped, too.
     """
-    run_or_none = find_under_way() if subject is None else find("run:latest" if subject == "latest" else subject)
+    run_or_none = (
+        find_under_way(lost=True) if subject is None else find("run:latest" if subject == "latest" else subject)
+    )
     if run_or_none is None:
         say("nothing is running")
         if json:

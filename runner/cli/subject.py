@@ -261,16 +261,25 @@ def _run_instead(store: Store, project: str | None, text: str, refusal: MlrunErr
         raise
 
 
-def find_under_way() -> Found | None:
-    """The one run of this project that somebody drives; None without one.
+def find_under_way(*, lost: bool = False) -> Found | None:
+    """The one run of this project that somebody drives; with `lost` also one whose runner is gone though nobody has
+    written its end. None without one.
 
     Raises MlrunError (USAGE) when there are several.
     """
     store = open_store()
-    going = [record for record in store.runs(project_here()) if record["state"] not in {*FINAL, State.WAITING}]
+    gone = {run.id for run in store.lost_runs()} if lost else set()
+    going = [
+        record
+        for record in store.runs(project_here())
+        if record["id"] in gone or record["state"] not in {*FINAL, State.WAITING}
+    ]
     if len(going) > 1:
-        numbers = ", ".join(f"`{RUN_PREFIX}{record['counter']}`" for record in going)
-        raise usage_error(f"{len(going)} runs are under way: {numbers}", hint="name one of them")
+        names = ", ".join(
+            f"`{RUN_PREFIX}{record['counter']}`" + (" (its runner is gone)" if record["id"] in gone else "")
+            for record in going
+        )
+        raise usage_error(f"{len(going)} runs are under way: {names}", hint="name one of them")
     return Found(store, store.run(going[0]["id"])) if going else None
 
 

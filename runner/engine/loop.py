@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from threading import Event as ThreadEvent
 from typing import Any, TypeGuard, TypeVar
 
-from runner.crew import Crew
+from runner.crew import Crew, affordable
 from runner.engine import entry
 from runner.engine.account import Account
 from runner.engine.action import (
@@ -72,7 +72,8 @@ _POLL = 0.25
 """Seconds between two looks into the inbox, where other processes leave requests."""
 
 _BINDERS = 64
-"""How many nodes are bound at the same time: some of them wait for other machines, or for work under way elsewhere."""
+"""How many nodes are bound at the same time, at most: some of them wait for other machines, or for work under way
+elsewhere."""
 
 _REASONS = {ExitCode.DISK: Reason.DISK, ExitCode.IMAGE: Reason.IMAGE}
 
@@ -120,7 +121,7 @@ class Loop:
         self._timers: list[tuple[float, int, Timer]] = []
         self._ticks = count()
         self._looks = 0.0
-        self._binders = Crew(_BINDERS)
+        self._binders = Crew(affordable(_BINDERS))
         self._workers = Crew()
         self._roster = Roster(plan, past, calls.leave, self._machine.state)
         self._jobs: list[ThreadEvent] = []

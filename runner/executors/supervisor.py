@@ -130,13 +130,15 @@ def start(request: dict[str, object]) -> int:
 def attend(child: int, leash: int) -> int:
     """Wait for `child`, obeying the leash; when it returns nothing that the step started is alive."""
     ended = os.pidfd_open(child)
-    waiting = [ended, leash]
-    while ended not in (ready := select.select(waiting, [], [])[0]):
+    poll = select.poll()
+    for fd in (ended, leash):
+        poll.register(fd, select.POLLIN)
+    while ended not in (ready := {fd for fd, _ in poll.poll()}):
         if leash in ready:
             if os.read(leash, 1) == b"t":
                 signal_all(signal.SIGTERM)
             else:
-                waiting.remove(leash)
+                poll.unregister(leash)
                 signal_all(signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     while True:

@@ -62,15 +62,29 @@ class Database:
 
     def change(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Do `work` in one transaction; the write lock is taken at once, so that nobody meets it half-way."""
+        return self._tried(lambda connection: self._changed(connection, work))
 
-        def transaction(connection: sqlite3.Connection) -> _T:
-            with self._guarded(fcntl.LOCK_SH):
-                if not self._is_current():
-                    raise _Replaced
-                with _transaction(connection):
-                    return work(connection)
+    def change_unless_locked(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        """Like `change`, but nothing is done, and nothing waited for, where another process has the tables locked."""
 
-        return self._tried(transaction)
+        def at_once(connection: sqlite3.Connection) -> None:
+            connection.execute("PRAGMA busy_timeout = 0")
+            try:
+                self._changed(connection, work)
+            except sqlite3.OperationalError as error:
+                if error_code(error) not in _WAITING:
+                    raise
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {1000 * _BUSY_SECONDS:.0f}")
+
+        self._tried(at_once)
+
+    def _changed(self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        with self._guarded(fcntl.LOCK_SH):
+            if not self._is_current():
+                raise _Replaced
+            with _transaction(connection):
+                return work(connection)
 
     def identity(self) -> object:
         """Which file has the name now; None for none."""

@@ -81,14 +81,6 @@ class FileSystem:
     is_network: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Ability:
-    """What a file system does, found out by trying: `problem` says why no store can live there, None if one can."""
-
-    hard_links: bool
-    problem: str | None
-
-
 def number_of(fd: int) -> int:
     """What statfs(2) says of an open file's file system; 0 when it says nothing."""
     status = ctypes.create_string_buffer(_STATFS_SIZE)
@@ -126,7 +118,7 @@ def check_local(root: Path) -> None:
 def check_able(root: Path) -> None:
     """Refuse a store where the file system does not do what one needs, tried out in the folder `root`. Raises
     MlrunError (STORE) and OSError."""
-    problem = probe(root).problem
+    problem = probe(root)
     if problem is not None:
         raise MlrunError(
             f"no store can be made in `{root}` ({look(root).kind}): {problem}",
@@ -135,19 +127,18 @@ def check_able(root: Path) -> None:
         )
 
 
-def probe(folder: Path) -> Ability:
-    """Try out what a store does, with two small files in `folder` that are removed. Raises OSError for want of rights
-    or space."""
+def probe(folder: Path) -> str | None:
+    """Why no store can live in `folder`, None if one can: found out by trying what it does, with two small files that
+    are removed. Raises OSError for want of rights or space."""
     one, other = folder / temporary_name(), folder / temporary_name()
     try:
         fd = create(one)
         try:
             write_all(fd, b"x")
             os.fsync(fd)
-            problem = _locks(one, fd) or _names(one, other, folder)
+            return _locks(one, fd) or _names(one, other, folder)
         finally:
             os.close(fd)
-        return Ability(_can_link(one, other), problem)
     finally:
         for path in (one, other):
             path.unlink(missing_ok=True)
@@ -198,17 +189,6 @@ def _names(one: Path, other: Path, folder: Path) -> str | None:
     except OSError as error:
         return f"names cannot be made durable (fsync of a folder): {os.strerror(error.errno or errno.EIO)}"
     return None
-
-
-def _can_link(one: Path, other: Path) -> bool:
-    """Whether a hard link can be made; one of the files is there."""
-    there, free = (one, other) if one.exists() else (other, one)
-    free.unlink(missing_ok=True)
-    try:
-        os.link(there, free)
-    except OSError:
-        return False
-    return there.stat().st_nlink > 1
 
 
 def _existing(folder: Path) -> Path:

@@ -86,9 +86,10 @@ class Index:
 
     def give_back(self, project: str, kind: Kind, first: int, many: int) -> None:
         """Let the numbers from `first` on, which were drawn last and are used by nobody, be drawn again; where others
-        have drawn since, they are missing for ever."""
+        have drawn since, or have the index locked now, they are missing for ever."""
         statement = "UPDATE counters SET last = last - ? WHERE project = ? AND kind = ? AND last = ?"
-        self._database.change(lambda tables: tables.execute(statement, (many, project, kind, first + many - 1)))
+        values = (many, project, kind, first + many - 1)
+        self._database.change_unless_locked(lambda tables: tables.execute(statement, values))
 
     def identity(self) -> object:
         """Which file it is; another one after it was lost and built anew."""

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import COMMAND
+
 YAML = """\
 - step:
     name: train
@@ -173,3 +175,21 @@ def test_as_an_ordinary_user(root, python):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "passed" in done.stdout
     assert "root may write" not in done.stdout
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_wide_pipeline_of_a_user_who_may_have_few_processes(root):
+    nodes = "".join(f"      - {{name: n{number}, type: execution, step: train}}\n" for number in range(80))
+    yaml = "- step: {name: train, image: x, command: 'true'}\n- pipeline:\n    name: wide\n    edges: []\n    nodes:\n"
+    script = 'cd && printf %s "$0" >valohai.yaml && MLRUN_STORE=$HOME/store MLRUN_EXECUTOR=process exec "$@"'
+    words = ["prlimit", "--nproc=64", COMMAND, "pipeline", "wide", "--no-git", "--no-reuse", "--jobs", "2"]
+    user = root / "tests" / "machine" / "unprivileged.sh"
+
+    done = subprocess.run(
+        [user, "bash", "-c", script, yaml + nodes, *words], cwd=root, capture_output=True, text=True, check=False
+    )
+
+    if done.returncode == 10:
+        pytest.skip(done.stderr.strip().splitlines()[-1])
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,5 +1,6 @@
 """Sweeps: how trials are chosen, compared, given up and gone on with, and how the best one is found."""
 
+import shlex
 import signal
 
 import pytest
@@ -45,6 +46,12 @@ YAML = """\
     name: list
     image: busybox
     command: "echo '{\\"found\\": [4, 5, 6]}'"
+- step:
+    name: keep
+    image: busybox
+    command: ls "$VH_INPUTS_DIR/models" > "$VH_OUTPUTS_DIR/kept.txt"
+    inputs:
+      - {name: models}
 - policy: {step: slow, prune: {metric: score, goal: maximize, startup: 2}}
 - task:
     name: grid
@@ -96,6 +103,15 @@ YAML = """\
       - [list.metadata.found, tune.parameter.a]
       - [tune.output.model.txt, gather.input.models]
       - [tune.metadata.score, gather.parameter.scores]
+- pipeline:
+    name: kept
+    nodes:
+      - {name: tune, type: task, task: sets}
+      - {name: keep, type: execution, step: keep}
+      - {name: gather, type: execution, step: gather}
+    edges:
+      - [tune.output.model.txt, keep.input.models]
+      - [keep.output.kept.txt, gather.input.models]
 - pipeline:
     name: two
     nodes:
@@ -159,6 +175,24 @@ def test_the_end_of_a_sweep_names_the_command_that_lists_its_trials(project: Pro
     hint = project.succeeds("task", "grid", "--metric", "score").err.split("trials: `mlrun ")[1]
     assert "6 trials" in project.succeeds(*hint.split("`")[0].split()).err
     assert "`--best score`" in hint
+
+
+def test_the_end_of_a_pipeline_names_the_outputs_of_its_last_node_and_of_no_trial(project: Project) -> None:
+    """The last node that left any, whether it ran or an earlier execution stands for it."""
+    for more in ([], [], ["--refresh", "tune"], ["--refresh", "keep"]):
+        done = project.succeeds("pipeline", "kept", *more)
+        hint = done.err.split("outputs: `mlrun ")[1].split("`")[0]
+        assert "kept.txt" in project.succeeds(*shlex.split(hint)).out, str(done)
+
+
+def test_the_end_of_a_pipeline_whose_last_outputs_are_of_a_sweep_names_the_command_that_lists_its_trials(
+    project: Project,
+) -> None:
+    for _ in range(2):
+        err = project.succeeds("pipeline", "two").err
+        assert "outputs:" not in err
+        hint = err.split("trials: `mlrun ")[1].split("`")[0]
+        assert "1 trial of `other`" in project.succeeds(*shlex.split(hint)).err
 
 
 def test_the_latest_run_may_have_several_tasks(project: Project) -> None:

@@ -1,14 +1,15 @@
 """Threads that are kept, waits side by side, and work that is due later."""
 
 import os
+import resource
 import threading
 import time
 from functools import partial
 
 import pytest
 
-from runner.crew import AIDES, Crew, Deferred, side_by_side
-from tests.patience import PATIENCE
+from runner.crew import AIDES, Crew, Deferred, affordable, side_by_side
+from tests.patience import PATIENCE, wait_for
 
 
 def refuse(thread: threading.Thread) -> None:
@@ -115,6 +116,21 @@ def test_a_thread_that_has_done_its_work_does_the_next() -> None:
         assert done.wait(PATIENCE)
         assert are_idle(crew)
     assert len(set(seen)) == 1
+
+
+def test_who_may_have_few_threads_keeps_none_that_has_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (64, resource.RLIM_INFINITY))
+    monkeypatch.setattr("runner.crew._IDLE", 10 * PATIENCE)
+    crew = Crew()
+    for _ in range(3):
+        crew.do(lambda: None)
+    wait_for(lambda: crew._threads == 0, "end of its threads")
+
+
+def test_who_may_have_few_threads_has_few_for_one_kind_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    for allowed, most in ((8, 1), (64, 8), (100_000, 64), (resource.RLIM_INFINITY, 64)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, allowed=allowed: (allowed, resource.RLIM_INFINITY))
+        assert affordable(64) == most
 
 
 def test_no_more_work_at_a_time_than_asked_for_and_all_of_it_is_done() -> None:

@@ -1,7 +1,9 @@
 """What is typed at a terminal while something is asked."""
 
+import fcntl
 import os
 import pty
+import resource
 import subprocess
 import sys
 import termios
@@ -49,6 +51,26 @@ def test_keys_are_heard_one_by_one_and_the_terminal_is_left_as_it_was(ends: tupl
     keyboard.close()
     keyboard.close()
     assert termios.tcgetattr(side) == before
+
+
+def test_a_terminal_is_heard_whatever_number_its_descriptor_has(ends: tuple[int, int]) -> None:
+    """select(2) knows none above 1,023."""
+    main, side = ends
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2048:
+        pytest.skip(f"no more than {hard} descriptors can be open here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    high = fcntl.fcntl(side, fcntl.F_DUPFD_CLOEXEC, 1100)
+    heard, hear = collector()
+    keyboard = Keyboard(high, hear, keys=False)
+    try:
+        keyboard.listen(wanted=True)
+        os.write(main, b"y\n")
+        wait_for(lambda: heard == ["y\n"], "the line is heard")
+    finally:
+        keyboard.close()
+        os.close(high)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_lines_are_heard_as_the_terminal_has_them(ends: tuple[int, int]) -> None:
@@ -124,6 +146,4 @@ def test_a_run_in_the_background_is_not_stopped_and_leaves_the_terminal_alone() 
 
 
 def _take_terminal(fd: int) -> None:
-    import fcntl
-
     fcntl.ioctl(fd, termios.TIOCSCTTY, 0)

@@ -108,6 +108,33 @@ def test_a_run_whose_runner_is_gone_is_interrupted(project: Project, capsys: pyt
     ]
 
 
+def test_a_run_whose_runner_is_gone_needs_no_name(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    project.run()
+    telling = project.begin()
+    telling.start()
+    telling.die()
+    assert run(["stop", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "the runner of run 2 is gone" in captured.err
+    assert json.loads(captured.out)["state"] == "interrupted"
+    assert read(telling.writer.folder.journal)[-1]["state"] == "interrupted"
+    # It is closed now.
+    assert run(["stop"]) == 0
+    assert "nothing is running" in capsys.readouterr().err
+
+
+def test_one_of_several_has_to_be_named_also_where_a_runner_is_gone(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost = project.begin()
+    lost.start()
+    lost.die()
+    project.begin()
+    assert run(["stop"]) == 2
+    assert "2 runs are under way: `run:2`, `run:1` (its runner is gone)" in capsys.readouterr().err
+    assert read(lost.writer.folder.journal)[-1]["type"] == "execution-started"
+
+
 def test_a_runner_that_dies_before_it_answers_is_told(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -96,3 +96,13 @@ def test_the_run_under_way_needs_no_name(project: Project) -> None:
     assert "`run:3`, `run:2`" in caught.value.message
     other.end()
     telling.end()
+
+
+def test_a_run_whose_runner_is_gone_is_not_under_way_unless_it_is_asked_for(project: Project) -> None:
+    telling = project.begin()
+    telling.start()
+    telling.die()
+    assert find_under_way() is None
+    found = find_under_way(lost=True)
+    assert found is not None
+    assert found.run.id == telling.writer.id

@@ -5,6 +5,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,22 @@ def test_a_locked_file_is_said_to_be_locked(path: Path, opened: Opened, monkeypa
         other.close()
     assert caught.value.code is ExitCode.LOCKED
     put(tables, 2)
+
+
+def test_what_can_be_left_out_does_not_wait_for_a_locked_file(path: Path, opened: Opened) -> None:
+    tables = opened()
+    assert numbers(tables) == [1]
+
+    def put_unless_locked(number: int) -> None:
+        tables.change_unless_locked(lambda connection: connection.execute("INSERT INTO numbers VALUES (?)", (number,)))
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        put_unless_locked(2)
+    put_unless_locked(3)
+    assert numbers(tables) == [1, 3]
+    # What cannot be left out waits as before.
+    assert tables.select("PRAGMA busy_timeout", (), lambda rows: rows) == [(60_000,)]
 
 
 def test_why_nothing_may_be_written_is_told_in_the_words_of_the_system(

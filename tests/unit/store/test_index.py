@@ -3,6 +3,7 @@
 import os
 import signal
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -314,6 +315,19 @@ def test_everything_is_as_before_when_the_index_is_deleted(store: Store, header:
         finish(live)
     assert whole_run(store, header()).counter == 4
     assert store.executions("p1", 1)[0]["counter"] == 6
+
+
+def test_a_writer_gives_back_what_it_has_no_use_for_unless_it_would_have_to_wait(store: Store, header: Header) -> None:
+    for numbers in ([1, 2, 3], [4, 5, 6]):
+        with store.begin_run(header()) as writer:
+            assert [writer.new_execution_counter() for _ in numbers] == numbers
+    with closing(sqlite3.connect(store.layout.index, isolation_level=None)) as other:
+        with store.begin_run(header()) as writer:
+            assert [writer.new_execution_counter() for _ in range(3)] == [7, 8, 9]
+            other.execute("BEGIN EXCLUSIVE")
+            began = time.monotonic()
+        assert time.monotonic() - began < database._BUSY_SECONDS / 2
+    assert store.new_execution_counter("p1") == 11
 
 
 def test_a_run_about_to_begin_keeps_its_number_through_a_rebuild(store: Store) -> None:
