@@ -17,6 +17,7 @@ from benchmarks.project import grid_text
 from benchmarks.report import Report, Row
 from benchmarks.setting import Setting
 from runner.app.wish import NEVER
+from runner.cli.main import collect_rarely
 from runner.engine.callback import Bound, Callbacks, Recorder, Ticket
 from runner.engine.loop import Loop, Terms
 from runner.engine.slots import Capacity
@@ -69,6 +70,8 @@ def measure(setting: Setting) -> Report:
     nodes, fewer = side * side, small * small
     manifest = json.dumps(plan_to_json(part)["nodes"][0]).encode()
     folders = count()
+    # As the command does, whose process this stands for.
+    collect_rarely()
 
     def place() -> Path:
         path = setting.folder / f"turn{next(folders)}"
@@ -184,6 +187,7 @@ def peak_memory(side: int, records: str) -> int:
 
 def main(side: int, records: str) -> None:
     """One drive; prints the most memory that this process had, in megabytes."""
+    collect_rarely()
     with tempfile.TemporaryDirectory() as folder:
         plan = make_plan(side)
         if records == "memory":

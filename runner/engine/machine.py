@@ -62,6 +62,7 @@ from runner.state import DONE, FINAL, TRANSITIONS, BadTransition, Reason, State
 LONGEST_DELAY = 60.0
 """Seconds to which the wait before a node is tried again grows at most."""
 
+_ONE_PLACE = Claim()
 _WORKING = frozenset({State.STARTING, State.RUNNING})
 _ACTIVE = frozenset({State.READY, State.QUEUED, State.STARTING, State.RUNNING, State.STOPPING})
 """States that end without anybody's doing."""
@@ -309,7 +310,7 @@ class Machine:
             self._slots.add_together({member: self._claim(member) for member in members}, turn)
 
     def _claim(self, name: str) -> Claim:
-        return self.claims.get(self._nodes[name].trial_of or name, Claim())
+        return self.claims.get(self._nodes[name].trial_of or name, _ONE_PLACE)
 
     def _started(self, name: str) -> None:
         node = self._nodes[name]

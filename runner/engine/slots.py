@@ -8,7 +8,6 @@ idle for its sake only if it could use it.
 """
 
 import heapq
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -75,7 +74,7 @@ class Slots:
             **{_pool(name): size for name, size in capacity.pools.items()},
         }
         self._capacity = {what: most for what, most in counted.items() if most is not None}
-        self._used: Counter[str] = Counter()
+        self._used = dict.fromkeys(self._capacity, 0)
         self._queues: dict[Need, list[tuple[Order, _Entry]]] = {}
         self._heads: list[tuple[Order, Need]] = []
         """Of each queue its first, and perhaps others that are not first any more."""
@@ -116,7 +115,7 @@ class Slots:
     def take(self) -> list[str]:
         """The jobs that start now, in order; what they claim is theirs until `free`."""
         taken: list[str] = []
-        kept: Counter[str] = Counter()
+        kept: dict[str, int] = {}
         passed: dict[Need, Order] = {}
         while self._heads and len(passed) < _PASSED_OVER and self._room(_PLACES, kept) > 0:
             order, need = heapq.heappop(self._heads)
@@ -127,7 +126,7 @@ class Slots:
             if short:
                 passed[need] = order
                 only_places = short == [_PLACES]
-                kept.update({what: amount for what, amount in need if what != _PLACES or only_places})
+                _add(kept, ((what, amount) for what, amount in need if what != _PLACES or only_places))
                 continue
             self._forget(entry)
             self._first(order, need)
@@ -139,7 +138,8 @@ class Slots:
 
     def free(self, name: str) -> None:
         """A job that ran is over."""
-        self._used.subtract(dict(self._running.pop(name, ())))
+        for what, amount in self._running.pop(name, ()):
+            self._used[what] -= amount
 
     def _room(self, what: str, kept: Mapping[str, int]) -> int:
         return self._capacity[what] - self._used[what] - kept.get(what, 0)
@@ -167,7 +167,7 @@ class Slots:
     def _hold(self, shares: Mapping[str, Need]) -> None:
         self._running |= shares
         for share in shares.values():
-            self._used.update(dict(share))
+            _add(self._used, share)
 
     def _share(self, claims: Mapping[str, Claim]) -> tuple[Need, dict[str, Need]]:
         """What is counted of the claims, summed, and of each.
@@ -176,9 +176,9 @@ class Slots:
         when nothing else does.
         """
         wants = {name: _wants(claim) for name, claim in claims.items()}
-        total: Counter[str] = Counter()
+        total: dict[str, int] = {}
         for want in wants.values():
-            total.update(want)
+            _add(total, want.items())
         most = self._capacity
         if any(amount > most[what] for what, amount in total.items() if what in most):
             alone = self._counted({**total, _PLACES: most[_PLACES]})
@@ -190,12 +190,19 @@ class Slots:
         return tuple(sorted((what, min(amount, most[what])) for what, amount in wants.items() if what in most))
 
 
+def _add(amounts: dict[str, int], more: Iterable[tuple[str, int]]) -> None:
+    for what, amount in more:
+        amounts[what] = amounts.get(what, 0) + amount
+
+
 def _wants(claim: Claim) -> dict[str, int]:
     """What one job takes; of the rest it takes nothing."""
-    wants = {"cpus": _thousandths(claim.cpus), "memory": claim.memory}
-    wants |= {_device(kind): count for kind, count in claim.devices.items()}
-    wants |= {_pool(name): 1 for name in claim.pools}
-    return {_PLACES: 1} | {what: amount for what, amount in wants.items() if amount > 0}
+    wants = {_PLACES: 1, "cpus": _thousandths(claim.cpus), "memory": claim.memory}
+    for kind, count in claim.devices.items():
+        wants[_device(kind)] = count
+    for name in claim.pools:
+        wants[_pool(name)] = 1
+    return {what: amount for what, amount in wants.items() if amount > 0}
 
 
 def _thousandths(cpus: float) -> int:

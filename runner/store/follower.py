@@ -1,5 +1,6 @@
 """Brings a slow reader after what was told, in batches on another thread, so that who tells need not wait."""
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from threading import Condition
@@ -14,7 +15,10 @@ Then = Callable[[bool], None]
 """Called once an item was taken, or could not be."""
 
 _PAUSE = 0.05
-"""Seconds between two batches, unless somebody waits: what comes often is taken together."""
+"""Seconds between two batches at least, unless somebody waits: what comes often is taken together."""
+_SHARE = 0.2
+"""Of the time that may go into batches where they take long, up to pauses of so many seconds:"""
+_LONGEST = 0.5
 
 
 class Follower(Generic[T]):
@@ -61,6 +65,7 @@ class Follower(Generic[T]):
 
     def _serve(self) -> None:
         while True:
+            began = time.monotonic()
             with self._changed:
                 if not self._waiting:
                     self._serving = False
@@ -76,8 +81,10 @@ class Follower(Generic[T]):
                     self._busy = False
                     self._serving = is_sound
                     self._changed.notify_all()
+            took = time.monotonic() - began
+            pause = min(max(_PAUSE, took / _SHARE - took), _LONGEST)
             with self._changed:
-                self._changed.wait_for(lambda: self._resting, timeout=_PAUSE)
+                self._changed.wait_for(lambda: self._resting, timeout=pause)
 
     def _hand_over(self, told: Sequence[tuple[T, Then]]) -> None:
         """Have these taken, and tell of each whether it was. Raises what `take` may not."""

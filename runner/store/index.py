@@ -150,9 +150,15 @@ class Index:
         self._follower.rest()
 
     def _put_all(self, told: Sequence[tuple[Run, Sequence[Execution]]]) -> None:
+        runs: dict[str, Run] = {}
+        latest: dict[str, dict[str, Execution]] = {}
+        for run, executions in told:
+            runs[run.id] = run
+            latest.setdefault(run.id, {}).update((one.id, one) for one in executions)
+
         def put(tables: sqlite3.Connection) -> None:
-            for run, executions in told:
-                _put_executions(tables, run, executions, final=False)
+            for id, run in runs.items():
+                _put_executions(tables, run, latest[id].values(), final=False)
 
         self._database.change(put)
 

@@ -30,12 +30,21 @@ _SECTOR = 512
 """The least that a disk writes at once."""
 _PATIENCE = 60.0
 _PAUSE = 0.02
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
 
 
 def timestamp(microseconds: int | None = None) -> str:
     """A moment, given in microseconds since 1970, or else this one; in UTC: ISO 8601 with microseconds and `Z`."""
     moment = datetime.now(UTC) if microseconds is None else datetime.fromtimestamp(microseconds / 1e6, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def stamped(entries: Sequence[Entry]) -> list[Entry]:
+    """The entries of one turn, each with a `time`: those without one get this moment's."""
+    if all("time" in entry for entry in entries):
+        return list(entries)
+    now = timestamp()
+    return [entry if "time" in entry else {**entry, "time": now} for entry in entries]
 
 
 def _checksum(previous: bytes, body: bytes) -> bytes:
@@ -119,9 +128,8 @@ class Journal:
             return []
         if self._broken:
             raise MlrunError(f"`{self._path}` cannot be written any more", code=ExitCode.STORE)
-        now = timestamp()
-        turn = [entry if "time" in entry else {**entry, "time": now} for entry in entries]
-        body = json.dumps(turn, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+        turn = stamped(entries)
+        body = _encode(turn).encode("ascii")
         checksum = _checksum(self._last, body)
         line = checksum + b" " + body + b"\n"
         self._write(line)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from threading import Lock
 
-_MOST = 64
+_MOST = 256
 """Numbers that are drawn together, at most: what a crash may leave unused."""
 
 

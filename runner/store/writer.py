@@ -4,7 +4,7 @@ any thread, all else for that of the loop."""
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from functools import partial
@@ -18,7 +18,7 @@ from runner.store.history import recorded_run
 from runner.store.identity import new_id
 from runner.store.inbox import Request, take
 from runner.store.index import Index
-from runner.store.journal import Journal, read, timestamp
+from runner.store.journal import Journal, read, stamped, timestamp
 from runner.store.layout import Layout, RunFolder
 from runner.store.lease import current_owner, is_alive, read_owner, write_owner
 from runner.store.number import Numbers
@@ -57,6 +57,7 @@ class RunWriter:
         self._unlink = unlink
         self._story = Story()
         self._behind: set[str] = set()
+        """Executions of which the index has less than the journal, and that it need not follow at once."""
         self._missed: list[set[str]] = []
         """Executions that the index could not follow, as another thread found."""
         self._followed = -math.inf
@@ -154,12 +155,11 @@ class RunWriter:
         """Make one turn of the loop durable; gives the entries as written, with their `time`.
 
         The index follows where an execution or the run begins or ends; not at once where many begin. When it cannot
-        (locked, full), the journal stands and the index is brought up to date at the next such turn, or by whoever
+        (locked, full), the journal stands and the index is brought up to date at a later turn, or by whoever
         reconciles. `then` is called once it has followed, or could not, perhaps from another thread.
         Raises MlrunError as `Journal.append` does, and BrokenJournal for entries that do not follow.
         """
-        now = timestamp()
-        turn = [entry if "time" in entry else {**entry, "time": now} for entry in entries]
+        turn = stamped(entries)
         for entry in turn:
             self._story.add(entry)
         try:
@@ -175,12 +175,20 @@ class RunWriter:
             self._index.catch_up()
         while self._missed:
             self._behind |= self._missed.pop()
-        self._behind |= {str(entry["id"]) for entry in turn if entry["type"] in (_BEGINS, _ENDS)}
+        ended = {str(entry["id"]) for entry in turn if entry["type"] == _ENDS}
+        self._behind |= {str(entry["id"]) for entry in turn if entry["type"] == _BEGINS}
         if of_run:
+            self._behind |= ended
             self._update_index()
             then()
-        elif any(entry["type"] == _ENDS for entry in turn) or (self._behind and self._is_due()):
-            self._update_soon(then)
+            return turn
+        # One that has ended is followed once, whether its beginning was or not.
+        self._behind -= ended
+        if self._behind and self._is_due():
+            ended |= self._behind
+            self._behind.clear()
+        if ended:
+            self._update_soon(ended, then)
         else:
             then()
         return turn
@@ -240,15 +248,13 @@ class RunWriter:
             self._index.put(self._story.run(), [self._story.execution(id) for id in self._behind])
             self._behind.clear()
 
-    def _update_soon(self, then: Callable[[], None]) -> None:
-        behind, self._behind = self._behind, set()
-
+    def _update_soon(self, ids: set[str], then: Work) -> None:
         def followed(taken: bool) -> None:
             if not taken:
-                self._missed.append(behind)
+                self._missed.append(ids)
             then()
 
-        self._index.put_soon(self._story.header(), [self._story.execution(id) for id in behind], followed)
+        self._index.put_soon(self._story.header(), [self._story.execution(id) for id in ids], followed)
 
 
 def _is_record(value: object) -> bool:

@@ -1,6 +1,7 @@
 """What follows what was told, in batches, on another thread."""
 
 import threading
+import time
 from collections.abc import Sequence
 from functools import partial
 from threading import Event
@@ -123,3 +124,19 @@ def test_a_bug_in_who_takes_keeps_what_was_told_meanwhile(monkeypatch: pytest.Mo
     more.set()
     follower.rest()
     assert told == [(1, False), (2, True)]
+
+
+def test_what_takes_long_gets_a_share_of_the_time_only() -> None:
+    batches: list[int] = []
+
+    def take(items: Sequence[int]) -> None:
+        Event().wait(0.05)
+        batches.append(len(items))
+
+    follower: Follower[int] = Follower(take)
+    began = time.monotonic()
+    while time.monotonic() < began + 1:
+        follower.tell(1, lambda ok: None)
+        Event().wait(0.001)
+    follower.rest()
+    assert len(batches) <= 6

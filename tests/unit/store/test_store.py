@@ -1,8 +1,9 @@
 """Runs: begun, told, and found again."""
 
+import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event
 
@@ -11,7 +12,9 @@ import pytest
 from runner.errors import ExitCode, MlrunError
 from runner.state import State
 from runner.store import lease as lease_module
+from runner.store.follower import Then
 from runner.store.identity import new_id
+from runner.store.record import Execution, Run
 from runner.store.store import Store
 from tests.patience import PATIENCE
 
@@ -215,6 +218,23 @@ def test_a_turn_that_finds_the_disk_full_may_be_told_again(
     monkeypatch.setattr(os, "write", write)
     writer.append([entry])
     assert store.run(writer.id).nodes["a"].state is State.READY
+
+
+def test_the_index_follows_an_execution_that_has_ended_once_if_its_beginning_could_wait(
+    store: Store, header: Header, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, put_soon = store.begin_run(header()), store._index.put_soon
+    states: list[State] = []
+
+    def put(run: Run, executions: Sequence[Execution], then: Then) -> None:
+        states.extend(one.state for one in executions)
+        put_soon(run, executions, then)
+
+    monkeypatch.setattr(store._index, "put_soon", put)
+    writer._followed = math.inf
+    tell(writer)
+    finish(writer)
+    assert states == [State.SUCCEEDED]
 
 
 def test_what_the_index_could_not_follow_in_time_is_in_it_with_the_end_of_the_run(
