@@ -21,8 +21,8 @@ demo:  ## train and check two models in a new project (./demo, or DEMO=FOLDER); 
 test: check  ## every check and every test, on a real Docker engine where one answers or may be started
 	@echo "steps without Docker run in: $$($(MACHINE)/executor.sh)"
 	@$(MACHINE)/package.sh xfsprogs e2fsprogs libfaketime || true
-	$(BIN)/python $(MACHINE)/engine.py run -- sh -c '$(BIN)/python -m pytest $(SHARED) $(PYTEST); shared=$$?; \
-	$(BIN)/python -m pytest $(ALONE) $(PYTEST) && exit $$shared'
+	$(BIN)/python $(MACHINE)/engine.py run -- sh -c '$(BIN)/python -m pytest $(SHARED) "$$@"; shared=$$?; \
+	$(BIN)/python -m pytest $(ALONE) "$$@" && exit $$shared' sh $(PYTEST)
 
 test-fast: venv  ## the tests that need neither a container engine nor the installed command
 	$(BIN)/python -m pytest -m 'not docker and not e2e' $(PYTEST)

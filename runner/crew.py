@@ -25,7 +25,7 @@ _IDLE = 1.0
 _PART = 8
 """One kind of work takes at most such a part of the threads and processes that the user may have."""
 _PLENTY = 512
-"""Who may have fewer of them keeps none that has nothing to do: each job takes half a dozen."""
+"""Who may have fewer threads and processes keeps none that has nothing to do: each job takes half a dozen."""
 _SIDES = 8
 """Eight waiting writers let the file system commit in groups; more did not help."""
 _AHEAD = 32

@@ -6,6 +6,7 @@ import ipaddress
 import os
 import random
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -38,6 +39,12 @@ SEARCHES = "MLRUN_TEST_SEARCH" in os.environ
 # A slow machine is no failure of the code.
 settings.register_profile("ours", deadline=None, derandomize=not SEARCHES)
 settings.load_profile("ours")
+
+
+def pytest_configure() -> None:
+    """What a shell runs in the background ignores Ctrl-C, and so would every command that a test starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Set
 from contextlib import suppress
 from dataclasses import replace
 
@@ -21,7 +21,6 @@ from runner.plan.model import recorded_goal
 from runner.provenance.host import who
 from runner.state import Reason, State
 from runner.store.record import NodeRecord, Run, to_json, trials
-from runner.store.store import Store
 
 _CUT_SHORT = frozenset({State.STOPPED, State.FAILED, State.INTERRUPTED})
 
@@ -78,14 +77,14 @@ def _tell_end(ended: Ended, board: Board, *, json: bool) -> None:
             put(f"critical path: {path}", sys.stdout)
     if board.ended:
         put(ended_sentence(board.ended, run.kind), sys.stderr)
-    if results := _results_line(run):
+    if results := results_line(run):
         say(results)
     if run.kind != "exec" and run.state in _CUT_SHORT and run.reason is not Reason.ACTION:
         name = f"run:{run.counter}"
         say(f"`mlrun resume {name}` goes on with it as it is, `mlrun rerun {name} --failed` with the code of now")
 
 
-def _results_line(run: Run) -> str | None:
+def results_line(run: Run) -> str | None:
     """What shows what a run has come to: a task's trials, or the outputs of the last node that left any. None where
     there is nothing to show."""
     if run.kind == "task":
@@ -113,17 +112,26 @@ def _trials_line(run: Run, task: str, which: str = "") -> str:
 def _last_with_outputs(run: Run) -> NodeRecord | None:
     """The last node of the plan that has outputs, its own, those of its trials, or those of what stands for it; None
     where there is none, or the store does not tell."""
-    with suppress(MlrunError), open_store() as store:
+    with suppress(MlrunError):
+        standing = _reused_with_outputs(run)
         for node in reversed(list(run.nodes.values())):
             at_work = trials(run, node.name) if node.kind == "task" else (node,)
-            if node.trial_of is None and _has_outputs(store, run, at_work):
+            if node.trial_of is None and any(_has_outputs(run, one, standing) for one in at_work):
                 return node
     return None
 
 
-def _has_outputs(store: Store, run: Run, nodes: Sequence[NodeRecord]) -> bool:
-    """Whether one of them has any."""
-    if any(run.executions[node.executions[-1]].outputs for node in nodes if node.executions):
-        return True
-    standing = [node.reused.execution for node in nodes if node.reused is not None]
-    return any(row["outputs"] for row in store.rows_of("execution", standing))
+def _reused_with_outputs(run: Run) -> frozenset[str]:
+    """The ids of the executions that stand for nodes and have outputs. Raises MlrunError."""
+    ids = {node.reused.execution for node in run.nodes.values() if node.reused is not None}
+    if not ids:
+        return frozenset()
+    with open_store() as store:
+        return frozenset(row["id"] for row in store.rows_of("execution", sorted(ids)) if row["outputs"])
+
+
+def _has_outputs(run: Run, node: NodeRecord, standing: Set[str]) -> bool:
+    """Whether what counts of a node has any: what stands for it, else its last attempt."""
+    if node.reused is not None:
+        return node.reused.execution in standing
+    return bool(node.executions) and bool(run.executions[node.executions[-1]].outputs)

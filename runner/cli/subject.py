@@ -268,18 +268,18 @@ def find_under_way(*, lost: bool = False) -> Found | None:
     Raises MlrunError (USAGE) when there are several.
     """
     store = open_store()
+    # In this order: a runner that dies in between is not passed over.
+    records = store.runs(project_here())
     gone = {run.id for run in store.lost_runs()} if lost else set()
-    going = [
-        record
-        for record in store.runs(project_here())
-        if record["id"] in gone or record["state"] not in {*FINAL, State.WAITING}
-    ]
+    going = [record for record in records if record["id"] in gone or record["state"] not in {*FINAL, State.WAITING}]
     if len(going) > 1:
         names = ", ".join(
             f"`{RUN_PREFIX}{record['counter']}`" + (" (its runner is gone)" if record["id"] in gone else "")
             for record in going
         )
-        raise usage_error(f"{len(going)} runs are under way: {names}", hint="name one of them")
+        raise usage_error(
+            f"{len(going)} runs {'have not ended' if lost else 'are under way'}: {names}", hint="name one of them"
+        )
     return Found(store, store.run(going[0]["id"])) if going else None
 
 

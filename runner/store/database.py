@@ -22,6 +22,8 @@ Build = Callable[[sqlite3.Connection, int], None]
 
 _T = TypeVar("_T")
 _BUSY_SECONDS = 60.0
+_MOMENT = 1.0
+"""Seconds in which whoever only reads, or writes one batch, is done."""
 _TRIES = 3
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SIGNS = ("UTF-8", "no such table", "no such column", "already exists", "malformed")
@@ -65,10 +67,11 @@ class Database:
         return self._tried(lambda connection: self._changed(connection, work))
 
     def change_unless_locked(self, work: Callable[[sqlite3.Connection], object]) -> None:
-        """Like `change`, but nothing is done, and nothing waited for, where another process has the tables locked."""
+        """Like `change`, but nothing is done where another process has the tables locked for more than a moment. A file
+        that has to be opened first is waited for."""
 
-        def at_once(connection: sqlite3.Connection) -> None:
-            connection.execute("PRAGMA busy_timeout = 0")
+        def soon(connection: sqlite3.Connection) -> None:
+            connection.execute(f"PRAGMA busy_timeout = {1000 * _MOMENT:.0f}")
             try:
                 self._changed(connection, work)
             except sqlite3.OperationalError as error:
@@ -77,7 +80,7 @@ class Database:
             finally:
                 connection.execute(f"PRAGMA busy_timeout = {1000 * _BUSY_SECONDS:.0f}")
 
-        self._tried(at_once)
+        self._tried(soon)
 
     def _changed(self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], _T]) -> _T:
         with self._guarded(fcntl.LOCK_SH):

@@ -17,8 +17,9 @@ Then = Callable[[bool], None]
 _PAUSE = 0.05
 """Seconds between two batches at least, unless somebody waits: what comes often is taken together."""
 _SHARE = 0.2
-"""Of the time that may go into batches where they take long, up to pauses of so many seconds:"""
+"""At most this part of the time goes into batches, where they take so long that a longer pause is needed."""
 _LONGEST = 0.5
+"""Seconds that a pause lasts at most, however long a batch took."""
 
 
 class Follower(Generic[T]):
@@ -48,7 +49,7 @@ class Follower(Generic[T]):
             AIDES.do(self._serve)
         except RuntimeError:
             # The machine gives no more threads: this one does it.
-            self._serve()
+            self._take_all()
 
     def rest(self) -> None:
         """Wait until all that was told so far has been taken."""
@@ -61,30 +62,41 @@ class Follower(Generic[T]):
                 return
             self._serving = True
         # A bug has ended the thread that would have taken them.
-        self._serve()
+        self._take_all()
 
     def _serve(self) -> None:
-        while True:
-            began = time.monotonic()
-            with self._changed:
-                if not self._waiting:
-                    self._serving = False
-                    return
-                told, self._waiting = self._waiting, []
-                self._busy = True
-            is_sound = False
-            try:
-                self._hand_over(told)
-                is_sound = True
-            finally:
-                with self._changed:
-                    self._busy = False
-                    self._serving = is_sound
-                    self._changed.notify_all()
+        """Take batches, each followed by a pause, until nothing waits."""
+        began = time.monotonic()
+        while self._take_batch():
             took = time.monotonic() - began
             pause = min(max(_PAUSE, took / _SHARE - took), _LONGEST)
             with self._changed:
                 self._changed.wait_for(lambda: self._resting, timeout=pause)
+            began = time.monotonic()
+
+    def _take_all(self) -> None:
+        """Take what waits at once, for a thread that has other things to do."""
+        while self._take_batch():
+            pass
+
+    def _take_batch(self) -> bool:
+        """Have all that waits taken; False where nothing does."""
+        with self._changed:
+            if not self._waiting:
+                self._serving = False
+                return False
+            told, self._waiting = self._waiting, []
+            self._busy = True
+        is_sound = False
+        try:
+            self._hand_over(told)
+            is_sound = True
+        finally:
+            with self._changed:
+                self._busy = False
+                self._serving = is_sound
+                self._changed.notify_all()
+        return True
 
     def _hand_over(self, told: Sequence[tuple[T, Then]]) -> None:
         """Have these taken, and tell of each whether it was. Raises what `take` may not."""

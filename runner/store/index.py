@@ -86,7 +86,7 @@ class Index:
 
     def give_back(self, project: str, kind: Kind, first: int, many: int) -> None:
         """Let the numbers from `first` on, which were drawn last and are used by nobody, be drawn again; where others
-        have drawn since, or have the index locked now, they are missing for ever."""
+        have drawn since, or have the index locked for more than a moment, they are missing for ever."""
         statement = "UPDATE counters SET last = last - ? WHERE project = ? AND kind = ? AND last = ?"
         values = (many, project, kind, first + many - 1)
         self._database.change_unless_locked(lambda tables: tables.execute(statement, values))

@@ -57,7 +57,7 @@ class RunWriter:
         self._unlink = unlink
         self._story = Story()
         self._behind: set[str] = set()
-        """Executions of which the index has less than the journal, and that it need not follow at once."""
+        """Executions of which the index has less than the journal; it follows at a later turn."""
         self._missed: list[set[str]] = []
         """Executions that the index could not follow, as another thread found."""
         self._followed = -math.inf

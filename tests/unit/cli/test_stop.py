@@ -131,7 +131,7 @@ def test_one_of_several_has_to_be_named_also_where_a_runner_is_gone(
     lost.die()
     project.begin()
     assert run(["stop"]) == 2
-    assert "2 runs are under way: `run:2`, `run:1` (its runner is gone)" in capsys.readouterr().err
+    assert "2 runs have not ended: `run:2`, `run:1` (its runner is gone)" in capsys.readouterr().err
     assert read(lost.writer.folder.journal)[-1]["type"] == "execution-started"
 
 

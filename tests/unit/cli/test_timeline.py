@@ -1,18 +1,22 @@
 """When nodes were at work, and the table that tells it."""
 
 import io
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from runner.cli import presentation
+from runner.cli.presentation import results_line
 from runner.cli.summary import final_table, path_text, timeline_rows
 from runner.cli.timeline import Span, bar, critical_path, tracks
 from runner.digest import Digest
 from runner.goal import Goal
 from runner.state import Reason, State
-from runner.store.record import Code, Execution, NodeRecord, Owner, ProjectRef, Reused, Run
+from runner.store.record import Code, Execution, NodeRecord, OutputFile, Owner, ProjectRef, Reused, Run
 
 BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NOW = BEGAN + timedelta(seconds=100)
@@ -215,3 +219,20 @@ def test_where_the_signs_lack_plain_letters_draw(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(("aim", "costs"), [("maximize", [-1, -2]), ("minimize", [1, 2]), (2.0, [1, 0])])
 def test_a_goal_says_how_bad_a_value_is(aim: Any, costs: list[float]) -> None:
     assert [Goal("m", aim).cost(value) for value in (1, 2)] == costs
+
+
+def test_what_a_node_left_before_another_stood_for_it_is_not_what_the_run_has_come_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [{"id": "old", "outputs": 0}]
+    store = SimpleNamespace(rows_of=lambda kind, ids: [row for row in rows if row["id"] in ids])
+    monkeypatch.setattr(presentation, "open_store", lambda: nullcontext(store))
+    left = (OutputFile("a.txt", Digest("2" * 64), 1),)
+    executions = [execution(1, "first", 0, 1, outputs=left), execution(2, "last", 1, 2, outputs=left)]
+    nodes = [
+        NodeRecord("first", "s", state=State.SUCCEEDED),
+        NodeRecord("last", "s", state=State.REUSED, reused=Reused("old", 1, "r")),
+    ]
+    assert "`mlrun outputs 1`" in str(results_line(run_of(nodes, executions)))
+    rows[0]["outputs"] = 1
+    assert "`mlrun outputs run:3 --node last`" in str(results_line(run_of(nodes, executions)))

@@ -9,6 +9,7 @@ from threading import Event
 import pytest
 
 from runner.errors import ExitCode, MlrunError
+from runner.store import follower
 from runner.store.follower import Follower
 from tests.patience import PATIENCE
 
@@ -140,3 +141,18 @@ def test_what_takes_long_gets_a_share_of_the_time_only() -> None:
         Event().wait(0.001)
     follower.rest()
     assert len(batches) <= 6
+
+
+def test_who_gets_no_thread_takes_it_without_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_work: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(follower.AIDES, "do", refuse)
+    monkeypatch.setattr(follower, "_PAUSE", 10 * PATIENCE)
+    monkeypatch.setattr(follower, "_LONGEST", 10 * PATIENCE)
+    told: list[bool] = []
+    told_of = Follower[str](lambda items: None)
+    telling = threading.Thread(target=told_of.tell, args=("a", told.append), daemon=True)
+    telling.start()
+    telling.join(PATIENCE)
+    assert (telling.is_alive(), told) == (False, [True])
