@@ -5,6 +5,7 @@ import fcntl
 import ipaddress
 import os
 import random
+import resource
 import select
 import signal
 import socket
@@ -75,6 +76,17 @@ def alive() -> Callable[[str], list[int]]:
         return found
 
     return find
+
+
+@pytest.fixture
+def high() -> Iterator[Callable[[int], int]]:
+    """Gives an open file a second descriptor, whose number select(2) cannot name: it knows none above 1,023."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2048:
+        pytest.skip(f"no more than {hard} descriptors can be open here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    yield lambda fd: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 1100)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def loopback(gang: str, count: int) -> tuple[str, ...]:
     return tuple(str(IPv4Address(first + index)) for index in range(count))
 
 
-class OwnNetwork:
+class HostNetwork:
     """What an executor knows of gangs whose jobs share the network of this machine (`runner.job.Executor`)."""
 
     def connect(self, gang: str, count: int, network: Network) -> tuple[str, ...]:

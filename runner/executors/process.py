@@ -23,7 +23,7 @@ from runner.escape import printable
 from runner.executors import interaction, wrapper
 from runner.executors.child import ChildHandle, jobs_below
 from runner.executors.device import visible
-from runner.executors.gang import OwnNetwork
+from runner.executors.gang import HostNetwork
 from runner.executors.interpreter import LAYER, Callers
 from runner.executors.mount import VIEW, check_granted, folders_error, make_inputs, mounts
 from runner.executors.secret import delivering, lending
@@ -75,7 +75,7 @@ class ProcessHandle(ChildHandle):
                     os.kill(pid, 9)
 
 
-class ProcessExecutor(OwnNetwork):
+class ProcessExecutor(HostNetwork):
     """See `runner.job.Executor`."""
 
     name: ClassVar[str] = "process"

@@ -19,7 +19,7 @@ from runner.errors import ExitCode, MlrunError
 from runner.executors import interaction, wrapper
 from runner.executors.child import ChildHandle, is_ready, jobs_below
 from runner.executors.device import device_files, visible
-from runner.executors.gang import OwnNetwork
+from runner.executors.gang import HostNetwork
 from runner.executors.interpreter import LAYER, Callers
 from runner.executors.limit import most_tasks
 from runner.executors.mount import VIEW, check_granted, folders_error, make_inputs
@@ -122,7 +122,7 @@ class SandboxHandle(ChildHandle):
             self._init = -1
 
 
-class SandboxExecutor(OwnNetwork):
+class SandboxExecutor(HostNetwork):
     """See `runner.job.Executor`."""
 
     name: ClassVar[str] = "sandbox"

@@ -66,13 +66,14 @@ class Follower(Generic[T]):
 
     def _serve(self) -> None:
         """Take batches, each followed by a pause, until nothing waits."""
-        began = time.monotonic()
-        while self._take_batch():
+        while True:
+            began = time.monotonic()
+            if not self._take_batch():
+                return
             took = time.monotonic() - began
             pause = min(max(_PAUSE, took / _SHARE - took), _LONGEST)
             with self._changed:
                 self._changed.wait_for(lambda: self._resting, timeout=pause)
-            began = time.monotonic()
 
     def _take_all(self) -> None:
         """Take what waits at once, for a thread that has other things to do."""

@@ -1,40 +1,16 @@
 """The parent of a step without isolation, run as the program that it is."""
 
-import fcntl
 import json
 import os
-import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from runner.executors import supervisor
 from tests.patience import PATIENCE
-
-MANY = 1100
-"""More descriptors than select(2) can name."""
-
-
-@pytest.fixture
-def enough() -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < 2 * MANY:
-        pytest.skip(f"no more than {hard} descriptors can be open here")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2 * MANY), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-def high_pipe() -> tuple[int, int]:
-    """Both ends of a pipe, with numbers that a runner's pipes have when it has a great many open."""
-    ends = os.pipe()
-    high = fcntl.fcntl(ends[0], fcntl.F_DUPFD_CLOEXEC, MANY), fcntl.fcntl(ends[1], fcntl.F_DUPFD_CLOEXEC, MANY)
-    for end in ends:
-        os.close(end)
-    return high
 
 
 @pytest.mark.parametrize(
@@ -43,8 +19,15 @@ def high_pipe() -> tuple[int, int]:
     ids=["its own end", "asked to stop", "the runner is gone"],
 )
 def test_a_step_is_followed_whatever_numbers_the_descriptors_have(
-    script: str, said: bytes | None, code: int, enough: None, tmp_path: Path
+    script: str, said: bytes | None, code: int, high: Callable[[int], int], tmp_path: Path
 ) -> None:
+    def high_pipe() -> tuple[int, int]:
+        ends = os.pipe()
+        numbers = high(ends[0]), high(ends[1])
+        for end in ends:
+            os.close(end)
+        return numbers
+
     request, leash, status = high_pipe(), high_pipe(), high_pipe()
     command = [sys.executable, "-I", "-S", supervisor.__file__, str(request[0]), str(leash[0]), str(status[1])]
     theirs = (request[0], leash[0], status[1])
