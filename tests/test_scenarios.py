@@ -11,6 +11,7 @@ in the sandbox and in Docker as well. `NAME.json` is a run or a list of runs of 
     approve       {node: true | false}: what a person says; `"all"`: all is approved beforehand
     tries         {step: [command, …]}: what the step does the first time, the second …, instead of its own;
                   `STEP@VALUE` is for the trial with this value, `STEP#0` for the first member of a distributed task
+    after         {step: the node that runs when the step's program starts}; the step is told as in `tries`
     replace       {file: text}: what is edited before the run
     stop          the node that is running when somebody stops the run
     real          it also runs in the sandbox and in Docker
@@ -34,8 +35,9 @@ and of what is expected
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +50,16 @@ from runner.app.run import Ended, run_plan
 from runner.app.wish import Wish
 from runner.errors import ExitCode, MlrunError
 from runner.events import ApprovalAsked, Event, NodeChanged
-from runner.executors import EXECUTORS
+from runner.executors import EXECUTORS, Site
 from runner.executors.fake import FakeExecutor, FakeHandle
-from runner.job import Script, Staged
+from runner.job import Executor, Handle, Job, Script, Staged
 from runner.plan.model import Arguments, Given
 from runner.reuse.content import CodeKey
 from runner.settings import Settings
 from runner.spec.project import load_project
 from runner.state import State
 from runner.store.record import Execution, Run
+from tests.patience import wait_for
 
 SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.yaml"))
 
@@ -79,6 +82,12 @@ def runs_of(scenario: Path) -> list[dict[str, Any]]:
     return told if isinstance(told, list) else [told]
 
 
+def ways_to_tell(job: Job) -> set[str]:
+    """How a scenario may speak of the step of a job."""
+    member = job.environment.get("VH_DIST_MEMBER_INDEX")
+    return {job.step, f"{job.step}#{member}", *(f"{job.step}@{value}" for value in job.parameters.values())}
+
+
 REAL = [scenario for scenario in SCENARIOS if any(run.get("real") for run in runs_of(scenario))]
 
 
@@ -89,10 +98,7 @@ class Actor(FakeExecutor):
 
     def start(self, staged: Staged) -> FakeHandle:
         counted = self.__dict__.setdefault("counted", {})
-        step = staged.job.step
-        keys = {step, f"{step}#{staged.job.environment.get('VH_DIST_MEMBER_INDEX')}"}
-        keys.update(f"{step}@{value}" for value in staged.job.parameters.values())
-        for key in keys & self.tries.keys():
+        for key in ways_to_tell(staged.job) & self.tries.keys():
             counted[key] = counted.get(key, 0) + 1
             if counted[key] > len(self.tries[key]):
                 continue
@@ -108,12 +114,16 @@ class Stage:
     folder: Path
     executor: str
     events: list[Event] = field(default_factory=list)
+    after: Mapping[str, str] = field(default_factory=dict)
+    running: set[str] = field(default_factory=set)
+    """Nodes that have begun to run."""
 
     def play(self, told: Mapping[str, Any]) -> Ended:
         """Run the pipeline as the scenario tells. Raises MlrunError if it is refused."""
         for name, text in told.get("replace", {}).items():
             (self.folder / name).write_text(text)
         Actor.tries = told.get("tries", {})
+        self.after = told.get("after", {})
         place = locate(self.folder, None)
         project = load_project(place.file, place.shown)
         name = told.get("pipeline", "scenario")
@@ -153,8 +163,23 @@ class Stage:
         self.events.append(event)
         if isinstance(event, ApprovalAsked) and event.node in self.approve:
             self.decide(event.node, self.approve[event.node], "somebody")
-        if isinstance(event, NodeChanged) and event.node == self.stop_at and event.state is State.RUNNING:
-            os.kill(os.getpid(), 15)
+        if isinstance(event, NodeChanged) and event.state is State.RUNNING:
+            self.running.add(event.node)
+            if event.node == self.stop_at:
+                os.kill(os.getpid(), 15)
+
+    def make_executor(self, make: Callable[[Site], Executor], site: Site) -> Executor:
+        """One of the kind, whose jobs start after those that the scenario names."""
+        executor = make(site)
+        start = executor.start
+
+        def start_in_turn(staged: Staged) -> Handle:
+            earlier = {self.after[step] for step in ways_to_tell(staged.job) & self.after.keys()}
+            wait_for(lambda: earlier <= self.running, f"run of {earlier}")
+            return start(staged)
+
+        executor.start = start_in_turn  # type: ignore[method-assign]
+        return executor
 
 
 @pytest.fixture
@@ -167,13 +192,15 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     identity = ("-c", "user.name=a", "-c", "user.email=a@b")
     for command in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-qm", "a scenario")):
         subprocess.run(["git", *command], cwd=folder, check=True)
-    monkeypatch.setitem(EXECUTORS, "fake", lambda site: Actor())  # type: ignore[misc]
     monkeypatch.setenv("MLRUN_STORE", str(tmp_path / "store"))
     if executor == "docker":
         if ENGINE is None:
             pytest.skip("docker: no engine is named by DOCKER_HOST")
         monkeypatch.setenv("DOCKER_HOST", ENGINE)
-    yield Stage(folder, executor)
+    stage = Stage(folder, executor)
+    made = partial(stage.make_executor, EXECUTORS.get(executor, Actor))
+    monkeypatch.setitem(EXECUTORS, executor, made)  # type: ignore[misc]
+    yield stage
 
 
 def pretended(scenario: Path) -> Any:
