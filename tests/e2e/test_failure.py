@@ -96,11 +96,11 @@ def test_a_long_log_is_printed_and_kept_whole(project):
 def test_the_last_lines_of_a_failed_node_are_repeated_at_the_end_of_a_pipeline(project):
     project.write(
         "valohai.yaml",
-        YAML + "- pipeline: {name: p, edges: [], nodes: [{name: talk, type: execution, step: chatty}, "
-        "{name: fall, type: execution, step: broken}]}\n",
+        YAML + "- pipeline: {name: p, edges: [[talk.dependency.x, fall.dependency.x]], nodes: "
+        "[{name: talk, type: execution, step: chatty}, {name: fall, type: execution, step: broken}]}\n",
     )
 
-    done = project.fails("pipeline", "--no-reuse", "p", "-j", "1")
+    done = project.fails("pipeline", "--no-reuse", "p")
 
     tail = done.err[done.err.index("failed: talk: ") :]
     assert "  │ line 1000\n" in tail
