@@ -6,9 +6,7 @@ slows all others of the process; so those that have done their work wait a littl
 has none until the job has lasted a while.
 """
 
-import math
 import os
-import resource
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -17,6 +15,8 @@ from itertools import count
 from queue import SimpleQueue
 from threading import Condition, Event, Lock, Semaphore, Thread
 from typing import TypeVar
+
+from runner import share
 
 T = TypeVar("T")
 
@@ -38,15 +38,9 @@ def nothing() -> None:
     """Work of which there is none."""
 
 
-def _allowed() -> float:
-    """How many threads and processes the user may have, those of other programs among them."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
-    return math.inf if soft == resource.RLIM_INFINITY else soft
-
-
 def affordable(most: int) -> int:
     """So many threads, or fewer for a user who may not have many."""
-    return int(max(1, min(most, _allowed() // _PART)))
+    return int(max(1, min(most, share.tasks() // _PART)))
 
 
 class Crew:
@@ -103,7 +97,7 @@ class Crew:
         """What there is to do, None for a thread that is not needed any more."""
         with self._changed:
             self._idle += 1
-            self._changed.wait_for(lambda: self._waiting, timeout=_IDLE if _allowed() >= _PLENTY else 0)
+            self._changed.wait_for(lambda: self._waiting, timeout=_IDLE if share.tasks() >= _PLENTY else 0)
             self._idle -= 1
             if not self._waiting:
                 self._threads -= 1

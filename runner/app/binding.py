@@ -1,11 +1,10 @@
 """From a node whose upstreams are done to the job that runs it, or to the earlier execution that stands for it."""
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from runner import __version__
+from runner import __version__, share
 from runner.app.deployment import deploy
 from runner.app.gang import Gangs, Membership
 from runner.app.ground import Ground
@@ -108,7 +107,7 @@ def make_identifier(ground: Ground, context: RunContext) -> Identifier:
             job,
             id=id,
             environment={**job.environment, **identities(context, id, node.name, node.trial_of, gang)},
-            defaults=fixed_variables(taken, job.allowance, len(os.sched_getaffinity(0))),
+            defaults=fixed_variables(taken, job.allowance, share.places()),
             documents=documents,
             gang=gang,
         )

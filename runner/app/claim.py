@@ -1,27 +1,26 @@
 """What the jobs of a plan take of this machine while they run, what of it there is to share out, and which jobs the end
 of the run waits for longest."""
 
-import os
 from collections.abc import Iterator, Mapping
 
+from runner import share
 from runner.app.grant import EVERY, Granted
 from runner.engine.slots import Capacity, Claim
 from runner.escape import printable
 from runner.executors.device import installed
-from runner.executors.limit import machine_memory
 from runner.plan.limit import CPU_LIMIT, MEGABYTE, Grant, allowance
 from runner.plan.model import Plan, PlannedNode
 from runner.settings import Settings
 
 
 def make_capacity(settings: Settings, places: int, granted: Granted) -> Capacity:
-    """What the jobs of a run share out: as many `places`, and of the rest what the user's settings say, or what this
-    machine has."""
+    """What the jobs of a run share out: as many `places`, and of the rest what the user's settings say, or what of
+    this machine is for this process."""
     kinds = {kind for grant in granted.nodes.values() for kind in grant.devices}
     return Capacity(
         places=places,
-        cpus=settings.cpus or len(os.sched_getaffinity(0)),
-        memory=settings.memory or machine_memory(),
+        cpus=settings.cpus or share.processors(),
+        memory=settings.memory or share.memory(),
         devices={kind: installed(kind) for kind in kinds},
         pools=settings.pools,
     )

@@ -10,12 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from runner import share
 from runner.app.secret import secrets_folder
 from runner.errors import ExitCode, Location, MlrunError, spec_error
 from runner.escape import printable
 from runner.executors.device import GPU, shortage
 from runner.executors.endpoint import endpoints
-from runner.executors.limit import lacking, machine_memory
+from runner.executors.limit import lacking
 from runner.job import HostMount, Job, Network
 from runner.plan.limit import MEGABYTE, Grant, allowance
 from runner.plan.model import Plan
@@ -140,7 +141,7 @@ def _device_refused(name: str, step: str, location: Location, flag: str) -> Mlru
 def _check_machine(step: Step, environment: Mapping[str, str], grant: Grant) -> None:
     """Refuse a step whose least this machine does not have."""
     processors = os.sched_getaffinity(0)
-    memory = machine_memory()
+    memory = share.machine_memory()
     cpus, megabytes = step.resources.cpu.minimum, step.resources.memory.minimum
     if cpus is not None and cpus > len(processors):
         _too_small(step, f"at least {cpus:g} CPUs, and this machine has {len(processors)}")

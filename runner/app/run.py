@@ -1,6 +1,5 @@
 """Running a plan: executor, images, code, record and loop, joined in the only order in which nothing can be lost."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from runner import __version__
+from runner import __version__, share
 from runner.app import publication
 from runner.app.binding import Chance, by_kind, make_binder, make_drafter, make_identifier
 from runner.app.claim import make_capacity, make_claims, unbounded
@@ -167,7 +166,7 @@ def _seconds(request: Request, ground: Ground) -> Mapping[str, float]:
 
 def slots_of(request: Request) -> int:
     """How many nodes run at the same time."""
-    return request.settings.jobs or os.cpu_count() or 1
+    return request.settings.jobs or share.places()
 
 
 def make_reuser(request: Request, ground: Ground) -> Reuser:

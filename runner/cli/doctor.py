@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from runner import __version__
+from runner import __version__, share
 from runner.app.executor import AUTO, open_site
 from runner.app.place import locate
 from runner.cli.terminal import paint, print_json
@@ -168,7 +168,7 @@ def describe_settings(settings: Settings) -> dict[str, Any]:
         "exists": file.exists(),
         "executor": settings.executor,
         "network": str(settings.network),
-        "jobs": settings.jobs or os.cpu_count(),
+        "jobs": settings.jobs or share.places(),
         "grace": settings.grace,
     }
 

@@ -8,10 +8,11 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from runner import share
 from runner.errors import ExitCode, MlrunError
 from runner.executors.device import GPU, device_files, gpu_request
 from runner.executors.endpoint import EngineError
-from runner.executors.limit import machine_memory, most_tasks, own_limits
+from runner.executors.limit import most_tasks, own_limits
 from runner.executors.mount import VIEW, Mount
 from runner.job import NO_DEVICES, Allowance, Devices, Network, Staged
 
@@ -99,7 +100,7 @@ def bounds(asked: Allowance) -> dict[str, Any]:
         host["NanoCpus"] = int(min(asked.cpus, os.cpu_count() or asked.cpus) * 10**9)
     if asked.memory is not None:
         host["Memory"] = host["MemorySwap"] = asked.memory
-    host["ShmSize"] = asked.shm if asked.shm is not None else machine_memory() // 2
+    host["ShmSize"] = asked.shm if asked.shm is not None else share.machine_memory() // 2
     return host
 
 

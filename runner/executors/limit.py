@@ -20,11 +20,6 @@ def most_tasks() -> int:
     return max(4096, 256 * (os.cpu_count() or 1))
 
 
-def machine_memory() -> int:
-    """Bytes."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
 def own_limits() -> list[dict[str, int | str]]:
     """Limits for a container (`Ulimits` of the Engine API) that this process has itself: of the kinds that Podman sets
     unasked, and may not raise where it lacks the right (CAP_SYS_RESOURCE)."""

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from runner import share
+
 _VECTOR = ("sse", "ssse", "avx", "fma", "f16c", "amx", "bf16", "asimd", "sve", "sme")
 """How the names of instruction sets for many numbers at once begin, on x86 and ARM."""
 
@@ -28,7 +30,7 @@ def describe_host() -> dict[str, Any]:
         "processors": os.cpu_count(),
         "gpu": _gpus(),
         "gpu_driver": _after("/proc/driver/nvidia/version", ("NVRM version",)),
-        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "memory": share.machine_memory(),
         "distribution": (_after("/etc/os-release", ("PRETTY_NAME",), "=") or "").strip('"') or None,
         "python": f"{platform.python_implementation()} {platform.python_version()} ({sys.executable})",
     }

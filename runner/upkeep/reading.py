@@ -4,7 +4,6 @@ Objects are read in the order of their digests, every copy of one together, so t
 from one place to another; what comes behind the point that was reached is read in the next round at the latest.
 """
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from threading import Event
 
+from runner import share
 from runner.digest import Digest
 from runner.store.layout import SHARDS
 from runner.upkeep.anomaly import Reading
@@ -70,7 +70,7 @@ class Reader:
 
     def _go_on(self) -> str:
         """How far it came; empty at the end of the round."""
-        cores = len(os.sched_getaffinity(0))
+        cores = share.places()
         halt, late = Event(), Event()
         waiting: deque[Future[Examined]] = deque()
         pool = ThreadPoolExecutor(cores, thread_name_prefix="read")

@@ -1,16 +1,15 @@
 """What the jobs of a plan claim of the machine, and which of them the end of the run waits for longest."""
 
-import os
 from pathlib import Path
 
 import pytest
 
+from runner import share
 from runner.app import claim
 from runner.app.claim import critical_paths, make_capacity, make_claims, unbounded
 from runner.app.grant import EVERY, Granted, grant_plan
 from runner.engine.slots import Capacity, Claim
 from runner.errors import Location
-from runner.executors.limit import machine_memory
 from runner.plan.compile import compile_pipeline
 from runner.plan.limit import Grant
 from runner.plan.model import Arguments, Plan, PlannedNode
@@ -100,7 +99,7 @@ def test_devices_are_claimed_as_far_as_they_are_granted(plan: Plan, monkeypatch:
 
 def test_what_there_is_to_share_is_what_the_settings_say_or_the_machine_has() -> None:
     nothing = Granted({}, ())
-    machine = Capacity(3, cpus=len(os.sched_getaffinity(0)), memory=machine_memory())
+    machine = Capacity(3, cpus=share.processors(), memory=share.memory())
     assert make_capacity(Settings(Path("/s")), 3, nothing) == machine
     settings = Settings(Path("/s"), cpus=1.5, memory=MB, pools={"gpu": 2})
     assert make_capacity(settings, 3, nothing) == Capacity(3, 1.5, MB, {}, {"gpu": 2})

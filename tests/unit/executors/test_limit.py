@@ -13,11 +13,11 @@ from runner.executors.limit import (
     bound_processors,
     choose_processors,
     lacking,
-    machine_memory,
     memory_sentence,
     most_tasks,
 )
 from runner.job import Allowance
+from runner.share import machine_memory
 from runner.state import Reason
 
 FOUR = {0, 1, 2, 7}

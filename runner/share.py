@@ -1,0 +1,110 @@
+"""What this process may take of the machine: less than there is where it is kept to some processors (taskset(1), batch
+systems), or where a control group (cgroups(7)) of a container, a job or a session bounds it. Linux only.
+"""
+
+import math
+import os
+import resource
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+
+_GROUPS = Path("/sys/fs/cgroup")
+_MEMBERSHIP = Path("/proc/self/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What control groups let a process take, infinite where they say nothing: processors, which may be a part of one,
+    bytes of memory, and processes and threads."""
+
+    processors: float = math.inf
+    memory: float = math.inf
+    tasks: float = math.inf
+
+
+def processors() -> float:
+    """How many processors' time is for this process, more than 0."""
+    return min(len(os.sched_getaffinity(0)), _own_bounds().processors)
+
+
+def places() -> int:
+    """How many programs that compute have a processor each, at least one; a part of a processor is one."""
+    return max(1, math.ceil(processors()))
+
+
+def memory() -> int:
+    """Bytes."""
+    return int(min(machine_memory(), _own_bounds().memory))
+
+
+def machine_memory() -> int:
+    """What there is for all, in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def tasks() -> float:
+    """How many processes and threads the user, or the group that this process is in, may have, those of other programs
+    among them; infinite without a bound."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    return min(math.inf if soft == resource.RLIM_INFINITY else soft, _own_bounds().tasks)
+
+
+@cache
+def _own_bounds() -> Bounds:
+    try:
+        membership = _MEMBERSHIP.read_text()
+    except OSError:
+        return Bounds()
+    return group_bounds(_GROUPS, membership)
+
+
+def group_bounds(groups: Path, membership: str) -> Bounds:
+    """The least bounds of the groups that a process is in and of all above them, of either version. `groups` is where
+    their file systems are mounted, `membership` what /proc/PID/cgroup has: lines of `NUMBER:CONTROLLERS:PATH`."""
+    found = [_bounds_in(folder) for folder in _folders(groups, membership)]
+    return Bounds(
+        min((one.processors for one in found), default=math.inf),
+        min((one.memory for one in found), default=math.inf),
+        min((one.tasks for one in found), default=math.inf),
+    )
+
+
+def _folders(groups: Path, membership: str) -> Iterator[Path]:
+    for line in membership.splitlines():
+        _, controllers, path = line.split(":", 2)
+        # Beside controllers of version 1, version 2 has a folder of its own.
+        for top in (groups / controllers,) if controllers else (groups, groups / "unified"):
+            # Within a container the path may be that of the host, of which only the end is mounted.
+            yield top
+            yield from (top / part for part in _parts(path) if ".." not in part.parts)
+
+
+def _parts(path: str) -> Iterable[PurePosixPath]:
+    """A group and all above it but the first, relative to that."""
+    relative = PurePosixPath(path.lstrip("/"))
+    return [one for one in (relative, *relative.parents) if one.parts]
+
+
+def _bounds_in(folder: Path) -> Bounds:
+    """What one group says; version 1 has files of other names, and an enormous number for memory without a bound."""
+    quota = _numbers(folder / "cpu.max") or [
+        *_numbers(folder / "cpu.cfs_quota_us"),
+        *_numbers(folder / "cpu.cfs_period_us"),
+    ]
+    return Bounds(
+        quota[0] / quota[1] if len(quota) == 2 else math.inf,
+        min(_numbers(folder / "memory.max") + _numbers(folder / "memory.limit_in_bytes"), default=math.inf),
+        min(_numbers(folder / "pids.max"), default=math.inf),
+    )
+
+
+def _numbers(file: Path) -> list[float]:
+    """Those in a file, infinite where it says that there is no bound; none where it is not there, or says something
+    else than positive numbers."""
+    with suppress(OSError, ValueError):
+        numbers = [math.inf if word in ("max", "-1") else float(word) for word in file.read_text().split()]
+        return numbers if all(number > 0 for number in numbers) else []
+    return []
