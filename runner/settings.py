@@ -48,19 +48,21 @@ class Door:
 class Settings:
     """The effective settings.
 
-    `jobs` is how many executions may run at once (0: one per processor that this process may use); `grace` is how many
-    seconds a stopped step gets between SIGTERM and SIGKILL; `mounts` are the host folders and `devices` the names of
-    devices that a file may ask for (`all`: any); `shm` is the size of a step's `/dev/shm` in bytes, None for half of
-    its memory; `checksums` are those that `inputs.json` gives of every file besides BLAKE3. `quota` is how many bytes
-    the store may have, None for any number; `keep_last` and `keep_within` (seconds) say what `mlrun gc` keeps.
-    `remotes` are addresses of remote stores by name, of which `default` is the one that is meant without a name.
-    `reserve` is how many bytes of the store's disk stay free, 0 for none, None for one in a hundred, at most 1 GiB.
-    `code_key` says what of a Python file that a step read counts when it is asked whether the step has to run;
-    `reuse_pulled` whether what came from other stores may then stand for work of this one: only what was pulled from
-    the `remotes`, `all`, or `none`. `cpus` and `memory` (bytes) are what executions that run at the same time share,
-    None for all that the machine has; `pools` are the places of the pools that a file may name. `retries` is how many
-    times more a failed node is tried whose `on-error` is `retry`, `retry_delay` the seconds before that, which double
-    each further time. `notify` are the ways to tell somebody of a run that nobody watches."""
+    `jobs` is how many executions may run at once (0: one per processor that this process may use); `grace` is how
+    many seconds a stopped step gets between SIGTERM and SIGKILL; `mounts` are the host folders and `devices` the
+    names of devices that a file may ask for (`all`: any); `shm` is the size of a step's `/dev/shm` in bytes, None
+    for half of its memory; `checksums` are those that `inputs.json` gives of every file besides BLAKE3. `quota` is
+    how many bytes the store may have, None for any number; `keep_last` and `keep_within` (seconds) say what `mlrun
+    gc` keeps. `remotes` are addresses of remote stores by name, of which `default` is the one that is meant without
+    a name. `reserve` is how many bytes of the store's disk stay free, 0 for none, None for one in a hundred, at
+    most 1 GiB. `code_key` says what of a Python file that a step read counts when it is asked whether the step has
+    to run; `reuse_pulled` whether what came from other stores may then stand for work of this one: only what was
+    pulled from the `remotes`, `all`, or `none`. `cpus` and `memory` (bytes) are what executions that run at the
+    same time share, None for all that this process may use; `pools` are the places of the pools that a file may
+    name. `retries` is how many times more a failed node is tried whose `on-error` is `retry`, `retry_delay` the
+    seconds before that, which double each further time. `notify` are the ways to tell somebody of a run that nobody
+    watches.
+    """
 
     store: Path
     executor: str = "auto"
