@@ -55,7 +55,8 @@ def tasks() -> float:
 @cache
 def _own_bounds() -> Bounds:
     try:
-        membership = _MEMBERSHIP.read_text()
+        # The names of groups are bytes.
+        membership = _MEMBERSHIP.read_text(errors="surrogateescape")
     except OSError:
         return Bounds()
     return group_bounds(_GROUPS, membership)
@@ -73,8 +74,9 @@ def group_bounds(groups: Path, membership: str) -> Bounds:
 
 
 def _folders(groups: Path, membership: str) -> Iterator[Path]:
-    for line in membership.splitlines():
-        _, controllers, path = line.split(":", 2)
+    for line in membership.split("\n"):
+        _, _, told = line.partition(":")
+        controllers, _, path = told.partition(":")
         # Beside controllers of version 1, version 2 has a folder of its own.
         for top in (groups / controllers,) if controllers else (groups, groups / "unified"):
             # Within a container the path may be that of the host, of which only the end is mounted.

@@ -46,6 +46,8 @@ UNBOUND = "9223372036854771712\n"
         pytest.param({"pids.max": "7\n"}, "0::/\n", Bounds(tasks=7), id="the first group, as a container sees its own"),
         pytest.param({"pids.max": "7\n"}, "0::/docker/1234\n", Bounds(tasks=7), id="a path that only the host knows"),
         pytest.param({"pids.max": "7\n", "b/pids.max": "1\n"}, "0::/../b\n", Bounds(tasks=7), id="a path outside"),
+        pytest.param({"pids.max": "7\n"}, "nothing of the kind\n\n", Bounds(tasks=7), id="lines of another form"),
+        pytest.param({"a\udcff/pids.max": "7\n"}, "0::/a\udcff\n", Bounds(tasks=7), id="a name that is no text"),
         pytest.param({"a:b/pids.max": "7\n"}, "0::/a:b\n", Bounds(tasks=7), id="a name with a colon"),
         pytest.param(
             {
