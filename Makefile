@@ -1,11 +1,11 @@
 # What a person types. How the machine is made ready for it is in tests/machine/.
 
-MACHINE  := tests/machine
-BIN      := .venv/bin
-# Each test has a store of its own, and many wait for programs, disks and engines more than they compute.
-CROWD    := --numprocesses=$$((2 * $$(nproc))) --maxprocesses=8
-# Tests of executors and disks, a few of which take minutes, whatever the others have found.
-HARDWARE := tests/contract tests/fault tests/compat/test_official_utils.py tests/test_scenarios.py
+MACHINE := tests/machine
+BIN     := .venv/bin
+# Tests of executors, which are about the machine, run one by one, whatever the others have found.
+ALONE   := tests/contract
+# Of the others each has a store of its own, and many wait more than they compute. The files that take longest come first.
+SHARED  := --numprocesses=$$((2 * $$(nproc))) --maxprocesses=8 --dist=loadfile --no-loadscope-reorder --ignore=$(ALONE)
 export PYTHON
 
 .DEFAULT_GOAL := help
@@ -21,9 +21,8 @@ demo:  ## train and check two models in a new project (./demo, or DEMO=FOLDER); 
 test: check  ## every check and every test, on a real Docker engine where one answers or may be started
 	@echo "steps without Docker run in: $$($(MACHINE)/executor.sh)"
 	@$(MACHINE)/package.sh xfsprogs e2fsprogs libfaketime || true
-	$(BIN)/python $(MACHINE)/engine.py run -- sh -c '\
-	$(BIN)/python -m pytest $(CROWD) --dist=loadfile $(HARDWARE:%=--ignore=%) "$$@"; others=$$?; \
-	$(BIN)/python -m pytest $(CROWD) --dist=load $(HARDWARE) "$$@" && exit $$others' sh $(PYTEST)
+	$(BIN)/python $(MACHINE)/engine.py run -- sh -c '$(BIN)/python -m pytest $(SHARED) "$$@"; shared=$$?; \
+	$(BIN)/python -m pytest $(ALONE) "$$@" && exit $$shared' sh $(PYTEST)
 
 test-fast: venv  ## the tests that need neither a container engine nor the installed command
 	$(BIN)/python -m pytest -m 'not docker and not e2e' $(PYTEST)
