@@ -4,8 +4,10 @@ MACHINE := tests/machine
 BIN     := .venv/bin
 # Tests of executors, which are about the machine, run one by one, whatever the others have found.
 ALONE   := tests/contract
-# Of the others each has a store of its own, and many wait more than they compute. The files that take longest come first.
-SHARED  := --numprocesses=$$((2 * $$(nproc))) --maxprocesses=8 --dist=loadfile --no-loadscope-reorder --ignore=$(ALONE)
+# Of the others each has a store of its own, and many wait more than they compute. In the order of their names the files
+# that take longest are not the last.
+WORKERS := $$($(BIN)/python -c "from runner.share import own_share; print(2 * own_share().places)")
+SHARED  := --numprocesses=$(WORKERS) --maxprocesses=8 --dist=loadfile --no-loadscope-reorder --ignore=$(ALONE)
 export PYTHON
 
 .DEFAULT_GOAL := help

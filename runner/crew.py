@@ -23,9 +23,9 @@ T = TypeVar("T")
 _IDLE = 1.0
 """Seconds that a thread waits for more to do."""
 _PART = 8
-"""One kind of work takes at most such a part of the threads and processes that the user may have."""
+"""One kind of work takes at most such a part of the threads and processes that the user, or a container, may have."""
 _PLENTY = 512
-"""Who may have fewer threads and processes keeps none that has nothing to do: each job takes half a dozen."""
+"""Where there may be fewer threads and processes, none is kept that has nothing to do: each job takes half a dozen."""
 _SIDES = 8
 """Eight waiting writers let the file system commit in groups; more did not help."""
 _AHEAD = 32
@@ -39,7 +39,7 @@ def nothing() -> None:
 
 
 def affordable(most: int) -> int:
-    """So many threads, or fewer for a user who may not have many."""
+    """So many threads, or fewer where there may not be many."""
     return int(max(1, min(most, share.tasks() // _PART)))
 
 

@@ -14,6 +14,22 @@ from pathlib import Path, PurePosixPath
 _GROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
 
+_BOUNDING = frozenset({"cpu", "memory", "pids"})
+"""Controllers of version 1 that bound what is asked for here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What programs may take: processors, more than 0 and perhaps a part of one, and bytes of memory."""
+
+    processors: float
+    memory: int
+
+    @property
+    def places(self) -> int:
+        """How many programs that compute have a processor each, at least one; a part of a processor is one."""
+        return max(1, math.ceil(self.processors))
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
@@ -25,19 +41,18 @@ class Bounds:
     tasks: float = math.inf
 
 
-def processors() -> float:
-    """How many processors' time is for this process, more than 0."""
-    return min(len(os.sched_getaffinity(0)), _own_bounds().processors)
+def own_share() -> Share:
+    """That of this process and of what it starts."""
+    bounds = _own_bounds()
+    return Share(min(len(os.sched_getaffinity(0)), bounds.processors), int(min(machine_memory(), bounds.memory)))
 
 
-def places() -> int:
-    """How many programs that compute have a processor each, at least one; a part of a processor is one."""
-    return max(1, math.ceil(processors()))
-
-
-def memory() -> int:
-    """Bytes."""
-    return int(min(machine_memory(), _own_bounds().memory))
+def share_of(executor: str) -> Share:
+    """That of the steps of an executor, by its name. Those of an engine are in groups that the engine makes, not in
+    those of this process."""
+    if executor == "docker":
+        return Share(len(os.sched_getaffinity(0)), machine_memory())
+    return own_share()
 
 
 def machine_memory() -> int:
@@ -54,6 +69,7 @@ def tasks() -> float:
 
 @cache
 def _own_bounds() -> Bounds:
+    """As they were when they were first asked for; none where /proc does not tell."""
     try:
         # The names of groups are bytes.
         membership = _MEMBERSHIP.read_text(errors="surrogateescape")
@@ -74,20 +90,24 @@ def group_bounds(groups: Path, membership: str) -> Bounds:
 
 
 def _folders(groups: Path, membership: str) -> Iterator[Path]:
+    """Those of all groups that may have bounds, outer ones too. In a container without a namespace of its own the path
+    is that of the host: its group is then the first one here, and groups below that are not found."""
     for line in membership.split("\n"):
         _, _, told = line.partition(":")
         controllers, _, path = told.partition(":")
-        # Beside controllers of version 1, version 2 has a folder of its own.
-        for top in (groups / controllers,) if controllers else (groups, groups / "unified"):
-            # Within a container the path may be that of the host, of which only the end is mounted.
+        relative = PurePosixPath(path.lstrip("/"))
+        for top in _tops(groups, controllers):
             yield top
-            yield from (top / part for part in _parts(path) if ".." not in part.parts)
+            yield from (top / part for part in (relative, *relative.parents) if part.parts and ".." not in part.parts)
 
 
-def _parts(path: str) -> Iterable[PurePosixPath]:
-    """A group and all above it but the first, relative to that."""
-    relative = PurePosixPath(path.lstrip("/"))
-    return [one for one in (relative, *relative.parents) if one.parts]
+def _tops(groups: Path, controllers: str) -> Iterable[Path]:
+    """Where the groups with these controllers are mounted; version 2, which names none, may be beside version 1."""
+    if not controllers:
+        return groups, groups / "unified"
+    names = controllers.split(",")
+    # The kernel may name them in another order than the folder does, which has links from each of them.
+    return [groups / name for name in (controllers, *names)] if _BOUNDING.intersection(names) else ()
 
 
 def _bounds_in(folder: Path) -> Bounds:
@@ -104,8 +124,8 @@ def _bounds_in(folder: Path) -> Bounds:
 
 
 def _numbers(file: Path) -> list[float]:
-    """Those in a file, infinite where it says that there is no bound; none where it is not there, or says something
-    else than positive numbers."""
+    """Those in a file, infinite for `max` (version 2) and -1 (version 1), which mean no bound; none where it is not
+    there, or says something else than positive numbers."""
     with suppress(OSError, ValueError):
         numbers = [math.inf if word in ("max", "-1") else float(word) for word in file.read_text().split()]
         return numbers if all(number > 0 for number in numbers) else []

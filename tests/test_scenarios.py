@@ -116,14 +116,14 @@ class Stage:
     events: list[Event] = field(default_factory=list)
     after: Mapping[str, str] = field(default_factory=dict)
     running: set[str] = field(default_factory=set)
-    """Nodes that have begun to run."""
+    """Nodes of this run that have begun to run."""
 
     def play(self, told: Mapping[str, Any]) -> Ended:
         """Run the pipeline as the scenario tells. Raises MlrunError if it is refused."""
         for name, text in told.get("replace", {}).items():
             (self.folder / name).write_text(text)
         Actor.tries = told.get("tries", {})
-        self.after = told.get("after", {})
+        self.after, self.running = told.get("after", {}), set()
         place = locate(self.folder, None)
         project = load_project(place.file, place.shown)
         name = told.get("pipeline", "scenario")

@@ -51,7 +51,7 @@ def look(request: Request, name: str, emit: Listener) -> Iterator[Acceptable]:
 
         plan = request.plan
         fates = forecast(plan, draft, reuser, lambda node: (), only=above(plan, name))
-        told = estimate(ground.store, request.place.ref.id, plan, fates, slots_of(request))
+        told = estimate(ground.store, request.place.ref.id, plan, fates, slots_of(request, ground.executor.name))
         yield Acceptable(name, Outlook(plan, fates, told, ground, reuser), ground, reuser, jobs.get(name))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from runner import __version__, share
+from runner import __version__
 from runner.app.deployment import deploy
 from runner.app.gang import Gangs, Membership
 from runner.app.ground import Ground
@@ -28,6 +28,7 @@ from runner.plan.document import (
 )
 from runner.plan.fixed import fixed_variables
 from runner.plan.model import PlannedNode
+from runner.share import share_of
 from runner.store.flight import Flights
 from runner.store.identity import new_id
 from runner.store.journal import timestamp
@@ -107,7 +108,7 @@ def make_identifier(ground: Ground, context: RunContext) -> Identifier:
             job,
             id=id,
             environment={**job.environment, **identities(context, id, node.name, node.trial_of, gang)},
-            defaults=fixed_variables(taken, job.allowance, share.places()),
+            defaults=fixed_variables(taken, job.allowance, share_of(ground.executor.name).places),
             documents=documents,
             gang=gang,
         )

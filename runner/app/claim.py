@@ -3,7 +3,6 @@ of the run waits for longest."""
 
 from collections.abc import Iterator, Mapping
 
-from runner import share
 from runner.app.grant import EVERY, Granted
 from runner.engine.slots import Capacity, Claim
 from runner.escape import printable
@@ -11,16 +10,17 @@ from runner.executors.device import installed
 from runner.plan.limit import CPU_LIMIT, MEGABYTE, Grant, allowance
 from runner.plan.model import Plan, PlannedNode
 from runner.settings import Settings
+from runner.share import Share
 
 
-def make_capacity(settings: Settings, places: int, granted: Granted) -> Capacity:
-    """What the jobs of a run share out: as many `places`, and of the rest what the user's settings say, or what of
-    this machine is for this process."""
+def make_capacity(settings: Settings, places: int, share: Share, granted: Granted) -> Capacity:
+    """What the jobs of a run share out: as many `places`, and of the rest what the user's settings say, or what is
+    their `share` of this machine."""
     kinds = {kind for grant in granted.nodes.values() for kind in grant.devices}
     return Capacity(
         places=places,
-        cpus=settings.cpus or share.processors(),
-        memory=settings.memory or share.memory(),
+        cpus=settings.cpus or share.processors,
+        memory=settings.memory or share.memory,
         devices={kind: installed(kind) for kind in kinds},
         pools=settings.pools,
     )

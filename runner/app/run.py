@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from runner import __version__, share
+from runner import __version__
 from runner.app import publication
 from runner.app.binding import Chance, by_kind, make_binder, make_drafter, make_identifier
 from runner.app.claim import make_capacity, make_claims, unbounded
@@ -35,6 +35,7 @@ from runner.plan.bind import Left
 from runner.plan.document import RunContext
 from runner.plan.model import Plan, plan_to_json
 from runner.provenance.host import describe_host, user_name
+from runner.share import share_of
 from runner.state import State
 from runner.store.flight import Flights
 from runner.store.record import Run
@@ -129,7 +130,7 @@ def _look_ahead(
     long the rest is likely to take. Raises MlrunError."""
     # What there is to say of a node is said when it is bound.
     draft = make_drafter(request, ground, lambda event: None)
-    plan, slots = request.plan, slots_of(request)
+    plan, slots = request.plan, slots_of(request, ground.executor.name)
     reuser.take(execution for one in taken.values() for execution in one.executions)
     asker = make_asker(request, ground)
     fates = forecast(plan, draft, reuser, asker, explain=False, taken=stands_of(taken), past=past)
@@ -164,9 +165,9 @@ def _seconds(request: Request, ground: Ground) -> Mapping[str, float]:
     return {step: cost.seconds for step, cost in costs.items()}
 
 
-def slots_of(request: Request) -> int:
-    """How many nodes run at the same time."""
-    return request.settings.jobs or share.places()
+def slots_of(request: Request, executor: str) -> int:
+    """How many nodes run at the same time by that executor."""
+    return request.settings.jobs or share_of(executor).places
 
 
 def make_reuser(request: Request, ground: Ground) -> Reuser:
@@ -269,11 +270,12 @@ def make_loop(
     past: Past = NO_PAST,
 ) -> Loop:
     """Join the loop with what binds, runs and remembers."""
+    executor = ground.executor.name
     return Loop(
         request.plan,
         calls,
         terms=Terms(
-            make_capacity(request.settings, slots_of(request), ground.granted),
+            make_capacity(request.settings, slots_of(request, executor), share_of(executor), ground.granted),
             make_claims(request.plan, ground.granted, _seconds(request, ground)),
             grace=request.settings.grace,
             delay=request.settings.retry_delay,

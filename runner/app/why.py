@@ -124,7 +124,7 @@ def look_ahead(request: Request, emit: Listener, only: str | None = None) -> Ite
         reuser.take(execution for one in taken.values() for execution in one.executions)
         asker = make_asker(request, ground)
         fates = forecast(plan, drafter, reuser, asker, only=names, taken=stands_of(taken))
-        told = estimate(ground.store, request.place.ref.id, plan, fates, slots_of(request))
+        told = estimate(ground.store, request.place.ref.id, plan, fates, slots_of(request, ground.executor.name))
         yield Outlook(plan, fates, told, ground, reuser)
 
 
@@ -135,7 +135,8 @@ def _without_reuse(request: Request) -> Outlook:
         taken = stands_of(find_taken(store, plan))
         runs = Runs(Miss((Unreusable(NO_REUSE),)))
         fates = {name: Stands(taken[name]) if name in taken else runs for name in plan.nodes}
-        return Outlook(plan, fates, estimate(store, request.place.ref.id, plan, fates, slots_of(request)))
+        told = estimate(store, request.place.ref.id, plan, fates, slots_of(request, request.settings.executor))
+        return Outlook(plan, fates, told)
 
 
 def above(plan: Plan, name: str) -> Collection[str]:

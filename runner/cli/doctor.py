@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from runner import __version__, share
+from runner import __version__
 from runner.app.executor import AUTO, open_site
 from runner.app.place import locate
 from runner.cli.terminal import paint, print_json
@@ -23,6 +23,7 @@ from runner.job import Probe
 from runner.provenance.git import find_repository
 from runner.quantity import size_text
 from runner.settings import Settings, load_settings, settings_file
+from runner.share import own_share, share_of
 from runner.store.filesystem import can_clone, look
 from runner.store.history import unreadable_runs
 from runner.store.layout import FORMAT, Layout
@@ -53,11 +54,11 @@ def examine(
     probes = probe_executors(settings)
     report = {
         "executors": {name: asdict(probe) for name, probe in probes.items()},
-        "auto": automatic(settings, probes),
+        "auto": (executor := automatic(settings, probes)),
         "podman": describe_podman(settings, probes),
         "versions": versions(),
         "store": describe_store(settings),
-        "settings": describe_settings(settings),
+        "settings": describe_settings(settings, executor),
         "git": describe_repository(),
         "project": describe_project(),
     }
@@ -160,15 +161,18 @@ def _free(path: Path) -> int | None:
     return None
 
 
-def describe_settings(settings: Settings) -> dict[str, Any]:
-    """The effective settings and the file they come from."""
+def describe_settings(settings: Settings, executor: str | None) -> dict[str, Any]:
+    """The effective settings, for runs by that executor, and the file they come from; `memory` in bytes."""
+    share = share_of(executor) if executor is not None else own_share()
     file = settings_file(os.environ)
     return {
         "file": str(file),
         "exists": file.exists(),
         "executor": settings.executor,
         "network": str(settings.network),
-        "jobs": settings.jobs or share.places(),
+        "jobs": settings.jobs or share.places,
+        "cpus": settings.cpus or share.processors,
+        "memory": settings.memory or share.memory,
         "grace": settings.grace,
     }
 
@@ -261,6 +265,8 @@ def _settings_rows(settings: Mapping[str, Any]) -> dict[str, str]:
         "executor": settings["executor"],
         "network": settings["network"],
         "jobs": str(settings["jobs"]),
+        "cpus": f"{settings['cpus']:g}",
+        "memory": size_text(settings["memory"]),
         "grace": f"{settings['grace']:g} s",
     }
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from threading import Event
 
-from runner import share
 from runner.digest import Digest
+from runner.share import own_share
 from runner.store.layout import SHARDS
 from runner.upkeep.anomaly import Reading
 from runner.upkeep.inventory import Found, Halted, Inventory
@@ -70,7 +70,7 @@ class Reader:
 
     def _go_on(self) -> str:
         """How far it came; empty at the end of the round."""
-        cores = share.places()
+        cores = own_share().places
         halt, late = Event(), Event()
         waiting: deque[Future[Examined]] = deque()
         pool = ThreadPoolExecutor(cores, thread_name_prefix="read")

@@ -1,13 +1,14 @@
 """Threads that are kept, waits side by side, and work that is due later."""
 
+import math
 import os
-import resource
 import threading
 import time
 from functools import partial
 
 import pytest
 
+from runner import share
 from runner.crew import AIDES, Crew, Deferred, affordable, side_by_side
 from tests.patience import PATIENCE, wait_for
 
@@ -103,7 +104,8 @@ def test_threads_that_are_to_be_had_again_are_waited_for(monkeypatch: pytest.Mon
     assert sorted(done) == list(range(6))
 
 
-def test_a_thread_that_has_done_its_work_does_the_next() -> None:
+def test_a_thread_that_has_done_its_work_does_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(share, "tasks", lambda: math.inf)
     crew, seen = Crew(), []
     for _ in range(20):
         done = threading.Event()
@@ -119,7 +121,7 @@ def test_a_thread_that_has_done_its_work_does_the_next() -> None:
 
 
 def test_who_may_have_few_threads_keeps_none_that_has_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (64, resource.RLIM_INFINITY))
+    monkeypatch.setattr(share, "tasks", lambda: 64)
     monkeypatch.setattr("runner.crew._IDLE", 10 * PATIENCE)
     crew = Crew()
     for _ in range(3):
@@ -128,8 +130,8 @@ def test_who_may_have_few_threads_keeps_none_that_has_nothing_to_do(monkeypatch:
 
 
 def test_who_may_have_few_threads_has_few_for_one_kind_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    for allowed, most in ((8, 1), (64, 8), (100_000, 64), (resource.RLIM_INFINITY, 64)):
-        monkeypatch.setattr(resource, "getrlimit", lambda _, allowed=allowed: (allowed, resource.RLIM_INFINITY))
+    for allowed, most in ((8, 1), (64, 8), (100_000, 64), (math.inf, 64)):
+        monkeypatch.setattr(share, "tasks", lambda allowed=allowed: allowed)
         assert affordable(64) == most
 
 

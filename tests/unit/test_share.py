@@ -2,13 +2,14 @@
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+import resource
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from runner import share
-from runner.share import Bounds, group_bounds
+from runner.share import Bounds, Share, group_bounds, machine_memory, own_share, share_of
 
 UNBOUND = "9223372036854771712\n"
 """What version 1 says where memory has no bound."""
@@ -61,6 +62,13 @@ UNBOUND = "9223372036854771712\n"
             id="version 1",
         ),
         pytest.param(
+            {"cpu/a/cpu.cfs_quota_us": "50000\n", "cpu/a/cpu.cfs_period_us": "100000\n"},
+            "2:cpuacct,cpu:/a\n",
+            Bounds(0.5),
+            id="controllers in another order than those of the folder",
+        ),
+        pytest.param({"blkio/pids.max": "9\n"}, "2:blkio:/\n", Bounds(), id="a controller of something else"),
+        pytest.param(
             {
                 "cpu/a/cpu.cfs_quota_us": "-1\n",
                 "cpu/a/cpu.cfs_period_us": "100000\n",
@@ -95,26 +103,45 @@ def test_groups_bound_what_a_process_takes(
 
 
 @pytest.fixture
-def bounded(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
+def bounded(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """A process in such groups, on three processors."""
     monkeypatch.setattr(share, "_own_bounds", lambda: request.param)
-    yield
-
-
-@pytest.mark.parametrize("bounded", [Bounds(0.2, 4096, 3)], indirect=True)
-def test_a_bound_below_what_the_machine_has_counts(bounded: None) -> None:
-    assert (share.processors(), share.places(), share.memory(), share.tasks()) == (0.2, 1, 4096, 3)
-
-
-@pytest.mark.parametrize("bounded", [Bounds(1.5)], indirect=True)
-def test_a_part_of_a_processor_is_one_place(bounded: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2, 4})
-    assert share.places() == 2
 
 
-@pytest.mark.parametrize("bounded", [Bounds(), Bounds(1e6, math.inf, math.inf)], indirect=True)
-def test_nobody_has_more_than_the_machine(bounded: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2, 4})
-    assert (share.processors(), share.places(), share.memory()) == (3, 3, share.machine_memory())
+@pytest.mark.parametrize(
+    ("bounded", "processors", "places"),
+    [(Bounds(), 3, 3), (Bounds(1e6), 3, 3), (Bounds(1.5), 1.5, 2), (Bounds(0.2), 0.2, 1)],
+    indirect=["bounded"],
+)
+def test_a_part_of_a_processor_is_one_place_and_nobody_has_more_than_the_machine(
+    bounded: None, processors: float, places: int
+) -> None:
+    assert (own_share().processors, own_share().places) == (processors, places)
+    assert own_share().memory == machine_memory()
+
+
+@pytest.mark.parametrize("bounded", [Bounds(0.2, 4096)], indirect=True)
+def test_an_engine_bounds_its_containers_itself(bounded: None) -> None:
+    assert share_of("sandbox") == share_of("process") == Share(0.2, 4096)
+    assert share_of("docker") == Share(3, machine_memory())
+
+
+@pytest.mark.parametrize(
+    ("bounded", "limit", "tasks"),
+    [
+        (Bounds(), resource.RLIM_INFINITY, math.inf),
+        (Bounds(), 50, 50),
+        (Bounds(tasks=40), 50, 40),
+        (Bounds(tasks=40), resource.RLIM_INFINITY, 40),
+    ],
+    indirect=["bounded"],
+)
+def test_the_user_and_the_group_bound_processes(
+    bounded: None, limit: int, tasks: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, resource.RLIM_INFINITY))
+    assert share.tasks() == tasks
 
 
 def test_where_nobody_tells_of_groups_the_machine_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,6 +150,6 @@ def test_where_nobody_tells_of_groups_the_machine_counts(tmp_path: Path, monkeyp
 
 
 def test_what_this_process_really_may_take_is_something() -> None:
-    assert 0 < share.processors() <= len(os.sched_getaffinity(0))
-    assert 0 < share.memory() <= share.machine_memory()
+    assert 0 < own_share().processors <= len(os.sched_getaffinity(0))
+    assert 0 < own_share().memory <= machine_memory()
     assert share.tasks() > 0

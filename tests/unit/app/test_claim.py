@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from runner import share
 from runner.app import claim
 from runner.app.claim import critical_paths, make_capacity, make_claims, unbounded
 from runner.app.grant import EVERY, Granted, grant_plan
@@ -14,6 +13,7 @@ from runner.plan.compile import compile_pipeline
 from runner.plan.limit import Grant
 from runner.plan.model import Arguments, Plan, PlannedNode
 from runner.settings import Settings
+from runner.share import Share
 from runner.spec.model import Step
 from runner.spec.project import parse_project
 from tests.cost import steps
@@ -49,6 +49,7 @@ YAML = """\
       - [c.dependency.x, d.dependency.x]
 """
 MB = 1_000_000
+SHARE = Share(2.5, 4 * MB)
 
 
 @pytest.fixture
@@ -91,18 +92,17 @@ def test_devices_are_claimed_as_far_as_they_are_granted(plan: Plan, monkeypatch:
         {"nvidia.com/gpu": 4, "amd.com/gpu": 1},
         {},
     ]
-    capacity = make_capacity(Settings(Path("/s")), 1, Granted(grants, ()))
+    capacity = make_capacity(Settings(Path("/s")), 1, SHARE, Granted(grants, ()))
     assert capacity.devices == {"nvidia.com/gpu": 4, "amd.com/gpu": 2}
-    alone = make_capacity(Settings(Path("/s")), 1, Granted({"a": grants["a"]}, ()))
+    alone = make_capacity(Settings(Path("/s")), 1, SHARE, Granted({"a": grants["a"]}, ()))
     assert alone.devices == {"nvidia.com/gpu": 4}
 
 
-def test_what_there_is_to_share_is_what_the_settings_say_or_the_machine_has() -> None:
+def test_what_there_is_to_share_is_what_the_settings_say_or_the_share_of_the_machine() -> None:
     nothing = Granted({}, ())
-    machine = Capacity(3, cpus=share.processors(), memory=share.memory())
-    assert make_capacity(Settings(Path("/s")), 3, nothing) == machine
+    assert make_capacity(Settings(Path("/s")), 3, SHARE, nothing) == Capacity(3, cpus=2.5, memory=4 * MB)
     settings = Settings(Path("/s"), cpus=1.5, memory=MB, pools={"gpu": 2})
-    assert make_capacity(settings, 3, nothing) == Capacity(3, 1.5, MB, {}, {"gpu": 2})
+    assert make_capacity(settings, 3, SHARE, nothing) == Capacity(3, 1.5, MB, {}, {"gpu": 2})
 
 
 def test_a_pool_without_a_size_is_told_of_once(plan: Plan) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from runner import share
 from runner.digest import Digest
+from runner.share import own_share
 from runner.store.trash import Trash
 from runner.upkeep import reading as module
 from runner.upkeep.inventory import Found, Inventory
@@ -117,7 +117,7 @@ def test_no_more_objects_wait_than_the_cores_are_worth(scene: Any, monkeypatch: 
             asked.append(digest)
             yield digest
 
-    most = share.places() * module._AHEAD
+    most = own_share().places * module._AHEAD
     for number in range(most + 10):
         scene.put(b"%d" % number)
     monkeypatch.setattr(Reader, "_digests", counted)
