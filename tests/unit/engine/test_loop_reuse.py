@@ -16,7 +16,7 @@ from runner.state import Reason, State
 from runner.store.record import Reused
 from runner.worker.report import Finished, JobListener
 from runner.worker.stopper import Stopper
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_for
 
 from .test_loop import Journal, finished, job_of, loop_of, plan_of, succeed, until_stopped
 
@@ -183,8 +183,7 @@ def test_work_that_waits_for_a_place_is_let_go_when_its_run_stops() -> None:
     loop, _ = loop_of(plan_of(a=(), b=()), journal, until_stopped, bind=bind, places=1)
 
     def ask() -> None:
-        while "running" not in journal.states("a") + journal.states("b"):
-            threading.Event().wait(0.005)
+        wait_for(lambda: {*journal.states("a")[-1:], *journal.states("b")[-1:]} == {"queued", "running"}, "waiting job")
         loop.stop()
 
     threading.Thread(target=ask).start()
