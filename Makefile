@@ -4,9 +4,9 @@ MACHINE := tests/machine
 BIN     := .venv/bin
 # Tests of executors, which are about the machine, run one by one, whatever the others have found.
 ALONE   := tests/contract
-# Of the others each has a store of its own, and many wait more than they compute. In the order of their names the files
-# that take longest are not the last.
-WORKERS := $$($(BIN)/python -c "from runner.share import own_share; print(2 * own_share().places)")
+# Of the others each has a store of its own: each processor takes file after file. In the order of their names those that
+# take longest are not the last.
+WORKERS := $$($(BIN)/python -c "from runner.share import own_share; print(own_share().places)")
 SHARED  := --numprocesses=$(WORKERS) --maxprocesses=8 --dist=loadfile --no-loadscope-reorder --ignore=$(ALONE)
 export PYTHON
 
